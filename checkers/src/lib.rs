@@ -1,0 +1,55 @@
+//! History in, verdict out.
+//!
+//! A [`Checker`] is a pure function of a [`Record`] and a [`Budget`]: no I/O, no clock, no
+//! randomness, so the same record gets the same verdict for ever. Files in `src/` are the
+//! catalogue; machinery goes in subfolders. A new checker is one file, one `pub mod` and one row
+//! in [`ALL`].
+#![forbid(unsafe_code)]
+
+use tribunal_results::{Record, Verdict};
+
+/// What a checker may spend. On exhaustion it says *unknown*, and what it verified until then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Elementary steps, such as configurations explored.
+    pub steps: u64,
+    /// Bytes of memory for its own structures.
+    pub bytes: u64,
+}
+
+impl Default for Budget {
+    /// Enough for any run of the built-in suites: about ten seconds and 1 GiB.
+    fn default() -> Self {
+        Self {
+            steps: 50_000_000,
+            bytes: 1 << 30,
+        }
+    }
+}
+
+/// Judges one property of a record.
+pub trait Checker: Send + Sync {
+    /// Its name in suites and verdicts.
+    fn name(&self) -> &'static str;
+
+    /// What it checks, in one line, with its source.
+    fn about(&self) -> &'static str;
+
+    /// The names of the anomalies that it can find.
+    fn anomalies(&self) -> &'static [&'static str];
+
+    /// What it cannot find, in one line.
+    fn blind_to(&self) -> &'static str;
+
+    /// Judges the record. Never panics, never exceeds the budget; where nothing can be said
+    /// (nothing read, nothing acknowledged) the verdict is unknown, with code `vacuous`.
+    fn check(&self, record: &Record, budget: Budget) -> Verdict;
+}
+
+/// Every checker.
+pub static ALL: &[&dyn Checker] = &[];
+
+/// The checker of that name.
+pub fn find(name: &str) -> Option<&'static dyn Checker> {
+    ALL.iter().copied().find(|checker| checker.name() == name)
+}

@@ -1,0 +1,218 @@
+//! The history file: JSON Lines, append-only, readable after any crash.
+//!
+//! The first line is a [`Header`], each further line an event. [`JournalWriter`] turns events
+//! into bytes and hands them out in batches: whoever owns the clock decides when they go to disk.
+//! [`read`] takes a file that ends in the middle of a line, as one does after a kill.
+
+use std::io::BufRead;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Event, Line, process_of};
+use crate::history::{History, HistoryBuilder};
+
+/// What the first line's `format` says.
+pub const FORMAT: &str = "tribunal-history";
+/// The version of the format that this crate writes. It reads this one and all before it.
+pub const VERSION: u32 = 1;
+/// The longest line that the reader takes, in bytes.
+pub const LINE_BYTES_MAX: usize = 16 << 20;
+
+/// The first line of a history file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Header {
+    /// Always [`FORMAT`].
+    pub format: String,
+    /// Version of the format.
+    pub version: u32,
+    /// When the run began, in UTC, as ISO 8601; the origin of all times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// The nodes, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<String>,
+}
+
+impl Header {
+    /// A header of the current version.
+    pub fn new(origin: Option<String>, nodes: Vec<String>) -> Self {
+        Self {
+            format: FORMAT.into(),
+            version: VERSION,
+            origin,
+            nodes,
+        }
+    }
+}
+
+/// Turns events into the bytes of a history file.
+#[derive(Debug)]
+pub struct JournalWriter {
+    pending: Vec<u8>,
+    next: u64,
+}
+
+impl JournalWriter {
+    /// Begins a file with its header.
+    ///
+    /// # Errors
+    /// If the header has no JSON form (it always has one).
+    pub fn new(header: &Header) -> serde_json::Result<Self> {
+        let mut pending = serde_json::to_vec(header)?;
+        pending.push(b'\n');
+        Ok(Self { pending, next: 0 })
+    }
+
+    /// The index that the next event gets.
+    pub const fn next_index(&self) -> u64 {
+        self.next
+    }
+
+    /// Adds an event, which must carry [`next_index`](Self::next_index).
+    ///
+    /// # Errors
+    /// If the event has no JSON form (it always has one).
+    pub fn append(&mut self, event: &Event) -> serde_json::Result<()> {
+        serde_json::to_writer(&mut self.pending, &event.to_line())?;
+        self.pending.push(b'\n');
+        self.next = event.index + 1;
+        Ok(())
+    }
+
+    /// The bytes that wait to be written.
+    pub fn pending_bytes(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Hands over the bytes that wait to be written; whole lines only.
+    pub fn take(&mut self) -> Vec<u8> {
+        let room = Vec::with_capacity(self.pending.capacity().min(1 << 20));
+        std::mem::replace(&mut self.pending, room)
+    }
+}
+
+/// Why a history file cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file could not be read at all.
+    #[error("cannot read the history: {0}")]
+    Io(#[from] std::io::Error),
+    /// A line is wrong.
+    #[error("line {line}: {reason}")]
+    Line {
+        /// Its number, from 1.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// A history file as read.
+#[derive(Debug)]
+pub struct Journal {
+    /// Its first line.
+    pub header: Header,
+    /// Its events, paired.
+    pub history: History,
+    /// Whether the last line was cut off, as by a kill, and left out.
+    pub truncated: bool,
+}
+
+/// Reads a history file.
+///
+/// # Errors
+/// The first line that is not what the format says; only a last line without its line end is
+/// left out instead.
+pub fn read(mut input: impl BufRead) -> Result<Journal, ReadError> {
+    let mut lines = Lines {
+        input: &mut input,
+        number: 0,
+    };
+    let mut buffer = Vec::new();
+    let whole = lines.next(&mut buffer)?;
+    let header: Header = parse(&buffer, lines.number)?;
+    if header.format != FORMAT {
+        return Err(lines.wrong(format!(
+            "format is {:?}; the first line must say \"format\":\"{FORMAT}\"",
+            header.format
+        )));
+    }
+    if header.version > VERSION || header.version == 0 {
+        let version = header.version;
+        return Err(lines.wrong(format!(
+            "version {version}; this program reads up to {VERSION}"
+        )));
+    }
+    let mut builder = HistoryBuilder::default();
+    let mut truncated = whole == Ending::Cut;
+    while !truncated {
+        match lines.next(&mut buffer)? {
+            Ending::Nothing => break,
+            Ending::Cut => truncated = true,
+            Ending::Newline if buffer.iter().all(u8::is_ascii_whitespace) => {}
+            Ending::Newline => {
+                let line: Line = parse(&buffer, lines.number)?;
+                push(&mut builder, line).map_err(|reason| lines.wrong(reason))?;
+            }
+        }
+    }
+    Ok(Journal {
+        header,
+        history: builder.finish(),
+        truncated,
+    })
+}
+
+fn push(builder: &mut HistoryBuilder, line: Line) -> Result<(), String> {
+    let process = process_of(&line.process)?;
+    let event = Event::from_line(line, builder.outstanding(process))?;
+    builder.push(event).map_err(|e| e.reason)
+}
+
+fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8], line: u64) -> Result<T, ReadError> {
+    serde_json::from_slice(bytes).map_err(|e| ReadError::Line {
+        line,
+        reason: e.to_string(),
+    })
+}
+
+#[derive(PartialEq, Eq)]
+enum Ending {
+    Newline,
+    Cut,
+    Nothing,
+}
+
+struct Lines<'a, R> {
+    input: &'a mut R,
+    number: u64,
+}
+
+impl<R: BufRead> Lines<'_, R> {
+    /// Reads the next line, bounded, without its line end.
+    fn next(&mut self, line: &mut Vec<u8>) -> Result<Ending, ReadError> {
+        line.clear();
+        self.number += 1;
+        let limit = LINE_BYTES_MAX as u64 + 1;
+        let read = std::io::Read::take(&mut *self.input, limit).read_until(b'\n', line)?;
+        if line.last() == Some(&b'\n') {
+            line.pop();
+            return Ok(Ending::Newline);
+        }
+        if read > LINE_BYTES_MAX {
+            return Err(self.wrong(format!("longer than {LINE_BYTES_MAX} bytes")));
+        }
+        Ok(if read == 0 {
+            Ending::Nothing
+        } else {
+            Ending::Cut
+        })
+    }
+
+    fn wrong(&self, reason: String) -> ReadError {
+        ReadError::Line {
+            line: self.number,
+            reason,
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The record of a run: what was asked, what came back, what was broken, what was concluded.
+//!
+//! Everything else in Tribunal writes these types or reads them. This crate opens no socket,
+//! reads no clock and draws no randomness: times and seeds arrive as plain numbers.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`operation`] | what a client may ask ([`Operation`]) and what comes back ([`Outcome`]) |
+//! | [`event`] | one line of the history file |
+//! | [`fault`] | what the nemesis did, with its proof |
+//! | [`history`] | events paired into calls; well-formed by construction |
+//! | [`journal`] | the history file: written as the run goes, readable after any crash |
+//! | [`options`] | how the options of a plan's parts are read |
+//! | [`record`] | all that a checker may look at |
+//! | [`verdict`] | what the checkers concluded, result classes, exit codes |
+//! | [`run`] | `run.json`, and where each file of a run lies |
+#![forbid(unsafe_code)]
+
+pub mod event;
+pub mod fault;
+pub mod history;
+pub mod journal;
+pub mod operation;
+pub mod options;
+pub mod record;
+#[cfg(feature = "report")]
+pub mod report;
+pub mod run;
+pub mod scalar;
+pub mod verdict;
+
+pub use event::{Body, Event, Process};
+pub use fault::{FaultEvent, FaultSpan, NodeEvent, NodeState, Phase};
+pub use history::{Call, History, HistoryError, Stamp};
+pub use operation::{Answer, Grant, Kind, Operation, Outcome, Reason};
+pub use record::{NodeLog, Record};
+pub use scalar::Scalar;
+pub use verdict::{Anomaly, Evidence, ResultClass, RunVerdict, Validity, Verdict};
+
+/// Name of a node, such as `n1`.
+pub type NodeId = std::sync::Arc<str>;
+
+/// Nanoseconds since the run's origin, on one monotonic clock.
+pub type Nanos = u64;

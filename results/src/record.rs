@@ -1,0 +1,26 @@
+//! All that a checker may look at.
+
+use crate::verdict::EvidenceFloor;
+use crate::{History, NodeId};
+
+/// The last lines that one node wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeLog {
+    /// The node.
+    pub node: NodeId,
+    /// Lines of its standard error and output, oldest first; bounded by whoever read them.
+    pub lines: Vec<String>,
+}
+
+/// A run as the checkers see it.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    /// What happened.
+    pub history: History,
+    /// What the nodes wrote. Empty when only a history file is judged.
+    pub logs: Vec<NodeLog>,
+    /// The least that the run must have shown.
+    pub floor: EvidenceFloor,
+    /// Whether this is a whole run (with nodes, faults and logs) or just a history.
+    pub is_run: bool,
+}

@@ -1,0 +1,156 @@
+//! What is tested: how to launch a node, know that it is ready, talk to it, and decide how each
+//! operation ended; and the reference nodes themselves.
+//!
+//! Files in `src/` are the catalogue of targets; machinery (wire protocol, node runtime, client
+//! session) goes in subfolders. A new target is one file (or folder), one `pub mod` and one row
+//! in [`ALL`]. A target knows nothing of who is broken or when, nor of what is checked.
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use tribunal_results::options::OptionError;
+use tribunal_results::{Kind, NodeId, Operation, Outcome, Reason};
+
+/// A boxed future: what asynchronous methods of object-safe traits return.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where each node finds each other: a fabric gives every node its own view of its peers.
+pub trait Router: Send + Sync {
+    /// The address at which `from` (a node, or `clients`) reaches `to`.
+    fn address(&self, from: &str, to: &str) -> Option<SocketAddr>;
+}
+
+/// All that one node is told.
+#[derive(Clone, Debug)]
+pub struct NodeSpec {
+    /// Its name.
+    pub id: NodeId,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Every other node, in order, at the address where *this* node reaches it.
+    pub peers: Vec<(NodeId, SocketAddr)>,
+    /// Every node of the cluster in order, itself included.
+    pub nodes: Vec<NodeId>,
+    /// Its own directory; survives restarts.
+    pub data: PathBuf,
+    /// The planted bug it shows, if any.
+    pub bug: Option<String>,
+    /// Options of the target, as in the suite.
+    pub options: Json,
+}
+
+/// How to start a node's process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// The program; `None` is this very binary.
+    pub program: Option<PathBuf>,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Variables added to its environment.
+    pub env: Vec<(String, String)>,
+}
+
+/// What a node says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Whether it can serve clients now.
+    pub ready: bool,
+    /// Its role: `coordinator`, `replica`, `leader`, …
+    pub role: String,
+    /// Who leads, as far as it knows.
+    pub leader: Option<NodeId>,
+    /// Why it isn't ready, or anything else worth a line in a log.
+    pub detail: String,
+}
+
+/// A named defect built into a reference target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlantedBug {
+    /// Its name, for `bug:` in suites.
+    pub name: &'static str,
+    /// What is wrong, in one line.
+    pub about: &'static str,
+    /// The workload that shows it.
+    pub workload: &'static str,
+    /// The faults that it needs to show; empty if it needs none.
+    pub faults: &'static [&'static str],
+    /// The anomalies of which at least one must be found.
+    pub anomalies: &'static [&'static str],
+}
+
+/// What one client is told.
+#[derive(Clone, Debug)]
+pub struct ClientSpec {
+    /// The logical process it acts for; names it to the node (`c7`).
+    pub process: u64,
+    /// The node it talks to.
+    pub node: NodeId,
+    /// Where it reaches that node.
+    pub address: SocketAddr,
+    /// The most that one operation may take, and the opening too.
+    pub timeout: Duration,
+}
+
+/// One connection of one client to one node.
+///
+/// It decides how each operation ended, once and for all: `Fail` only if the operation
+/// definitely had no effect and never will; after bytes were sent, any error that the protocol
+/// does not call definite is `Info`.
+pub trait Client: Send {
+    /// Asks, and waits for the answer. Whoever calls bounds the time: dropping the future closes
+    /// the connection, and the outcome is then unknown.
+    fn invoke<'a>(&'a mut self, operation: &'a Operation) -> Pending<'a, Outcome>;
+}
+
+/// A system that can be tested.
+pub trait Target: Send + Sync {
+    /// Its name in suites.
+    fn name(&self) -> &'static str;
+
+    /// What it is, in one line.
+    fn about(&self) -> &'static str;
+
+    /// What it claims, in one line.
+    fn claims(&self) -> &'static str;
+
+    /// The operations that it understands.
+    fn operations(&self) -> &'static [Kind];
+
+    /// The faults under which it keeps its claims, by name.
+    fn survives(&self) -> &'static [&'static str];
+
+    /// Its planted bugs; none for systems of others.
+    fn bugs(&self) -> &'static [PlantedBug];
+
+    /// Checks its options, before anything starts.
+    ///
+    /// # Errors
+    /// The path and nature of the first wrong option.
+    fn check_options(&self, options: &Json) -> Result<(), OptionError>;
+
+    /// How to start the node.
+    fn launch(&self, spec: &NodeSpec) -> Launch;
+
+    /// Asks the node at `address` how it is. Whoever calls bounds the time.
+    fn status(&self, address: SocketAddr) -> Pending<'_, std::io::Result<Status>>;
+
+    /// Opens a connection, with a handshake that the node itself answers: a proxy accepts for a
+    /// dead node, so a bare connect proves nothing.
+    ///
+    /// # Errors
+    /// Why there is no connection. No operation has been sent.
+    fn open<'a>(&'a self, spec: &'a ClientSpec) -> Pending<'a, Result<Box<dyn Client>, Reason>>;
+}
+
+/// Every target.
+pub static ALL: &[&dyn Target] = &[];
+
+/// The target of that name.
+pub fn find(name: &str) -> Option<&'static dyn Target> {
+    ALL.iter().copied().find(|target| target.name() == name)
+}

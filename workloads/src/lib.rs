@@ -1,0 +1,70 @@
+//! What clients ask, and which checkers judge the answers.
+//!
+//! A [`Workload`] does no I/O: it is a [`Generator`] of operations and a list of checkers. Files
+//! in `src/` are the catalogue; the generators to build from are in [`generator`]. A new workload
+//! is one file, one `pub mod` and one row in [`ALL`].
+#![forbid(unsafe_code)]
+
+pub mod generator;
+
+pub use generator::{Completion, Generator, Offer, Proposal, Route, Threads, View};
+use serde_json::Value as Json;
+use tribunal_results::options::OptionError;
+use tribunal_results::{Kind, Nanos};
+
+/// What a workload is told about the run.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// Concurrent clients: threads `0..clients`. Thread `t` is bound to node `t % nodes`.
+    pub clients: usize,
+    /// Nodes of the cluster.
+    pub nodes: usize,
+    /// The operations that the target understands.
+    pub available: Vec<Kind>,
+    /// How long new operations are generated, in nanoseconds.
+    pub time_limit: Nanos,
+    /// Operations invoked per second, of all clients together.
+    pub rate: f64,
+    /// Seeds every choice of the workload.
+    pub seed: u64,
+}
+
+/// What clients do in one run.
+pub struct Program {
+    /// While faults come and go; ends by itself at the time limit.
+    pub main: Box<dyn Generator>,
+    /// Final operations, after everything has been healed; ends by itself.
+    pub finale: Box<dyn Generator>,
+}
+
+/// A kind of load, and who judges it.
+pub trait Workload: Send + Sync {
+    /// Its name in suites.
+    fn name(&self) -> &'static str;
+
+    /// What it does, in one line.
+    fn about(&self) -> &'static str;
+
+    /// The operations without which it makes no sense.
+    fn needs(&self) -> &'static [Kind];
+
+    /// Further operations that it uses where the target has them.
+    fn uses(&self) -> &'static [Kind];
+
+    /// The checkers that judge it, besides those that judge every run.
+    fn checkers(&self) -> &'static [&'static str];
+
+    /// The load itself. Called once to check the options, before anything starts.
+    ///
+    /// # Errors
+    /// The path and nature of the first wrong option.
+    fn program(&self, options: &Json, setting: &Setting) -> Result<Program, OptionError>;
+}
+
+/// Every workload.
+pub static ALL: &[&dyn Workload] = &[];
+
+/// The workload of that name.
+pub fn find(name: &str) -> Option<&'static dyn Workload> {
+    ALL.iter().copied().find(|workload| workload.name() == name)
+}
