@@ -6,6 +6,8 @@
 //! (the network fabric, the schedule) goes in subfolders. A new fault is one file, one `pub mod`
 //! and one row in [`ALL`]. Nothing here knows of workloads or checkers.
 
+pub mod schedule;
+
 use std::sync::Arc;
 
 use rand_pcg::Pcg64Mcg;

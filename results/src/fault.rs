@@ -67,6 +67,8 @@ pub enum NodeState {
     Killed,
     /// Ended by itself: a finding.
     Died,
+    /// Did not become ready again although everything was healed: a finding.
+    Unresponsive,
     /// Shut down at the end of the run.
     Stopped,
 }

@@ -1,0 +1,1 @@
+//! Node processes: addresses, spawning, guarding, readiness.

@@ -1,0 +1,1 @@
+//! YAML in, plans out, with errors that point at the line.
