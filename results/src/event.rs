@@ -7,8 +7,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::fault::{FaultEvent, NodeEvent};
-use crate::operation::{Kind, Operation, Outcome, Reason};
+use crate::fault::{FaultEvent, NodeEvent, Phase};
+use crate::operation::{Answer, Kind, Operation, Outcome, Reason};
 use crate::{Nanos, NodeId, Scalar};
 
 /// Who did something: a logical client, or the nemesis.
@@ -122,6 +122,16 @@ pub enum LineType {
     Info,
 }
 
+impl Phase {
+    /// The `type` of the event that reports it.
+    const fn line_type(self) -> LineType {
+        match self {
+            Self::Inject | Self::Heal => LineType::Invoke,
+            Self::Injected | Self::Healed => LineType::Info,
+        }
+    }
+}
+
 /// The `f` of events that report a node's state.
 const NODE: &str = "node";
 
@@ -177,10 +187,7 @@ impl Event {
                 }
             }
             Body::Fault(fault) => {
-                use crate::fault::Phase;
-                if matches!(fault.phase, Phase::Inject | Phase::Heal) {
-                    line.kind = LineType::Invoke;
-                }
+                line.kind = fault.phase.line_type();
                 line.f.clone_from(&fault.fault);
                 line.value = serde_json::to_value(fault).ok();
             }
@@ -239,13 +246,24 @@ fn nemesis_body(line: Line, node: Option<NodeId>) -> Result<(Option<NodeId>, Bod
     }
     let mut event = FaultEvent::deserialize(&value).map_err(form)?;
     event.fault = line.f;
+    if event.phase.line_type() != line.kind {
+        return Err("inject and heal are of type invoke, injected and healed of type info".into());
+    }
     Ok((node, Body::Fault(event)))
 }
 
 fn client_body(line: Line, invoked: Option<&Operation>) -> Result<Body, String> {
     let kind = Kind::from_name(&line.f).ok_or_else(|| format!("unknown operation {:?}", line.f))?;
+    if line.error.is_some() && matches!(line.kind, LineType::Invoke | LineType::Ok) {
+        return Err("only a fail or an info has an error".into());
+    }
     if line.kind == LineType::Invoke {
-        return Operation::parse(kind, line.key, line.value).map(Body::Invoke);
+        let given = line.value.is_some();
+        let operation = Operation::parse(kind, line.key, line.value)?;
+        if given && operation.value().is_none() {
+            return Err(format!("the invocation of a {kind} has no value"));
+        }
+        return Ok(Body::Invoke(operation));
     }
     let operation = invoked.ok_or("a completion without an invocation")?.clone();
     if operation.kind() != kind {
@@ -262,8 +280,14 @@ fn client_body(line: Line, invoked: Option<&Operation>) -> Result<Body, String> 
             .clone()
             .unwrap_or_else(|| Reason::new("unspecified", ""))
     };
+    let repeats = line.value.is_none() || line.value == operation.value();
+    let other = || "the completion repeats another value than was invoked".to_owned();
     let outcome = match line.kind {
-        LineType::Ok => Outcome::Ok(operation.parse_answer(line.value)?),
+        LineType::Ok => match operation.parse_answer(line.value)? {
+            Answer::Done if !repeats => return Err(other()),
+            answer => Outcome::Ok(answer),
+        },
+        _ if !repeats => return Err(other()),
         LineType::Fail => Outcome::Fail(reason()),
         LineType::Info | LineType::Invoke => Outcome::Info(reason()),
     };

@@ -153,7 +153,12 @@ impl History {
     }
 }
 
+/// Adds a moment to a span. Healing is idempotent and repeated at the end of a run: what follows
+/// the first cure tells nothing more of the fault.
 fn extend_span(span: &mut FaultSpan, time: Nanos, event: &FaultEvent) {
+    if span.to.is_some() {
+        return;
+    }
     if !event.nodes.is_empty() {
         span.nodes.clone_from(&event.nodes);
     }

@@ -71,11 +71,15 @@ impl JournalWriter {
     /// Adds an event, which must carry [`next_index`](Self::next_index).
     ///
     /// # Errors
-    /// If the event has no JSON form (it always has one).
+    /// If the event has no JSON form (it always has one); nothing was added then.
     pub fn append(&mut self, event: &Event) -> serde_json::Result<()> {
-        serde_json::to_writer(&mut self.pending, &event.to_line())?;
+        let whole = self.pending.len();
+        if let Err(error) = serde_json::to_writer(&mut self.pending, &event.to_line()) {
+            self.pending.truncate(whole);
+            return Err(error);
+        }
         self.pending.push(b'\n');
-        self.next = event.index + 1;
+        self.next = event.index.saturating_add(1);
         Ok(())
     }
 
@@ -130,7 +134,12 @@ pub fn read(mut input: impl BufRead) -> Result<Journal, ReadError> {
     };
     let mut buffer = Vec::new();
     let whole = lines.next(&mut buffer)?;
-    let header: Header = parse(&buffer, lines.number)?;
+    if whole == Ending::Nothing {
+        return Err(lines.wrong("empty; a history begins with its header".into()));
+    }
+    let header: Header = parse(&buffer).map_err(|reason| {
+        lines.wrong(format!("{reason}; the first line must be the header of a {FORMAT}"))
+    })?;
     if header.format != FORMAT {
         return Err(lines.wrong(format!(
             "format is {:?}; the first line must say \"format\":\"{FORMAT}\"",
@@ -151,8 +160,9 @@ pub fn read(mut input: impl BufRead) -> Result<Journal, ReadError> {
             Ending::Cut => truncated = true,
             Ending::Newline if buffer.iter().all(u8::is_ascii_whitespace) => {}
             Ending::Newline => {
-                let line: Line = parse(&buffer, lines.number)?;
-                push(&mut builder, line).map_err(|reason| lines.wrong(reason))?;
+                parse(&buffer)
+                    .and_then(|line| push(&mut builder, line))
+                    .map_err(|reason| lines.wrong(reason))?;
             }
         }
     }
@@ -169,10 +179,16 @@ fn push(builder: &mut HistoryBuilder, line: Line) -> Result<(), String> {
     builder.push(event).map_err(|e| e.reason)
 }
 
-fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8], line: u64) -> Result<T, ReadError> {
-    serde_json::from_slice(bytes).map_err(|e| ReadError::Line {
-        line,
-        reason: e.to_string(),
+/// Reads one line's JSON. Errors give the column only: the line that serde_json would name is
+/// always the first, since it sees no other.
+fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(bytes).map_err(|e| {
+        let text = e.to_string();
+        let place = format!(" at line {} column {}", e.line(), e.column());
+        match text.strip_suffix(&place) {
+            Some(what) => format!("{what}, at column {}", e.column()),
+            None => text,
+        }
     })
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// Integers keep all 64 bits; nothing passes through a floating-point number.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be an integer of 64 bits or a text")]
 pub enum Scalar {
     /// A signed integer.
     Int(i64),
