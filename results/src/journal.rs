@@ -138,7 +138,9 @@ pub fn read(mut input: impl BufRead) -> Result<Journal, ReadError> {
         return Err(lines.wrong("empty; a history begins with its header".into()));
     }
     let header: Header = parse(&buffer).map_err(|reason| {
-        lines.wrong(format!("{reason}; the first line must be the header of a {FORMAT}"))
+        lines.wrong(format!(
+            "{reason}; the first line must be the header of a {FORMAT}"
+        ))
     })?;
     if header.format != FORMAT {
         return Err(lines.wrong(format!(

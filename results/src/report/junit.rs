@@ -1,0 +1,100 @@
+//! JUnit XML: one suite for each workload and set of faults, one case for each run.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use super::ReportError;
+use super::text::evidence_line;
+use crate::run::RunInfo;
+use crate::{ResultClass, RunVerdict};
+
+/// The JUnit file about these runs.
+///
+/// What is about the system (violation, inconclusive, insufficient) is a failure, what is about
+/// us (harness error, interrupted) an error; the `type` names the result class.
+///
+/// # Errors
+/// If it cannot be written as XML.
+pub fn render(runs: &[(&RunInfo, &RunVerdict)]) -> Result<String, ReportError> {
+    let mut suites: BTreeMap<String, TestSuite> = BTreeMap::new();
+    let mut total = Duration::ZERO;
+    for (info, verdict) in runs {
+        let name = suite_name(info);
+        let suite = suites
+            .entry(name.clone())
+            .or_insert_with(|| TestSuite::new(name.clone()));
+        suite.add_test_case(case(&name, info, verdict));
+        let time = suite.time.unwrap_or_default() + time(info);
+        suite.set_time(time);
+        total += self::time(info);
+    }
+    let mut report = Report::new("tribunal");
+    report.set_time(total);
+    report.add_test_suites(suites.into_values());
+    Ok(report.to_string()?)
+}
+
+fn suite_name(info: &RunInfo) -> String {
+    let faults = match info.faults.as_slice() {
+        [] => "no faults".to_owned(),
+        faults => faults.join("+"),
+    };
+    format!("{} × {faults}", info.workload)
+}
+
+fn case(suite: &str, info: &RunInfo, verdict: &RunVerdict) -> TestCase {
+    let name = format!("{}@{}", info.plan, info.seed);
+    let mut case = TestCase::new(name, status(info, verdict));
+    case.set_classname(suite);
+    case.set_time(time(info));
+    let evidence = &verdict.evidence;
+    let bitten: u64 = evidence.faults_bitten.values().sum();
+    let properties = [
+        ("seed", info.seed.to_string()),
+        ("class", verdict.class.name().to_owned()),
+        ("reason", verdict.reason.clone()),
+        ("operations.ok", evidence.total.ok.to_string()),
+        ("operations.fail", evidence.total.fail.to_string()),
+        ("operations.info", evidence.total.info.to_string()),
+        ("faults.bitten", bitten.to_string()),
+        ("overlap", format!("{:.3}", evidence.overlap)),
+        ("concurrency.peak", evidence.concurrency_peak.to_string()),
+        ("reproduce", info.reproduce.clone()),
+    ];
+    for (name, value) in properties {
+        case.add_property((name, value.as_str()));
+    }
+    case
+}
+
+fn status(info: &RunInfo, verdict: &RunVerdict) -> TestCaseStatus {
+    let kind = match verdict.class {
+        ResultClass::Pass => return TestCaseStatus::success(),
+        ResultClass::Violation | ResultClass::Inconclusive | ResultClass::Insufficient => {
+            NonSuccessKind::Failure
+        }
+        ResultClass::HarnessError | ResultClass::Interrupted => NonSuccessKind::Error,
+    };
+    let mut status = TestCaseStatus::non_success(kind);
+    let mut lines = vec![verdict.claim.clone()];
+    if let Some(anomaly) = verdict.headline() {
+        lines.push(format!("{}: {}", anomaly.name, anomaly.sentence));
+        lines.extend(anomaly.facts.iter().take(20).cloned());
+    }
+    lines.extend(info.error.clone());
+    lines.push(format!("evidence: {}", evidence_line(&verdict.evidence)));
+    lines.push(format!("reproduce: {}", info.reproduce));
+    status
+        .set_type(verdict.class.name())
+        .set_message(verdict.claim.as_str())
+        .set_description(lines.join("\n"));
+    status
+}
+
+/// How long a run took, all its phases together.
+fn time(info: &RunInfo) -> Duration {
+    let ms: f64 = info.phases.iter().map(|(_, ms)| ms).sum();
+    Duration::try_from_secs_f64(ms / 1_000.0).unwrap_or_default()
+}

@@ -1,0 +1,216 @@
+// The timeline: its drawings, and how one moves in it.
+class Timeline {
+  constructor(record, view, canvas, overview) {
+    Object.assign(this, { record, view, canvas, overview });
+    this.rows = layOutRows(record);
+    this.current = -1;
+    this.selected = null;
+    this.picked = () => {};
+    this.pointed = () => {};
+    view.drawings.push(() => this.draw(), () => this.drawOverview());
+    this.listen();
+    this.listenOverview();
+  }
+
+  draw() {
+    const { record, view, rows } = this;
+    const colours = theme();
+    const area = { ...prepare(this.canvas, rows.bottom), top: AXIS_ROW, bottom: rows.bottom };
+    const { g } = area;
+    this.area = area;
+    this.axis = axis(view, area);
+    drawTicks(g, view, area, this.axis, colours, 12);
+    drawBands(g, view, area, this.axis, record.faults);
+    drawFaults(g, record, view, area, this.axis, rows, colours);
+    drawNodes(g, record, view, area, this.axis, rows, colours);
+    drawLanes(g, record, view, area, this.axis, rows, colours);
+    drawAnomalies(g, record, view, area, this.axis, rows, colours, this.current);
+    if (this.selected !== null) {
+      g.strokeStyle = colours.ink;
+      g.lineWidth = 2;
+      frameCall(g, record, this.selected, area, this.axis, rows);
+      g.lineWidth = 1;
+    }
+    drawCursor(g, view, area, this.axis, colours);
+    if (this.range) {
+      const [x0, x1] = this.range;
+      g.globalAlpha = 0.15;
+      g.fillStyle = colours.accent;
+      g.fillRect(Math.min(x0, x1), area.top, Math.abs(x1 - x0), area.bottom - area.top);
+      g.globalAlpha = 1;
+    }
+  }
+
+  // The whole run in a strip: faults, contradictions, and what is seen below.
+  drawOverview() {
+    const { record, view } = this;
+    const colours = theme();
+    const area = { ...prepare(this.overview, 30), top: 0, bottom: 30 };
+    const { g } = area;
+    const whole = axis({ from: 0, to: record.end }, area);
+    g.fillStyle = colours.sunk;
+    g.fillRect(0, 0, area.width, 30);
+    for (const fault of record.faults) {
+      g.fillStyle = fault.colour;
+      g.globalAlpha = 0.7;
+      g.fillRect(whole.x(fault.from), 5 + fault.row * 4, Math.max(whole.x(fault.to) - whole.x(fault.from), 1), 3);
+    }
+    g.globalAlpha = 1;
+    g.fillStyle = colours.bad;
+    for (const { from, to } of record.anomalies) {
+      g.fillRect(whole.x(from) - 1, 3, Math.max(whole.x(to) - whole.x(from), 2.5), 24);
+    }
+    const [x0, x1] = [whole.x(view.from), whole.x(view.to)];
+    g.fillStyle = colours.accent;
+    g.globalAlpha = 0.12;
+    g.fillRect(x0, 0, x1 - x0, 30);
+    g.globalAlpha = 1;
+    g.strokeStyle = colours.accent;
+    g.strokeRect(x0 + 0.5, 0.5, Math.max(x1 - x0 - 1, 2), 29);
+    g.strokeStyle = colours.line;
+    g.beginPath();
+    g.moveTo(0, 29.5);
+    g.lineTo(area.width, 29.5);
+    g.stroke();
+    g.textAlign = "right";
+    g.fillStyle = colours.muted;
+    g.fillText("whole run", GUTTER - 8, 15);
+    this.whole = whole;
+  }
+
+  // The call under a point, the narrowest if there are several; null if there is none.
+  callAt(x, y) {
+    const { record, rows, axis } = this;
+    const lane = record.lanes[Math.floor((y - rows.lanes) / rows.lane)];
+    if (!lane || y < rows.lanes || x < GUTTER) return null;
+    const { start, end, matches } = record.calls;
+    const near = 4 / axis.scale, time = axis.time(x);
+    let best = null, least = Infinity;
+    for (let at = firstFrom(lane.reach, time - near); at < lane.ids.length; at++) {
+      const id = lane.ids[at];
+      if (start[id] > time + near) break;
+      if (!matches[id] || end[id] < time - near) continue;
+      const outside = Math.max(start[id] - time, time - end[id], 0);
+      const cost = outside * 1000 + (end[id] - start[id]);
+      if (cost < least) [best, least] = [id, cost];
+    }
+    return best;
+  }
+
+  // What is written of a point that is no call: a state or a fault.
+  noteAt(x, y) {
+    const { record, rows, axis } = this;
+    const time = axis.time(x);
+    if (x < GUTTER) return null;
+    if (y >= rows.nodes && y < rows.lanes) {
+      const node = record.nodes[Math.floor((y - rows.nodes) / NODE_ROW)];
+      const stretch = node?.stretches.find((s) => s.from <= time && time < s.to);
+      return stretch ? [`${node.name} ${stretch.state}`, `${stretch.detail} from ${showTime(stretch.from)}`] : null;
+    }
+    if (y < rows.faults || y >= rows.nodes) return null;
+    const row = Math.floor((y - rows.faults) / FAULT_ROW);
+    const fault = record.faults.find((f) => f.row === row && f.from <= time && time <= f.to);
+    if (!fault) return null;
+    const effect = { true: "bit", false: "had no effect" }[String(fault.bit)] ?? "effect unknown";
+    return [fault.what || fault.name, `${showTime(fault.from)} to ${showTime(fault.to)}, ${effect}`];
+  }
+
+  select(id) {
+    this.selected = id;
+    this.picked(id);
+    this.view.redraw();
+  }
+
+  // Shows a contradiction with some of what was before and after.
+  goTo(n) {
+    const anomaly = this.record.anomalies[n];
+    if (!anomaly) return;
+    this.current = n;
+    const [from, to] = this.extent(anomaly);
+    const room = Math.max((to - from) * 0.35, 3e6);
+    this.view.show(from - room, to + room);
+  }
+
+  // From the first to the last event of a contradiction.
+  extent(anomaly) {
+    const { start, end } = this.record.calls;
+    let { from, to } = anomaly;
+    for (const id of anomaly.ids) {
+      from = Math.min(from, start[id]);
+      to = Math.max(to, Math.min(end[id], start[id] + 1e9));
+    }
+    return [from, to];
+  }
+
+  step(by) {
+    const count = this.record.anomalies.length;
+    if (count) this.goTo((Math.max(this.current, by < 0 ? 0 : -1) + by + count) % count);
+  }
+
+  listen() {
+    const { canvas, view } = this;
+    let scrolled = 0, from = null;
+    const at = (event) => event.clientX - canvas.getBoundingClientRect().left;
+    addEventListener("scroll", () => { scrolled = performance.now(); }, { passive: true });
+    // A page that is being scrolled goes on scrolling when the timeline comes under the pointer.
+    canvas.addEventListener("wheel", (event) => {
+      if (!event.ctrlKey && performance.now() - scrolled < 400) return;
+      event.preventDefault();
+      if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
+        view.pan((event.deltaX || event.deltaY) / 1000);
+      } else {
+        view.zoom(Math.exp(Math.min(Math.max(event.deltaY, -200), 200) / 400), this.axis.time(at(event)));
+      }
+    }, { passive: false });
+    canvas.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
+      canvas.setPointerCapture(event.pointerId);
+      from = { x: at(event), seen: [view.from, view.to], moved: false, zooms: event.shiftKey };
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      const x = at(event), y = event.clientY - canvas.getBoundingClientRect().top;
+      view.cursor = this.axis.time(x);
+      if (from && (from.moved || Math.abs(x - from.x) > 3)) {
+        from.moved = true;
+        this.drag(from, x);
+      }
+      this.pointed(from?.moved ? null : this.callAt(x, y), this.noteAt(x, y), event);
+      view.redraw();
+    });
+    canvas.addEventListener("pointerup", (event) => {
+      const y = event.clientY - canvas.getBoundingClientRect().top;
+      if (from && !from.moved) this.select(this.callAt(from.x, y));
+      if (this.range) view.show(...this.range.map((x) => this.axis.time(x)).sort((a, b) => a - b));
+      this.range = from = null;
+    });
+    canvas.addEventListener("pointercancel", () => { this.range = from = null; });
+    canvas.addEventListener("pointerleave", () => {
+      view.cursor = null;
+      this.pointed(null, null, null);
+      view.redraw();
+    });
+  }
+
+  drag(from, x) {
+    if (from.zooms) {
+      this.range = [from.x, x];
+      return;
+    }
+    const by = (from.x - x) / this.axis.scale;
+    this.view.show(from.seen[0] + by, from.seen[1] + by);
+  }
+
+  listenOverview() {
+    const { overview, view } = this;
+    const centre = (event) => {
+      const time = this.whole.time(event.clientX - overview.getBoundingClientRect().left);
+      const half = (view.to - view.from) / 2;
+      view.show(time - half, time + half);
+    };
+    overview.addEventListener("pointerdown", (event) => {
+      overview.setPointerCapture(event.pointerId);
+      centre(event);
+    });
+    overview.addEventListener("pointermove", (event) => { if (event.buttons & 1) centre(event); });
+  }
+}
