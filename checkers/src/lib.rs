@@ -6,7 +6,22 @@
 //! in [`ALL`].
 #![forbid(unsafe_code)]
 
-use tribunal_results::{Record, Verdict};
+pub mod crash_log;
+pub mod evidence;
+pub mod fencing;
+pub mod fifo;
+pub mod linearizable;
+pub mod mutual_exclusion;
+pub mod recovery;
+pub mod stats;
+
+mod engine;
+mod explain;
+mod locks;
+mod register;
+
+pub use evidence::gather;
+use tribunal_results::{History, Kind, Record, Verdict};
 
 /// What a checker may spend. On exhaustion it says *unknown*, and what it verified until then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +62,40 @@ pub trait Checker: Send + Sync {
 }
 
 /// Every checker.
-pub static ALL: &[&dyn Checker] = &[];
+pub static ALL: &[&dyn Checker] = &[
+    &linearizable::Linearizable,
+    &mutual_exclusion::MutualExclusion,
+    &fencing::Fencing,
+    &fifo::Fifo,
+    &recovery::Recovery,
+    &crash_log::CrashLog,
+    &stats::Stats,
+    &evidence::EvidenceCheck,
+];
 
 /// The checker of that name.
 pub fn find(name: &str) -> Option<&'static dyn Checker> {
     ALL.iter().copied().find(|checker| checker.name() == name)
+}
+
+/// The checkers that judge the operations of a history, for when nobody says which.
+pub fn applicable(history: &History) -> Vec<&'static dyn Checker> {
+    let mut names: Vec<&str> = Vec::new();
+    for call in history.calls() {
+        let suited: &[&str] = match call.operation.kind() {
+            Kind::Read | Kind::Write | Kind::Cas => &["linearizable"],
+            Kind::Request
+            | Kind::Acquire
+            | Kind::TryAcquire
+            | Kind::Renew
+            | Kind::Release
+            | Kind::GuardedWrite => &["mutual-exclusion", "fencing", "fifo"],
+            Kind::Custom => &[],
+        };
+        if !suited.iter().all(|name| names.contains(name)) {
+            names.extend(suited);
+        }
+    }
+    let suits = |checker: &&&dyn Checker| names.contains(&checker.name());
+    ALL.iter().filter(suits).copied().collect()
 }

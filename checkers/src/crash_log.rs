@@ -1,0 +1,190 @@
+//! `crash-log`: no node crashed, neither by its own words nor by its end.
+
+use tribunal_results::{Anomaly, NodeLog, NodeState, Record, Verdict};
+
+use crate::{Budget, Checker, explain};
+
+/// The checker.
+pub struct CrashLog;
+
+const NAME: &str = "crash-log";
+/// How much of a line is quoted, in characters.
+const QUOTED_MAX: usize = 200;
+
+/// What programs write when they crash. Found anywhere in a line where a word may begin, so that
+/// `non-fatal error` is none.
+const PATTERNS: [&str; 24] = [
+    "panicked at",
+    "panic:",
+    "fatal error",
+    "fatal runtime error",
+    "Fatal error",
+    "FATAL",
+    "fatal:",
+    "SIGSEGV",
+    "SIGABRT",
+    "SIGBUS",
+    "SIGILL",
+    "segmentation fault",
+    "Segmentation fault",
+    "core dumped",
+    "AddressSanitizer",
+    "ThreadSanitizer",
+    "UndefinedBehaviorSanitizer",
+    "stack overflow",
+    "has overflowed its stack",
+    "stack smashing detected",
+    "out of memory",
+    "OutOfMemoryError",
+    "memory allocation of",
+    "double free or corruption",
+];
+
+impl Checker for CrashLog {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn about(&self) -> &'static str {
+        "no node logged a crash or ended by itself"
+    }
+
+    fn anomalies(&self) -> &'static [&'static str] {
+        &["crash", "unexpected-exit"]
+    }
+
+    fn blind_to(&self) -> &'static str {
+        "crashes that leave no word, or words beyond the lines that were kept"
+    }
+
+    fn check(&self, record: &Record, _: Budget) -> Verdict {
+        let crashes = record.logs.iter().flat_map(crashes);
+        let anomalies: Vec<Anomaly> = crashes.chain(exits(record)).collect();
+        let lines: usize = record.logs.iter().map(|log| log.lines.len()).sum();
+        let verdict = if !anomalies.is_empty() {
+            let total = anomalies.len() as u64;
+            Verdict::invalid(NAME, anomalies, total)
+        } else if !record.is_run && record.logs.is_empty() {
+            Verdict::valid(NAME, "no logs to look at: only a history was given")
+        } else {
+            let lines = explain::count(lines, "line");
+            let nodes = explain::count(record.logs.len(), "node");
+            Verdict::valid(
+                NAME,
+                format!("no crash in {lines} of {nodes}, no unexpected exit"),
+            )
+        };
+        verdict.figure("lines", lines)
+    }
+}
+
+fn crashes(log: &NodeLog) -> impl Iterator<Item = Anomaly> {
+    let crash = |(at, line): (usize, &String)| {
+        let pattern = pattern_in(line)?;
+        let quoted: String = line.trim().chars().take(QUOTED_MAX).collect();
+        Some(Anomaly {
+            name: "crash".into(),
+            sentence: format!("{} logged a crash: {quoted}", log.node),
+            key: None,
+            calls: Vec::new(),
+            facts: vec![format!(
+                "Line {} of what is kept of {}'s output contains {pattern:?}.",
+                at + 1,
+                log.node
+            )],
+            span: (0, 0),
+        })
+    };
+    log.lines.iter().enumerate().filter_map(crash)
+}
+
+fn pattern_in(line: &str) -> Option<&'static str> {
+    PATTERNS.into_iter().find(|pattern| {
+        line.match_indices(pattern).any(|(at, _)| {
+            let before = line.get(..at).and_then(|text| text.chars().next_back());
+            before.is_none_or(|c| !c.is_alphanumeric() && c != '-' && c != '_')
+        })
+    })
+}
+
+fn exits(record: &Record) -> impl Iterator<Item = Anomaly> {
+    let died = record
+        .history
+        .node_events()
+        .iter()
+        .filter(|(_, e)| e.state == NodeState::Died);
+    died.map(|(time, event)| {
+        let detail = if event.detail.is_empty() {
+            "no details known"
+        } else {
+            &event.detail
+        };
+        Anomaly {
+            name: "unexpected-exit".into(),
+            sentence: format!(
+                "{} ended by itself at {}: {detail}",
+                event.node,
+                explain::seconds(*time)
+            ),
+            key: None,
+            calls: Vec::new(),
+            facts: vec!["No fault had ended it.".into()],
+            span: (*time, *time),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(lines: &[&str]) -> Verdict {
+        let record = Record {
+            logs: vec![NodeLog {
+                node: "n2".into(),
+                lines: lines.iter().map(|line| (*line).to_owned()).collect(),
+            }],
+            is_run: true,
+            ..Record::default()
+        };
+        CrashLog.check(&record, Budget::default())
+    }
+
+    #[test]
+    fn a_panic_is_found_with_its_node_and_line() {
+        let verdict = verdict(&["ready", "thread 'main' panicked at src/main.rs:3:5:"]);
+        let anomaly = &verdict.anomalies[0];
+        assert_eq!(anomaly.name, "crash");
+        assert!(
+            anomaly
+                .sentence
+                .starts_with("n2 logged a crash: thread 'main' panicked")
+        );
+        assert!(
+            anomaly.facts[0].starts_with("Line 2"),
+            "{:?}",
+            anomaly.facts
+        );
+    }
+
+    #[test]
+    fn every_pattern_is_found() {
+        for pattern in PATTERNS {
+            assert_eq!(
+                verdict(&[&format!("1.2s {pattern} x")]).anomalies_total,
+                1,
+                "{pattern}"
+            );
+        }
+    }
+
+    #[test]
+    fn words_that_only_contain_a_pattern_are_no_crash() {
+        let lines = [
+            "non-fatal error, going on",
+            "metric rpc_out of memory=3",
+            "NONFATAL",
+        ];
+        assert_eq!(verdict(&lines).anomalies, []);
+    }
+}

@@ -1,0 +1,80 @@
+//! Decides whether a history of one object is linearizable, by any sequential [`Model`].
+//!
+//! The history is walked forward, event by event, with the set of all *configurations* that it
+//! may be in: the model's state, and which operations took effect already. An operation is
+//! ordered only when its return forces it (just-in-time linearization: Lowe, *Testing for
+//! linearizability*, 2017), and three observations keep the set small:
+//!
+//! * an observer changes no state, so it takes effect as soon as it can and never branches;
+//! * an operation whose end is unknown is an option, never an obligation: fewer of them used is
+//!   at least as good, and those of one step are interchangeable;
+//! * so of two configurations with the same state and the same open mutators, one that observed
+//!   more and used less *dominates* the other, which is dropped ([`antichain`]).
+//!
+//! Memory depends on how many operations overlap, not on how long the history is.
+
+mod antichain;
+mod search;
+
+use std::hash::Hash;
+
+pub(crate) use search::search;
+
+/// A sequential data type: what an object without concurrency does.
+pub(crate) trait Model {
+    /// The object's state.
+    type State: Clone + Eq + Hash;
+    /// An operation with its answer.
+    type Step: Clone + Eq + Hash;
+
+    /// The state before the first operation.
+    fn initial(&self) -> Self::State;
+
+    /// The state after the step, if the step can happen in this state at all.
+    fn apply(&self, state: &Self::State, step: &Self::Step) -> Option<Self::State>;
+
+    /// Whether the step changes the state in *no* state in which it can happen. A write of the
+    /// present value does not count: it may be needed later to restore that value.
+    fn observes(&self, step: &Self::Step) -> bool;
+}
+
+/// An operation in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Op<S> {
+    /// Index of the event that invoked it.
+    pub(crate) call: u64,
+    /// Index of the event by which it had taken effect; `None` if it may do so at any later time,
+    /// or never.
+    pub(crate) ret: Option<u64>,
+    /// What it does.
+    pub(crate) step: S,
+}
+
+/// What the search came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// There is a sequential order.
+    Linearizable,
+    /// There is none: this operation, by its place in the input, was the first to return without
+    /// one.
+    Stuck(usize),
+    /// The budget ran out at the event of this index; all before it is linearizable.
+    Exhausted(u64),
+    /// More than [`WIDTH_MAX`] operations were open at the event of this index; all before it is
+    /// linearizable.
+    TooWide(u64),
+}
+
+/// The most operations that may be open at once.
+pub(crate) const WIDTH_MAX: u32 = u128::BITS;
+
+/// The result of a search and what it took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Searched {
+    /// The answer.
+    pub(crate) finding: Finding,
+    /// Configurations made.
+    pub(crate) steps: u64,
+    /// The most configurations held at once.
+    pub(crate) peak: u64,
+}

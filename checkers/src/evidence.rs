@@ -1,0 +1,328 @@
+//! `evidence`: enough happened for a green to mean something.
+
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashMap;
+use tribunal_results::verdict::{Counts, EvidenceFloor};
+use tribunal_results::{
+    Answer, Call, Evidence, FaultSpan, History, Nanos, Operation, Outcome, Record, Scalar, Verdict,
+};
+
+use crate::{Budget, Checker, explain, locks, stats};
+
+/// The checker.
+pub struct EvidenceCheck;
+
+const NAME: &str = "evidence";
+/// Without faults, what was invoked after this share of the record counts as final.
+const FINAL_SHARE: (Nanos, Nanos) = (9, 10);
+
+impl Checker for EvidenceCheck {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn about(&self) -> &'static str {
+        "the run did, saw and suffered at least what the plan asks for"
+    }
+
+    fn anomalies(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn blind_to(&self) -> &'static str {
+        "whether the answers are right; faults that were never tried"
+    }
+
+    fn check(&self, record: &Record, _: Budget) -> Verdict {
+        let evidence = gather(record);
+        let missed = missed(&evidence, &record.floor);
+        let verdict = if !record.is_run {
+            let operations = explain::count(evidence.total.total() as usize, "operation");
+            let text = format!("{operations}; no floors apply: only a history was given");
+            Verdict::valid(NAME, text)
+        } else if missed.is_empty() {
+            Verdict::valid(NAME, summary(&evidence))
+        } else {
+            Verdict::unknown(
+                NAME,
+                "insufficient",
+                format!("too little: {}", missed.join("; ")),
+            )
+        };
+        verdict
+            .figure("ok-operations", evidence.total.ok)
+            .figure("cross-observations", evidence.cross_observations)
+            .figure("concurrency-peak", evidence.concurrency_peak)
+            .figure(
+                "faults-bitten",
+                evidence.faults_bitten.values().sum::<u64>(),
+            )
+            .figure("overlap", evidence.overlap)
+            .figure("final-reads", evidence.final_reads)
+    }
+}
+
+fn summary(evidence: &Evidence) -> String {
+    format!(
+        "{} took effect, {} saw what another client did, {} at once, {} bit",
+        explain::count(evidence.total.ok as usize, "operation"),
+        evidence.cross_observations,
+        evidence.concurrency_peak,
+        explain::count(
+            evidence.faults_bitten.values().sum::<u64>() as usize,
+            "fault"
+        ),
+    )
+}
+
+/// The floors that were missed, each with its figures.
+fn missed(evidence: &Evidence, floor: &EvidenceFloor) -> Vec<String> {
+    let mut missed = Vec::new();
+    let mut ask = |what: String, have: u64, least: u64| {
+        if have < least {
+            missed.push(format!("{what} {have} of at least {least}"));
+        }
+    };
+    ask(
+        "operations that took effect:".into(),
+        evidence.total.ok,
+        floor.ok_operations,
+    );
+    ask(
+        "cross-observations:".into(),
+        evidence.cross_observations,
+        floor.cross_observations,
+    );
+    ask(
+        "operations at once:".into(),
+        evidence.concurrency_peak,
+        floor.concurrency,
+    );
+    let bitten = &evidence.faults_bitten;
+    let tried: BTreeSet<&String> = bitten
+        .keys()
+        .chain(evidence.faults_idle.keys())
+        .chain(evidence.faults_skipped.keys())
+        .collect();
+    for fault in tried {
+        let bit = bitten.get(fault).copied().unwrap_or_default();
+        ask(
+            format!("{fault} faults that bit:"),
+            bit,
+            floor.faults_of_each,
+        );
+    }
+    missed
+}
+
+/// What the record can show for itself.
+///
+/// * *Cross-observations*: reads (and compare-and-sets) that found a value which only other
+///   clients had written, and holds of a lock that follow another client's.
+/// * *Overlap*: the share of operations outstanding at some instant between the injection and the
+///   cure of a fault that was not skipped.
+/// * *Final reads*: successful reads, or where there are none grants, invoked after the last cure
+///   of such a fault; without any, in the last tenth of the record.
+pub fn gather(record: &Record) -> Evidence {
+    let history = &record.history;
+    let mut evidence = Evidence {
+        cross_observations: cross_reads(history) + cross_holds(history),
+        concurrency_peak: concurrency_peak(history),
+        ..Evidence::default()
+    };
+    for (kind, counts) in stats::counts(history) {
+        evidence.operations.insert(kind.name().into(), counts);
+        add(&mut evidence.total, counts);
+    }
+    let spans = history.fault_spans();
+    for span in &spans {
+        let tally = match (&span.skipped, span.bit) {
+            (Some(_), _) => &mut evidence.faults_skipped,
+            (None, Some(true)) => &mut evidence.faults_bitten,
+            (None, _) => &mut evidence.faults_idle,
+        };
+        *tally.entry(span.fault.clone()).or_default() += 1;
+    }
+    let end = history.end().map_or(0, |end| end.time);
+    let installed: Vec<&FaultSpan> = spans.iter().filter(|span| span.skipped.is_none()).collect();
+    evidence.overlap = overlap(history, &installed, end);
+    evidence.final_reads = final_reads(history, &installed, end);
+    evidence
+}
+
+fn add(total: &mut Counts, more: Counts) {
+    total.ok += more.ok;
+    total.fail += more.fail;
+    total.info += more.info;
+}
+
+fn cross_reads(history: &History) -> u64 {
+    let mut writers: FxHashMap<(&Scalar, &Scalar), Writers> = FxHashMap::default();
+    for call in history.calls().iter().filter(|call| !call.is_fail()) {
+        if let Operation::Write { key, value } | Operation::Cas { key, to: value, .. } =
+            &call.operation
+        {
+            let writers = writers
+                .entry((key, value))
+                .or_insert(Writers::One(call.process));
+            writers.add(call.process);
+        }
+    }
+    let crosses = |call: &&Call| {
+        let found = match (&call.operation, &call.outcome) {
+            (Operation::Read { key }, Outcome::Ok(Answer::Value(Some(value)))) => (key, value),
+            (Operation::Cas { key, from, .. }, Outcome::Ok(_)) => (key, from),
+            _ => return false,
+        };
+        writers
+            .get(&found)
+            .is_some_and(|writers| writers.exclude(call.process))
+    };
+    history.calls().iter().filter(crosses).count() as u64
+}
+
+/// Who wrote a value.
+enum Writers {
+    One(u64),
+    Many(BTreeSet<u64>),
+}
+
+impl Writers {
+    fn add(&mut self, process: u64) {
+        match self {
+            Self::One(first) if *first == process => {}
+            Self::One(first) => *self = Self::Many([*first, process].into()),
+            Self::Many(all) => {
+                all.insert(process);
+            }
+        }
+    }
+
+    fn exclude(&self, process: u64) -> bool {
+        match self {
+            Self::One(first) => *first != process,
+            Self::Many(all) => !all.contains(&process),
+        }
+    }
+}
+
+fn cross_holds(history: &History) -> u64 {
+    let mut crossings = 0;
+    for calls in locks::by_lock(history).values() {
+        let holds = locks::holds(calls);
+        let pairs = holds.iter().zip(holds.iter().skip(1));
+        crossings += pairs
+            .filter(|(one, next)| one.process != next.process)
+            .count() as u64;
+    }
+    crossings
+}
+
+fn concurrency_peak(history: &History) -> u64 {
+    let mut changes: Vec<(u64, bool)> = Vec::new();
+    for call in history.calls() {
+        changes.push((call.invoked.index, true));
+        changes.extend(call.completed.map(|stamp| (stamp.index, false)));
+    }
+    changes.sort_unstable();
+    let (mut open, mut peak) = (0_u64, 0);
+    for (_, begins) in changes {
+        open = if begins {
+            open + 1
+        } else {
+            open.saturating_sub(1)
+        };
+        peak = peak.max(open);
+    }
+    peak
+}
+
+fn overlap(history: &History, installed: &[&FaultSpan], end: Nanos) -> f64 {
+    let calls = history.calls();
+    if calls.is_empty() {
+        return 0.0;
+    }
+    let faulty = merged(installed, end);
+    let overlaps = |call: &&Call| {
+        let until = call.completed.map_or(end, |stamp| stamp.time);
+        // The first stretch that is not over when the call begins.
+        let at = faulty.partition_point(|(_, to)| *to < call.invoked.time);
+        faulty.get(at).is_some_and(|(from, _)| *from <= until)
+    };
+    calls.iter().filter(overlaps).count() as f64 / calls.len() as f64
+}
+
+/// The stretches of time under any of the faults, in order and apart.
+fn merged(installed: &[&FaultSpan], end: Nanos) -> Vec<(Nanos, Nanos)> {
+    let mut spans: Vec<(Nanos, Nanos)> = installed
+        .iter()
+        .map(|span| (span.from, span.to.unwrap_or(end)))
+        .collect();
+    spans.sort_unstable();
+    let mut merged: Vec<(Nanos, Nanos)> = Vec::new();
+    for (from, to) in spans {
+        match merged.last_mut() {
+            Some(last) if from <= last.1 => last.1 = last.1.max(to),
+            _ => merged.push((from, to)),
+        }
+    }
+    merged
+}
+
+fn final_reads(history: &History, installed: &[&FaultSpan], end: Nanos) -> u64 {
+    if installed.iter().any(|span| span.to.is_none()) {
+        return 0;
+    }
+    let healed = installed.iter().filter_map(|span| span.to).max();
+    let since = healed.unwrap_or(end / FINAL_SHARE.1 * FINAL_SHARE.0);
+    let answered = |wanted: fn(&Operation) -> bool| {
+        let late = |call: &&Call| call.is_ok() && call.invoked.time >= since;
+        history
+            .calls()
+            .iter()
+            .filter(late)
+            .filter(|call| wanted(&call.operation))
+            .count() as u64
+    };
+    let read = |operation: &Operation| matches!(operation, Operation::Read { .. });
+    if history.calls().iter().any(|call| read(&call.operation)) {
+        return answered(read);
+    }
+    answered(|op| matches!(op, Operation::Acquire { .. } | Operation::TryAcquire { .. }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mere_history_is_never_too_little() {
+        let verdict = EvidenceCheck.check(&Record::default(), Budget::default());
+        assert_eq!(verdict.validity, tribunal_results::Validity::Valid);
+    }
+
+    #[test]
+    fn faults_that_touch_are_one_stretch() {
+        let span = |from, to| FaultSpan {
+            fault: "kill".into(),
+            id: 0,
+            from,
+            to,
+            nodes: Vec::new(),
+            links: Vec::new(),
+            what: String::new(),
+            skipped: None,
+            bit: None,
+            proof: Vec::new(),
+        };
+        let spans = [
+            span(5, Some(9)),
+            span(0, Some(3)),
+            span(2, Some(5)),
+            span(20, None),
+        ];
+        let spans: Vec<&FaultSpan> = spans.iter().collect();
+        assert_eq!(merged(&spans, 30), [(0, 9), (20, 30)]);
+    }
+}
