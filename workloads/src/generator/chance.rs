@@ -90,9 +90,9 @@ mod tests {
     fn a_turn_draws_the_same_until_the_next_begins() {
         let mut chance = Chance::new(Seed::new(1));
         let first: u64 = chance.draws().random();
-        assert_eq!(first, chance.draws().random());
+        assert_eq!(first, chance.draws().random::<u64>());
         chance.advance();
-        assert_ne!(first, chance.draws().random());
+        assert_ne!(first, chance.draws().random::<u64>());
     }
 
     #[test]

@@ -164,7 +164,9 @@ impl View<'_> {
 
     /// Whether every thread that this generator may use is free.
     pub fn all_free(&self) -> bool {
-        self.range.clone().all(|thread| self.threads.is_free(thread))
+        self.range
+            .clone()
+            .all(|thread| self.threads.is_free(thread))
     }
 
     /// The same view narrowed to a range of threads.

@@ -30,7 +30,9 @@ impl Reserve {
 
     fn range(&self, view: &View<'_>, part: usize) -> Range<usize> {
         let start = self.parts.iter().take(part);
-        let start = start.fold(view.range.start, |sum, (count, _)| sum.saturating_add(*count));
+        let start = start.fold(view.range.start, |sum, (count, _)| {
+            sum.saturating_add(*count)
+        });
         let count = self.parts.get(part).map_or(0, |(count, _)| *count);
         start.min(view.range.end)..start.saturating_add(count).min(view.range.end)
     }

@@ -72,7 +72,9 @@ impl<G: Generator> Generator for Stagger<G> {
     }
 
     fn taken(&mut self, view: &View<'_>, proposal: &Proposal, route: &[u32]) {
-        let earliest = view.time.saturating_sub((BURST_MAX * self.gap_mean) as Nanos);
+        let earliest = view
+            .time
+            .saturating_sub((BURST_MAX * self.gap_mean) as Nanos);
         let scheduled = self.next.unwrap_or(view.time).max(earliest);
         self.next = Some(scheduled + self.gap() as Nanos);
         self.chance.advance();

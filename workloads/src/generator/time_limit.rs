@@ -52,7 +52,8 @@ impl<G: Generator> Generator for TimeLimit<G> {
     }
 
     fn taken(&mut self, view: &View<'_>, proposal: &Proposal, route: &[u32]) {
-        self.end.get_or_insert(view.time.saturating_add(self.window));
+        self.end
+            .get_or_insert(view.time.saturating_add(self.window));
         self.child.taken(view, proposal, route);
     }
 
