@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 pub mod generator;
+pub mod lock;
+pub mod register;
 
 pub use generator::{Completion, Generator, Offer, Proposal, Route, Threads, View};
 use serde_json::Value as Json;
@@ -62,9 +64,17 @@ pub trait Workload: Send + Sync {
 }
 
 /// Every workload.
-pub static ALL: &[&dyn Workload] = &[];
+pub static ALL: &[&dyn Workload] = &[&lock::Lock, &register::Register];
 
 /// The workload of that name.
 pub fn find(name: &str) -> Option<&'static dyn Workload> {
     ALL.iter().copied().find(|workload| workload.name() == name)
+}
+
+/// Checks that an option is a share.
+fn check_share(path: &str, share: f64) -> Result<(), OptionError> {
+    match (0.0..=1.0).contains(&share) {
+        true => Ok(()),
+        false => Err(OptionError::new(path, "must be between 0 and 1")),
+    }
 }
