@@ -5,7 +5,20 @@
 //! colour on the report and the proof that it bit. Files in `src/` are the catalogue; machinery
 //! (the network fabric, the schedule) goes in subfolders. A new fault is one file, one `pub mod`
 //! and one row in [`ALL`]. Nothing here knows of workloads or checkers.
+#![forbid(unsafe_code)]
 
+pub mod aim;
+pub mod chance;
+pub mod delay;
+pub mod fabric;
+pub mod kill;
+pub mod network;
+pub mod partition;
+pub mod pause;
+pub mod process;
+pub mod refuse;
+pub mod reset;
+pub mod restart;
 pub mod schedule;
 
 use std::sync::Arc;
@@ -51,6 +64,8 @@ pub struct Field {
     pub nodes: Vec<NodeId>,
     /// Their processes.
     pub processes: Arc<dyn Processes>,
+    /// The network between them.
+    pub fabric: Arc<fabric::Fabric>,
 }
 
 /// A fault with everything chosen.
@@ -114,7 +129,15 @@ pub trait Fault: Send + Sync {
 }
 
 /// Every fault.
-pub static ALL: &[&dyn Fault] = &[];
+pub static ALL: &[&dyn Fault] = &[
+    &kill::Kill,
+    &restart::Restart,
+    &pause::Pause,
+    &delay::Delay,
+    &partition::Partition,
+    &reset::Reset,
+    &refuse::Refuse,
+];
 
 /// The fault of that name.
 pub fn find(name: &str) -> Option<&'static dyn Fault> {

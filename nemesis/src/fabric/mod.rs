@@ -1,0 +1,169 @@
+//! The proxy fabric: a TCP proxy for every directed dial, between nodes and from clients to nodes.
+//!
+//! Every node is told its own address of each peer ([`Router`]): the listening address of the
+//! link's proxy. A [`Rule`] belongs to a *directed pair* and governs the bytes that flow from the
+//! one to the other, whichever side dialled. Without rules the fabric is transparent to bytes,
+//! half-closes and resets.
+//!
+//! Limits, which a proxy can't help: it accepts before it knows whether the node does (so a dial
+//! that would be refused succeeds and is reset a moment later), and bytes that it holds back have
+//! been acknowledged to their sender's kernel.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `rule` | what may happen to a direction, as data |
+//! | `lane` | one direction: rule in force, counters, chance |
+//! | `link` | one listening address: accept, dial, reset |
+//! | `pump` | the bytes of one connection in one direction |
+
+mod lane;
+mod link;
+mod pump;
+mod rule;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tribunal_results::NodeId;
+use tribunal_targets::Router;
+
+use crate::chance;
+use lane::Lane;
+use link::Link;
+
+pub use lane::Counters;
+pub use rule::{Delay, Rule};
+
+/// One directed dial to put a proxy into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkSpec {
+    /// Who dials: a node, or `clients`.
+    pub from: NodeId,
+    /// Who is dialled.
+    pub to: NodeId,
+    /// Where the proxy listens; port 0 lets the kernel choose.
+    pub listen: SocketAddr,
+    /// Where `to` itself listens.
+    pub dial: SocketAddr,
+}
+
+/// A directed pair.
+type Pair = (NodeId, NodeId);
+
+/// Every proxied link of a cluster. It closes when it is dropped, but only [`Fabric::close`] waits
+/// for that.
+#[derive(Debug)]
+pub struct Fabric {
+    addresses: BTreeMap<Pair, SocketAddr>,
+    lanes: BTreeMap<Pair, Arc<Lane>>,
+    stop: watch::Sender<bool>,
+    servers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Fabric {
+    /// Listens for every link. `seed` seeds the jitter, one stream per directed pair.
+    ///
+    /// # Errors
+    /// If an address can't be listened on; the error names link and address.
+    pub async fn open(links: Vec<LinkSpec>, seed: u64) -> std::io::Result<Arc<Self>> {
+        let mut addresses = BTreeMap::new();
+        let mut lanes = BTreeMap::new();
+        let mut servers = Vec::new();
+        let stop = watch::Sender::new(false);
+        for spec in links {
+            let listener = TcpListener::bind(spec.listen).await.map_err(|e| {
+                let LinkSpec {
+                    from, to, listen, ..
+                } = &spec;
+                std::io::Error::new(
+                    e.kind(),
+                    format!("the fabric can't listen on {listen} for the link {from}→{to}: {e}"),
+                )
+            })?;
+            let mut lane = |from: &NodeId, to: &NodeId| {
+                let lane = lanes
+                    .entry((Arc::clone(from), Arc::clone(to)))
+                    .or_insert_with(|| {
+                        Arc::new(Lane::new(chance::stream(seed, &["link", from, to])))
+                    });
+                Arc::clone(lane)
+            };
+            let link = Arc::new(Link {
+                dial: spec.dial,
+                forth: lane(&spec.from, &spec.to),
+                back: lane(&spec.to, &spec.from),
+            });
+            addresses.insert((spec.from, spec.to), listener.local_addr()?);
+            servers.push(tokio::spawn(link.serve(listener, stop.subscribe())));
+        }
+        Ok(Arc::new(Self {
+            addresses,
+            lanes,
+            stop,
+            servers: Mutex::new(servers),
+        }))
+    }
+
+    /// Puts a rule in force at once, also on existing connections, in place of the one before.
+    /// Returns whether there is such a link (dialled by either side).
+    pub fn set(&self, from: &str, to: &str, rule: Rule) -> bool {
+        self.lane(from, to).map(|lane| lane.set(rule)).is_some()
+    }
+
+    /// Lifts the rule: what was held back flows.
+    pub fn clear(&self, from: &str, to: &str) {
+        if let Some(lane) = self.lane(from, to) {
+            lane.clear();
+        }
+    }
+
+    /// Lifts every rule.
+    pub fn clear_all(&self) {
+        for lane in self.lanes.values() {
+            lane.clear();
+        }
+    }
+
+    /// What the link did since the fabric was opened; zeros if there is no such link.
+    pub fn counters(&self, from: &str, to: &str) -> Counters {
+        self.lane(from, to)
+            .map(|lane| lane.counters())
+            .unwrap_or_default()
+    }
+
+    /// What the link did since a rule was last set on it; the same after it was lifted.
+    pub fn since_set(&self, from: &str, to: &str) -> Counters {
+        self.lane(from, to)
+            .map(|lane| lane.since_set())
+            .unwrap_or_default()
+    }
+
+    /// Stops listening and drops every connection; returns when that is done. Idempotent.
+    pub async fn close(&self) {
+        self.stop.send_replace(true);
+        let servers = {
+            let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *servers)
+        };
+        for server in servers {
+            if let Err(e) = server.await {
+                tracing::error!("a link of the fabric ended badly: {e}");
+            }
+        }
+    }
+
+    fn lane(&self, from: &str, to: &str) -> Option<&Arc<Lane>> {
+        self.lanes.get(&(NodeId::from(from), NodeId::from(to)))
+    }
+}
+
+impl Router for Fabric {
+    fn address(&self, from: &str, to: &str) -> Option<SocketAddr> {
+        let pair = (NodeId::from(from), NodeId::from(to));
+        self.addresses.get(&pair).copied()
+    }
+}

@@ -1,0 +1,148 @@
+//! Processes that exist only in a table, for tests of faults and schedule.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use tribunal_results::{NodeId, NodeState};
+
+use crate::fabric::{Fabric, LinkSpec};
+use crate::{Field, Pending, Processes};
+
+/// Process ids start here: beyond any that Linux gives, so that none is a real process.
+const FIRST_PID: u32 = 1 << 30;
+
+#[derive(Debug)]
+struct Row {
+    state: NodeState,
+    pid: Option<u32>,
+}
+
+/// A table of pretended processes.
+#[derive(Debug)]
+pub(crate) struct Fake {
+    rows: Mutex<BTreeMap<String, Row>>,
+    next_pid: Mutex<u32>,
+    /// Every call, as `kill n1`.
+    calls: Mutex<Vec<String>>,
+    /// Nodes on which killing fails.
+    pub(crate) immortal: Vec<String>,
+}
+
+impl Fake {
+    pub(crate) fn new(nodes: &[NodeId]) -> Self {
+        let fake = Self {
+            rows: Mutex::default(),
+            next_pid: Mutex::new(FIRST_PID),
+            calls: Mutex::default(),
+            immortal: Vec::new(),
+        };
+        for node in nodes {
+            fake.put(node, NodeState::Ready, Some(fake.fresh_pid()));
+        }
+        fake
+    }
+
+    pub(crate) fn put(&self, node: &str, state: NodeState, pid: Option<u32>) {
+        let mut rows = self.rows.lock().unwrap();
+        rows.insert(node.to_owned(), Row { state, pid });
+    }
+
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    fn fresh_pid(&self) -> u32 {
+        let mut next = self.next_pid.lock().unwrap();
+        *next += 1;
+        *next
+    }
+
+    fn note(&self, what: &str, node: &str) {
+        self.calls.lock().unwrap().push(format!("{what} {node}"));
+    }
+
+    fn end(&self, what: &str, node: &str) -> Result<String, String> {
+        self.note(what, node);
+        if self.immortal.iter().any(|immortal| immortal == node) {
+            return Err("it does not end".into());
+        }
+        self.put(node, NodeState::Killed, None);
+        Ok(format!("ended by {what}"))
+    }
+}
+
+impl Processes for Fake {
+    fn state(&self, node: &str) -> NodeState {
+        self.rows.lock().unwrap()[node].state
+    }
+
+    fn pid(&self, node: &str) -> Option<u32> {
+        self.rows.lock().unwrap()[node].pid
+    }
+
+    fn kill<'a>(&'a self, node: &'a str) -> Pending<'a, Result<String, String>> {
+        Box::pin(async move { self.end("kill", node) })
+    }
+
+    fn terminate<'a>(&'a self, node: &'a str) -> Pending<'a, Result<String, String>> {
+        Box::pin(async move { self.end("terminate", node) })
+    }
+
+    fn pause<'a>(&'a self, node: &'a str) -> Pending<'a, Result<(), String>> {
+        Box::pin(async move {
+            self.note("pause", node);
+            self.put(node, NodeState::Paused, self.pid(node));
+            Ok(())
+        })
+    }
+
+    fn resume<'a>(&'a self, node: &'a str) -> Pending<'a, Result<(), String>> {
+        Box::pin(async move {
+            if self.state(node) == NodeState::Paused {
+                self.note("resume", node);
+                self.put(node, NodeState::Ready, self.pid(node));
+            }
+            Ok(())
+        })
+    }
+
+    fn start<'a>(&'a self, node: &'a str) -> Pending<'a, Result<u32, String>> {
+        Box::pin(async move {
+            if let Some(pid) = self.pid(node) {
+                return Ok(pid);
+            }
+            self.note("start", node);
+            let pid = self.fresh_pid();
+            self.put(node, NodeState::Starting, Some(pid));
+            Ok(pid)
+        })
+    }
+}
+
+/// `n` nodes called `n1`… that run, linked to each other by a real fabric in front of addresses
+/// where nobody listens.
+pub(crate) async fn field(n: usize) -> (Field, Arc<Fake>) {
+    let nodes: Vec<NodeId> = (1..=n).map(|i| NodeId::from(format!("n{i}"))).collect();
+    let fake = Arc::new(Fake::new(&nodes));
+    (field_of(nodes, fake.clone()).await, fake)
+}
+
+/// These nodes with these processes.
+pub(crate) async fn field_of(nodes: Vec<NodeId>, fake: Arc<Fake>) -> Field {
+    let pairs = nodes
+        .iter()
+        .flat_map(|a| nodes.iter().map(move |b| (a.clone(), b.clone())))
+        .filter(|(a, b)| a != b);
+    let links = pairs.map(|(from, to)| LinkSpec {
+        from,
+        to,
+        listen: ([127, 0, 0, 1], 0).into(),
+        dial: ([127, 0, 0, 1], 1).into(),
+    });
+    let fabric = Fabric::open(links.collect(), 1).await.unwrap();
+    Field {
+        nodes,
+        processes: fake,
+        fabric,
+    }
+}

@@ -1,0 +1,31 @@
+//! Mending everything, whoever broke it.
+
+use tribunal_results::NodeId;
+
+use super::guard::LIMIT;
+use crate::Field;
+use crate::process::{on_each, revive};
+
+/// Lifts every rule of the fabric, resumes every node that runs, and starts every node that was
+/// ended by us. Idempotent; to be called at the start, at the end and on every way out. Returns
+/// what could not be mended, in words.
+pub async fn heal_all(field: &Field) -> Vec<String> {
+    field.fabric.clear_all();
+    let mended = on_each(&field.nodes, field, |processes, node: NodeId| async move {
+        let mend = async {
+            if processes.pid(&node).is_some() {
+                processes.resume(&node).await?;
+            }
+            revive(processes, node).await
+        };
+        let took_too_long = |_| format!("took longer than {LIMIT:?}");
+        tokio::time::timeout(LIMIT, mend)
+            .await
+            .map_err(took_too_long)?
+    });
+    mended
+        .await
+        .into_iter()
+        .filter_map(|(node, answer)| Some(format!("{node} could not be mended: {}", answer.err()?)))
+        .collect()
+}
