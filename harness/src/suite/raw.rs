@@ -1,0 +1,350 @@
+//! The forms in which people may write each field of a run, and what they are read into.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value as Json};
+use tribunal_nemesis::schedule::{FaultPlan, NemesisPlan};
+use tribunal_results::options::{Time, TimeRange, decode};
+use tribunal_results::verdict::EvidenceFloor;
+
+use super::catalogue::Catalogue;
+use super::error::Problem;
+use super::locate::{Part, Path};
+use crate::plan::{JudgePlan, TargetPlan, WorkloadPlan};
+
+/// How many nodes a run may have.
+pub(super) const NODES: RangeInclusive<u64> = 1..=50;
+/// How many clients a run may have.
+pub(super) const CLIENTS: RangeInclusive<u64> = 1..=1000;
+/// The highest rate, in operations per second.
+const RATE_MAX: f64 = 1_000_000.0;
+/// The longest of all times.
+const TIME_MAX: Duration = Duration::from_secs(24 * 3600);
+/// The longest name of a suite or run, in bytes; names are parts of file names.
+const NAME_MAX: usize = 100;
+/// How much memory judging may use, in MiB.
+const JUDGE_MEMORY_MIB: RangeInclusive<u64> = 16..=1_048_576;
+
+/// What judging may cost unless the suite says otherwise.
+pub(super) const JUDGE: JudgePlan = JudgePlan {
+    time: Time::millis(60_000),
+    memory_mib: 2048,
+};
+
+/// What was read, or what is wrong with it: at a path relative to the value.
+pub(super) type Read<T> = Result<T, Problem>;
+
+/// The value as messages name it.
+fn describe(value: &Json) -> String {
+    match value {
+        Json::Null => "nothing".into(),
+        Json::Array(_) => "a list".into(),
+        Json::Object(_) => "a mapping".into(),
+        scalar => scalar.to_string(),
+    }
+}
+
+/// A mapping; `what` says whose, for messages.
+pub(super) fn mapping<'a>(what: &str, value: &'a Json) -> Read<&'a Map<String, Json>> {
+    value
+        .as_object()
+        .ok_or_else(|| Problem::new(format!("{what} must be a mapping, not {}", describe(value))))
+}
+
+/// Refuses keys other than the known ones; `what` says of what, for messages.
+pub(super) fn check_keys(what: &str, map: &Map<String, Json>, known: &[&str]) -> Read<()> {
+    match map.keys().find(|key| !known.contains(&key.as_str())) {
+        None => Ok(()),
+        Some(key) => Err(
+            Problem::unknown(format!("{what} has no `{key}`"), key, known)
+                .at(Path::default().key(key))
+                .on(Part::Key),
+        ),
+    }
+}
+
+/// Any text.
+pub(super) fn text(what: &str, value: &Json) -> Read<String> {
+    let wrong = || Problem::new(format!("{what} must be text, not {}", describe(value)));
+    value.as_str().map(str::to_owned).ok_or_else(wrong)
+}
+
+/// A name of a suite or run: it becomes part of file names.
+pub(super) fn name(what: &str, value: &Json) -> Read<String> {
+    let name = text(what, value)?;
+    let tame = |c: char| c.is_ascii_alphanumeric() || "-_+.".contains(c);
+    if name.len() <= NAME_MAX
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(tame)
+    {
+        return Ok(name);
+    }
+    Err(
+        Problem::new(format!("{what} `{name}` cannot be part of a file name")).help(format!(
+            "use up to {NAME_MAX} letters, digits, `-`, `_`, `+` and `.`, a letter or digit first"
+        )),
+    )
+}
+
+/// A whole number within limits.
+pub(super) fn count(what: &str, limits: &RangeInclusive<u64>, value: &Json) -> Read<u64> {
+    let (least, most) = (limits.start(), limits.end());
+    let wrong = || {
+        Problem::new(format!(
+            "`{what}` must be a whole number from {least} to {most}, not {}",
+            describe(value)
+        ))
+    };
+    let number = value.as_u64().filter(|number| limits.contains(number));
+    number.ok_or_else(wrong)
+}
+
+/// A rate of operations.
+pub(super) fn rate(what: &str, value: &Json) -> Read<f64> {
+    let wrong = || {
+        Problem::new(format!(
+            "`{what}` must be a number of operations per second, above 0 and at most {RATE_MAX}, \
+             not {}",
+            describe(value)
+        ))
+    };
+    let rate = value
+        .as_f64()
+        .filter(|rate| *rate > 0.0 && *rate <= RATE_MAX);
+    rate.ok_or_else(wrong)
+}
+
+/// A time above zero, in whole microseconds.
+pub(super) fn time(what: &str, value: &Json) -> Read<Time> {
+    let time = Time::deserialize(value).map_err(|error| Problem::new(error.to_string()))?;
+    let time = whole_micros(time);
+    if time.0.is_zero() {
+        return Err(Problem::new(format!(
+            "`{what}` must be longer than nothing"
+        )));
+    }
+    bounded(what, time)
+}
+
+/// A stretch of time, in whole microseconds.
+fn time_range(what: &str, value: &Json) -> Read<TimeRange> {
+    if !value.is_string() {
+        return Err(Problem::new(format!(
+            "`{what}` must be a stretch of time such as 200ms..600ms, not {}",
+            describe(value)
+        )));
+    }
+    let range = TimeRange::deserialize(value).map_err(|error| Problem::new(error.to_string()))?;
+    Ok(TimeRange {
+        from: whole_micros(range.from),
+        to: bounded(what, whole_micros(range.to))?,
+    })
+}
+
+/// What can be written down again without loss.
+fn whole_micros(time: Time) -> Time {
+    let micros = time.0.as_nanos().saturating_add(500) / 1000;
+    Time(Duration::from_micros(
+        u64::try_from(micros).unwrap_or(u64::MAX),
+    ))
+}
+
+fn bounded(what: &str, time: Time) -> Read<Time> {
+    if time.0 <= TIME_MAX {
+        return Ok(time);
+    }
+    Err(Problem::new(format!(
+        "`{what}` is {time}; the longest is 24h"
+    )))
+}
+
+/// `lock-manager`, or `{type: lock-manager, bug: …, options: {…}}`.
+pub(super) fn target(value: &Json, catalogue: &Catalogue) -> Read<TargetPlan> {
+    let lone = Map::from_iter([("type".to_owned(), value.clone())]);
+    let given = if value.is_string() {
+        &lone
+    } else {
+        mapping("a target", value)?
+    };
+    check_keys("a target", given, &["type", "bug", "options"])
+        .map_err(|problem| problem.help("options of the target go under `options`"))?;
+    let target = kind(
+        "target",
+        given,
+        names(&catalogue.targets, |target| target.name),
+    )?;
+    Ok(TargetPlan {
+        bug: bug(given, &target, catalogue)?,
+        options: options("`options`", given.get("options"))
+            .map_err(|problem| problem.under(&Path::default().key("options")))?,
+        target,
+    })
+}
+
+fn bug(given: &Map<String, Json>, target: &str, catalogue: &Catalogue) -> Read<Option<String>> {
+    let (Some(value), Some(entry)) = (given.get("bug"), catalogue.target(target)) else {
+        return Ok(None);
+    };
+    if value.is_null() {
+        return Ok(None);
+    }
+    let at = Path::default().key("bug");
+    let name = text("a bug", value).map_err(|problem| problem.under(&at))?;
+    if entry.bug(&name).is_some() {
+        return Ok(Some(name));
+    }
+    let known = names(&entry.bugs, |bug| bug.name);
+    let title = format!("{target} has no planted bug `{name}`");
+    Err(Problem::unknown(title, &name, &known).at(at))
+}
+
+/// A mapping of options; nothing and an empty one are the same.
+fn options(what: &str, value: Option<&Json>) -> Read<Json> {
+    match value {
+        None | Some(Json::Null) => Ok(Json::Null),
+        Some(value) => match mapping(what, value)? {
+            map if map.is_empty() => Ok(Json::Null),
+            map => Ok(Json::Object(map.clone())),
+        },
+    }
+}
+
+/// `lock`, or `{type: lock, locks: 3}`.
+pub(super) fn workload(value: &Json, catalogue: &Catalogue) -> Read<WorkloadPlan> {
+    let known = names(&catalogue.workloads, |workload| workload.name);
+    let (workload, options) = tagged("workload", value, known)?;
+    Ok(WorkloadPlan {
+        workload,
+        options: if options.is_empty() {
+            Json::Null
+        } else {
+            Json::Object(options)
+        },
+    })
+}
+
+/// `none`, a fault, a list of faults, or `{faults: […], quiet: …, hold: …}`.
+pub(super) fn nemesis(value: &Json, catalogue: &Catalogue) -> Read<NemesisPlan> {
+    let mut plan = NemesisPlan::default();
+    let Some(given) = value.as_object().filter(|map| !map.contains_key("type")) else {
+        plan.faults = faults(value, catalogue)?;
+        return Ok(plan);
+    };
+    check_keys("a nemesis", given, &["faults", "quiet", "hold"])?;
+    let within = |key: &str| Path::default().key(key);
+    if let Some(value) = given.get("faults") {
+        plan.faults = faults(value, catalogue).map_err(|p| p.under(&within("faults")))?;
+    }
+    if let Some(value) = given.get("quiet") {
+        plan.quiet = time_range("quiet", value).map_err(|p| p.under(&within("quiet")))?;
+    }
+    if let Some(value) = given.get("hold") {
+        plan.hold = time_range("hold", value).map_err(|p| p.under(&within("hold")))?;
+    }
+    Ok(plan)
+}
+
+fn faults(value: &Json, catalogue: &Catalogue) -> Read<Vec<FaultPlan>> {
+    match value {
+        Json::Null => Ok(Vec::new()),
+        Json::String(none) if none == "none" => Ok(Vec::new()),
+        Json::Array(items) => items
+            .iter()
+            .enumerate()
+            .map(|(i, item)| {
+                fault(item, catalogue).map_err(|problem| problem.under(&Path::default().item(i)))
+            })
+            .collect(),
+        one => Ok(vec![fault(one, catalogue)?]),
+    }
+}
+
+/// `kill`, or `{type: partition, shape: one}`.
+fn fault(value: &Json, catalogue: &Catalogue) -> Read<FaultPlan> {
+    let known = names(&catalogue.faults, |fault| fault.name);
+    let (fault, options) = tagged("fault", value, known)?;
+    Ok(FaultPlan {
+        fault,
+        options: Json::Object(options),
+    })
+}
+
+/// A name, or a mapping whose `type` is the name and the rest its options.
+fn tagged(what: &str, value: &Json, known: Vec<&str>) -> Read<(String, Map<String, Json>)> {
+    let lone = Map::from_iter([("type".to_owned(), value.clone())]);
+    let given = if value.is_string() {
+        &lone
+    } else {
+        mapping(&format!("a {what}"), value)?
+    };
+    let name = kind(what, given, known)?;
+    let mut options = given.clone();
+    options.remove("type");
+    Ok((name, options))
+}
+
+/// The `type` of a mapping, one of those known.
+fn kind(what: &str, given: &Map<String, Json>, known: Vec<&str>) -> Read<String> {
+    let Some(value) = given.get("type") else {
+        let listed = known.join(", ");
+        return Err(
+            Problem::new(format!("a {what} needs a `type`")).help(format!("there are: {listed}"))
+        );
+    };
+    let at = Path::default().key("type");
+    let name = text(&format!("the type of a {what}"), value).map_err(|p| p.under(&at))?;
+    if known.contains(&name.as_str()) {
+        return Ok(name);
+    }
+    Err(Problem::unknown(format!("there is no {what} `{name}`"), &name, &known).at(at))
+}
+
+fn names<T>(entries: &[T], name: impl Fn(&T) -> &'static str) -> Vec<&'static str> {
+    entries.iter().map(name).collect()
+}
+
+/// `valid`, an anomaly, or a list of anomalies of which at least one must be found.
+pub(super) fn expect(value: &Json) -> Read<Vec<String>> {
+    let anomaly = |value: &Json| text("an anomaly", value);
+    match value {
+        Json::String(valid) if valid == "valid" => Ok(Vec::new()),
+        Json::Array(items) if items.is_empty() => {
+            Err(Problem::new("`expect` is an empty list").help("write `expect: valid` instead"))
+        }
+        Json::Array(items) => items
+            .iter()
+            .enumerate()
+            .map(|(i, item)| anomaly(item).map_err(|p| p.under(&Path::default().item(i))))
+            .collect(),
+        one => Ok(vec![anomaly(one)?]),
+    }
+}
+
+/// The floor of evidence; what is not given keeps its default.
+pub(super) fn evidence(value: &Json) -> Read<EvidenceFloor> {
+    let known = [
+        "ok_operations",
+        "cross_observations",
+        "concurrency",
+        "faults_of_each",
+    ];
+    check_keys("`evidence`", mapping("`evidence`", value)?, &known)?;
+    Ok(decode(value)?)
+}
+
+/// What judging may cost; what is not given keeps its default.
+pub(super) fn judge(value: &Json) -> Read<JudgePlan> {
+    let given = mapping("`judge`", value)?;
+    check_keys("`judge`", given, &["time", "memory_mib"])?;
+    let mut plan = JUDGE;
+    if let Some(value) = given.get("time") {
+        plan.time = time("time", value).map_err(|p| p.under(&Path::default().key("time")))?;
+    }
+    if let Some(value) = given.get("memory_mib") {
+        plan.memory_mib = count("memory_mib", &JUDGE_MEMORY_MIB, value)
+            .map_err(|p| p.under(&Path::default().key("memory_mib")))?;
+    }
+    Ok(plan)
+}

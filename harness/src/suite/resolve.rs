@@ -1,0 +1,291 @@
+//! From a draft to a plan: each field read, and the parts checked against each other and against
+//! the catalogue, so that nothing starts that could not mean anything.
+
+use serde_json::Value as Json;
+use tribunal_nemesis::schedule::NemesisPlan;
+use tribunal_results::options::Time;
+use tribunal_results::verdict::EvidenceFloor;
+use tribunal_workloads::Setting;
+
+use super::Overrides;
+use super::catalogue::{Catalogue, TargetEntry, WorkloadEntry};
+use super::error::{Problem, Problems};
+use super::expand::Draft;
+use super::locate::Path;
+use super::raw::{self, Read};
+use crate::plan::Plan;
+
+/// Nodes of a run that does not say.
+const NODES: u64 = 5;
+/// Clients of a run that does not say.
+const CLIENTS: u64 = 10;
+/// Operations per second of a run that does not say.
+const RATE: f64 = 400.0;
+/// How long operations are invoked in a run that does not say.
+const TIME: Time = Time::millis(6_000);
+/// The most that one operation may take in a run that does not say.
+const TIMEOUT: Time = Time::millis(800);
+/// How long nodes may take to become ready in a run that does not say.
+const READY: Time = Time::millis(10_000);
+
+/// A plan that has no seed yet unless one was given.
+pub(super) struct Resolved {
+    /// The plan; its seed is 0 if none was given, its name empty if none was given.
+    pub(super) plan: Plan,
+    /// Whether the suite gives its seed.
+    pub(super) seeded: bool,
+}
+
+/// Reads a draft; `None` if something is wrong with it, which is then among the problems.
+pub(super) fn resolve(
+    suite: &str,
+    draft: &Draft<'_>,
+    catalogue: &Catalogue,
+    overrides: &Overrides,
+    problems: &mut Problems,
+) -> Option<Resolved> {
+    let before = problems.count();
+    let mut resolver = Resolver {
+        draft,
+        catalogue,
+        problems,
+    };
+    let mut plan = resolver.plan(suite)?;
+    overrides.apply(&mut plan);
+    resolver.check(&mut plan);
+    (problems.count() == before).then(|| Resolved {
+        seeded: draft.fields.contains_key("seed"),
+        plan,
+    })
+}
+
+struct Resolver<'a> {
+    draft: &'a Draft<'a>,
+    catalogue: &'a Catalogue,
+    problems: &'a mut Problems,
+}
+
+impl Resolver<'_> {
+    /// Every field by itself; `None` without a target and a workload that exist.
+    fn plan(&mut self, suite: &str) -> Option<Plan> {
+        let catalogue = self.catalogue;
+        let target = self.required("target", |value| raw::target(value, catalogue));
+        let workload = self.required("workload", |value| raw::workload(value, catalogue));
+        let nemesis = self.read("nemesis", NemesisPlan::default(), |value| {
+            raw::nemesis(value, catalogue)
+        });
+        let nodes = self.read("nodes", NODES, |v| raw::count("nodes", &raw::NODES, v));
+        let clients = self.read("clients", CLIENTS, |v| {
+            raw::count("clients", &raw::CLIENTS, v)
+        });
+        let time = |field: &'static str| move |value: &Json| raw::time(field, value);
+        let plan = Plan {
+            suite: suite.to_owned(),
+            name: self.name(),
+            nodes: usize::try_from(nodes).unwrap_or(usize::MAX),
+            clients: usize::try_from(clients).unwrap_or(usize::MAX),
+            rate: self.read("rate", RATE, |value| raw::rate("rate", value)),
+            time: self.read("time", TIME, time("time")),
+            timeout: self.read("timeout", TIMEOUT, time("timeout")),
+            ready: self.read("ready", READY, time("ready")),
+            recovery: self.read("recovery", READY, time("recovery")),
+            nemesis,
+            seed: self.read("seed", 0, |v| raw::count("seed", &(0..=u64::MAX), v)),
+            expect: self.read("expect", Vec::new(), raw::expect),
+            evidence: self.read("evidence", EvidenceFloor::default(), raw::evidence),
+            judge: self.read("judge", raw::JUDGE, raw::judge),
+            target: target?,
+            workload: workload?,
+        };
+        Some(plan)
+    }
+
+    fn name(&mut self) -> String {
+        let Some(given) = &self.draft.name else {
+            return String::new();
+        };
+        raw::name("the name", given.value).unwrap_or_else(|problem| {
+            self.problems.push(problem.under(&given.path));
+            String::new()
+        })
+    }
+
+    fn read<T>(&mut self, field: &str, default: T, read: impl FnOnce(&Json) -> Read<T>) -> T {
+        let Some(given) = self.draft.fields.get(field) else {
+            return default;
+        };
+        read(given.value).unwrap_or_else(|problem| {
+            self.problems.push(problem.under(&given.path));
+            default
+        })
+    }
+
+    fn required<T>(&mut self, field: &str, read: impl FnOnce(&Json) -> Read<T>) -> Option<T> {
+        if !self.draft.fields.contains_key(field) {
+            let problem = Problem::new(format!("a run needs a `{field}`"))
+                .at(self.draft.path.clone())
+                .help("give it in the run, in its matrix, or under `defaults`");
+            self.problems.push(problem);
+        }
+        self.read(field, None, |value| read(value).map(Some))
+    }
+
+    /// Adds a problem with a field, at a path within its value.
+    fn refuse(&mut self, field: &str, problem: Problem) {
+        let given = self.draft.fields.get(field);
+        let path = given.map_or(&self.draft.path, |given| &given.path);
+        self.problems.push(problem.under(path));
+    }
+
+    /// The parts against each other.
+    fn check(&mut self, plan: &mut Plan) {
+        let catalogue = self.catalogue;
+        let target = catalogue.target(&plan.target.target);
+        let workload = catalogue.workload(&plan.workload.workload);
+        let (Some(target), Some(workload)) = (target, workload) else {
+            return;
+        };
+        if let Some(problem) = lacking(target, workload, catalogue) {
+            self.refuse("workload", problem);
+            return;
+        }
+        self.check_options(plan, target, workload);
+        if self.draft.fields.contains_key("expect") {
+            self.check_expected(plan, workload);
+        } else {
+            self.expect_planted_bug(plan, target);
+        }
+    }
+
+    fn check_options(&mut self, plan: &Plan, target: &TargetEntry, workload: &WorkloadEntry) {
+        if let Err(error) = (target.check)(&plan.target.options) {
+            let options = Path::default().key("options");
+            self.refuse("target", Problem::from(error).under(&options));
+        }
+        if let Err(error) = (workload.check)(&plan.workload.options, &setting(plan, target)) {
+            self.refuse("workload", error.into());
+        }
+        let faults = match self.draft.fields.get("nemesis").map(|given| given.value) {
+            Some(Json::Object(map)) if map.contains_key("faults") => Path::default().key("faults"),
+            _ => Path::default(),
+        };
+        for (i, fault) in plan.nemesis.faults.iter().enumerate() {
+            let entry = self.catalogue.fault(&fault.fault);
+            if let Some(Err(error)) = entry.map(|entry| (entry.check)(&fault.options)) {
+                let at = self.fault_path(&faults, i);
+                self.refuse("nemesis", Problem::from(error).under(&at));
+            }
+        }
+    }
+
+    /// Where the `i`th fault was written: an item of a list, or the value itself if it is alone.
+    fn fault_path(&self, faults: &Path, i: usize) -> Path {
+        let nemesis = self.draft.fields.get("nemesis").map(|given| given.value);
+        let listed = nemesis.map(|value| value.get("faults").unwrap_or(value));
+        if listed.is_some_and(Json::is_array) {
+            faults.item(i)
+        } else {
+            faults.clone()
+        }
+    }
+
+    fn check_expected(&mut self, plan: &Plan, workload: &WorkloadEntry) {
+        let listed = self
+            .draft
+            .fields
+            .get("expect")
+            .is_some_and(|given| given.value.is_array());
+        for (i, anomaly) in plan.expect.iter().enumerate() {
+            if workload.anomalies.contains(&anomaly.as_str()) {
+                continue;
+            }
+            let title = format!(
+                "no checker of workload {} finds an anomaly `{anomaly}`",
+                workload.name
+            );
+            let at = if listed {
+                Path::default().item(i)
+            } else {
+                Path::default()
+            };
+            let problem = Problem::unknown(title, anomaly, &workload.anomalies).at(at);
+            self.refuse("expect", problem);
+        }
+    }
+
+    /// A planted bug must be found, unless the suite says what else to expect.
+    fn expect_planted_bug(&mut self, plan: &mut Plan, target: &TargetEntry) {
+        let Some(bug) = plan.target.bug.as_deref().and_then(|name| target.bug(name)) else {
+            return;
+        };
+        let otherwise = "or say with `expect` what must be found, or `expect: valid`";
+        if bug.workload != plan.workload.workload {
+            let title = format!(
+                "the bug `{}` shows under workload {}",
+                bug.name, bug.workload
+            );
+            self.refuse("workload", Problem::new(title).help(otherwise));
+        }
+        let asked = |fault: &&str| plan.nemesis.faults.iter().any(|plan| plan.fault == **fault);
+        if !bug.faults.is_empty() && !bug.faults.iter().any(|fault| asked(&fault)) {
+            let faults = bug.faults.join(", ");
+            let title = format!("the bug `{}` shows only under {faults}", bug.name);
+            let problem = Problem::new(title)
+                .help(format!("add `nemesis: [{faults}]`"))
+                .help(otherwise);
+            self.refuse("nemesis", problem);
+        }
+        plan.expect = bug
+            .anomalies
+            .iter()
+            .map(|&anomaly| anomaly.to_owned())
+            .collect();
+    }
+}
+
+fn setting(plan: &Plan, target: &TargetEntry) -> Setting {
+    Setting {
+        clients: plan.clients,
+        nodes: plan.nodes,
+        available: target.operations.clone(),
+        time_limit: u64::try_from(plan.time.0.as_nanos()).unwrap_or(u64::MAX),
+        rate: plan.rate,
+        seed: plan.seed,
+    }
+}
+
+/// The operations that the workload needs and the target does not have, if any.
+fn lacking(
+    target: &TargetEntry,
+    workload: &WorkloadEntry,
+    catalogue: &Catalogue,
+) -> Option<Problem> {
+    let lacks = |target: &TargetEntry| -> Vec<&str> {
+        let missing = workload
+            .needs
+            .iter()
+            .filter(|kind| !target.operations.contains(kind));
+        missing.map(|kind| kind.name()).collect()
+    };
+    let missing = lacks(target);
+    if missing.is_empty() {
+        return None;
+    }
+    let able: Vec<&str> = catalogue
+        .targets
+        .iter()
+        .filter(|target| lacks(target).is_empty())
+        .map(|target| target.name)
+        .collect();
+    let able = match &able[..] {
+        [] => "no target can".to_owned(),
+        able => format!("targets that can: {}", able.join(", ")),
+    };
+    let title = format!(
+        "workload {} needs {}, which target {} does not understand",
+        workload.name,
+        missing.join(", "),
+        target.name
+    );
+    Some(Problem::new(title).help(able))
+}

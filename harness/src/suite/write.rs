@@ -1,0 +1,84 @@
+//! A plan as YAML: itself a suite of one run, so that what was run can be run again.
+
+use serde::Serialize;
+use serde_json::{Map, Value as Json};
+use tribunal_nemesis::schedule::NemesisPlan;
+use tribunal_results::options::Time;
+use tribunal_results::verdict::EvidenceFloor;
+
+use crate::plan::{JudgePlan, Plan, TargetPlan};
+
+#[derive(Serialize)]
+struct Suite<'a> {
+    suite: &'a str,
+    runs: [Run<'a>; 1],
+}
+
+/// The fields of a run, in the order in which people read them.
+#[derive(Serialize)]
+struct Run<'a> {
+    name: &'a str,
+    target: &'a TargetPlan,
+    workload: Map<String, Json>,
+    nemesis: &'a NemesisPlan,
+    seed: u64,
+    expect: Expect<'a>,
+    nodes: usize,
+    clients: usize,
+    rate: f64,
+    time: Time,
+    timeout: Time,
+    ready: Time,
+    recovery: Time,
+    evidence: &'a EvidenceFloor,
+    judge: &'a JudgePlan,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Expect<'a> {
+    Valid(&'static str),
+    Anomalies(&'a [String]),
+}
+
+/// What `plan.yaml` holds: a suite whose only run is this plan, with every choice made.
+///
+/// # Errors
+/// If the options hold something that YAML cannot.
+pub fn plan_to_yaml(plan: &Plan) -> Result<String, serde_yaml::Error> {
+    let mut workload = plan
+        .workload
+        .options
+        .as_object()
+        .cloned()
+        .unwrap_or_default();
+    workload.insert("type".into(), plan.workload.workload.clone().into());
+    let run = Run {
+        name: &plan.name,
+        target: &plan.target,
+        workload,
+        nemesis: &plan.nemesis,
+        seed: plan.seed,
+        expect: match &plan.expect[..] {
+            [] => Expect::Valid("valid"),
+            anomalies => Expect::Anomalies(anomalies),
+        },
+        nodes: plan.nodes,
+        clients: plan.clients,
+        rate: plan.rate,
+        time: plan.time,
+        timeout: plan.timeout,
+        ready: plan.ready,
+        recovery: plan.recovery,
+        evidence: &plan.evidence,
+        judge: &plan.judge,
+    };
+    let suite = Suite {
+        suite: &plan.suite,
+        runs: [run],
+    };
+    let yaml = serde_yaml::to_string(&suite)?;
+    Ok(format!(
+        "# One run with every choice made: `tribunal run` with this file repeats it.\n{yaml}"
+    ))
+}
