@@ -74,6 +74,11 @@ impl Layout {
     }
 }
 
+/// Runs that start together begin to look at different places (Knuth's multiplicative hash).
+fn first_look() -> u32 {
+    std::process::id().wrapping_mul(0x9e37_79b1) >> 8
+}
+
 /// The addresses of one run, as long as this (or the guard's copy of its lock) lives.
 #[derive(Debug)]
 pub struct Block {
@@ -90,11 +95,13 @@ impl Block {
     /// If every block is taken, or loopback addresses cannot be bound.
     pub fn reserve(layout: Option<Layout>) -> io::Result<Self> {
         let layout = layout.unwrap_or_else(Layout::here);
-        let blocks = layout.blocks();
-        // Runs that start together begin to look at different places (Knuth's multiplicative hash).
-        let start = std::process::id().wrapping_mul(0x9e37_79b1) >> 8;
-        for n in 0..blocks {
-            let (ip, port) = layout.lock((start + n) % blocks);
+        Self::first_free(layout, first_look(), layout.blocks())
+    }
+
+    /// The first free one of `count` blocks from `start`, counted in a circle.
+    fn first_free(layout: Layout, start: u32, count: u32) -> io::Result<Self> {
+        for n in start..start + count {
+            let (ip, port) = layout.lock(n % layout.blocks());
             match TcpListener::bind((ip, port)) {
                 Ok(lock) => {
                     return Ok(Self {
@@ -109,7 +116,7 @@ impl Block {
             }
         }
         let all = format!(
-            "all {blocks} blocks of loopback addresses are taken: end other runs, and whatever \
+            "all {count} blocks of loopback addresses are taken: end other runs, and whatever \
              listens on every address at port {ADDRESS_PORT}"
         );
         Err(io::Error::new(io::ErrorKind::AddrInUse, all))
@@ -208,27 +215,29 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_block_is_taken_while_any_copy_of_its_lock_is_open() {
-        for layout in [Layout::Addresses, Layout::Ports] {
-            let block = Block::reserve(Some(layout)).unwrap();
-            let address = block.lock();
-            let copy = block.share().unwrap();
-            drop(block);
-            let taken = TcpListener::bind(address).unwrap_err();
-            assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
-            drop(copy);
-            TcpListener::bind(address).unwrap();
-        }
+    /// Far from where [`Block::reserve`] looks in this process, so that no test is in the way.
+    fn elsewhere() -> u32 {
+        first_look() + 20_000
     }
 
     #[test]
-    fn a_block_of_ports_that_is_all_taken_says_so() {
-        let held: Vec<_> = std::iter::from_fn(|| Block::reserve(Some(Layout::Ports)).ok())
-            .take(usize::from(PORT_BLOCKS))
-            .collect();
-        let error = Block::reserve(Some(Layout::Ports)).unwrap_err();
+    fn a_block_is_taken_while_any_copy_of_its_lock_is_open() {
+        let block = Block::first_free(Layout::Addresses, elsewhere(), 100).unwrap();
+        let address = block.lock();
+        let copy = block.share().unwrap();
+        drop(block);
+        let taken = TcpListener::bind(address).unwrap_err();
+        assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
+        drop(copy);
+        TcpListener::bind(address).unwrap();
+    }
+
+    #[test]
+    fn if_every_block_is_taken_that_is_said() {
+        let start = elsewhere() + 1000;
+        let _held = Block::first_free(Layout::Addresses, start, 1);
+        let error = Block::first_free(Layout::Addresses, start, 1).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         assert!(error.to_string().contains("end other runs"), "{error}");
-        drop(held);
     }
 }
