@@ -1,1 +1,307 @@
 //! Node processes: addresses, spawning, guarding, readiness.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`addresses`] | a block of loopback addresses that no other run has |
+//! | `spawn` | starts every node from one thread, tied to the life of the controller |
+//! | [`guard`] | ends every node if the controller is gone, whatever became of it |
+//! | `node` | one node: its state, and what faults may do to its process |
+//! | `ready` | when a node is ready |
+//! | `logs` | what nodes print |
+//! | `procfs`, `exit` | what the kernel says of processes and sockets, in words |
+//!
+//! On no way out is a node left behind: [`Cluster::stop`] ends them and looks for stragglers;
+//! dropping the cluster kills them; if the controller is killed, the kernel kills each node, and
+//! the guard whatever nodes had started.
+
+pub mod addresses;
+mod error;
+mod exit;
+pub mod guard;
+mod logs;
+mod node;
+mod procfs;
+mod ready;
+mod spawn;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tribunal_nemesis::{Pending, Processes};
+use tribunal_results::run::RunDir;
+use tribunal_results::{NodeEvent, NodeId, NodeState};
+use tribunal_targets::{NodeSpec, Target};
+
+pub use addresses::{Block, Layout, NODES_MAX};
+pub use error::{ClusterError, Unready};
+pub use guard::guard_main;
+
+use guard::Guard;
+use logs::Logs;
+use node::{Ask, Node, Shared};
+use spawn::Spawner;
+
+/// The environment variable that tells every process of a run, whatever it forked from.
+const MARKER: &str = "TRIBUNAL_RUN";
+/// How long stragglers may take to die.
+const STRAGGLERS_WITHIN: Duration = Duration::from_secs(3);
+
+/// All that a cluster is made of.
+pub struct Setup<'a> {
+    /// What is tested.
+    pub target: &'static dyn Target,
+    /// The nodes, in order.
+    pub specs: Vec<NodeSpec>,
+    /// Where their files go.
+    pub dir: &'a RunDir,
+    /// Their addresses, held until all of them are gone.
+    pub block: Arc<Block>,
+    /// The `tribunal` binary: the guard, and the nodes of targets that ship in it.
+    pub program: PathBuf,
+    /// Where every change of a node's state is told. Unbounded, because it must not be lost nor
+    /// wait; there are a handful for each fault.
+    pub events: mpsc::UnboundedSender<NodeEvent>,
+}
+
+/// The node processes of one run.
+pub struct Cluster {
+    nodes: Vec<Arc<Node>>,
+    ids: Vec<NodeId>,
+    shared: Arc<Shared>,
+    marker: String,
+    _block: Arc<Block>,
+}
+
+impl Cluster {
+    /// Starts the guard and then every node. They need not be ready yet.
+    ///
+    /// # Errors
+    /// If the guard or any node cannot be started; those that were are ended again.
+    pub async fn start(setup: Setup<'_>) -> Result<Arc<Self>, ClusterError> {
+        let run = run_id(&setup.block);
+        let marker = format!("{MARKER}={run}");
+        let prepare = |source| ClusterError::Prepare {
+            path: setup.dir.path().to_owned(),
+            source,
+        };
+        let spawner = Spawner::start().map_err(prepare)?;
+        let lock = setup.block.share().map_err(prepare)?;
+        let shared = Arc::new(Shared {
+            target: setup.target,
+            guard: Guard::spawn(&setup.program, &marker, lock).await?,
+            program: setup.program,
+            run,
+            spawner,
+            events: setup.events,
+        });
+        let mut nodes = Vec::new();
+        for mut spec in setup.specs {
+            spec.data = std::path::absolute(&spec.data).map_err(prepare)?;
+            let dir = std::path::absolute(setup.dir.node(&spec.id)).map_err(prepare)?;
+            std::fs::create_dir_all(&dir).map_err(prepare)?;
+            let node = Node::new(spec, Logs::within(&dir), Arc::clone(&shared));
+            nodes.push(Arc::new(node));
+        }
+        let cluster = Self {
+            ids: nodes.iter().map(|node| node.id().clone()).collect(),
+            nodes,
+            shared,
+            marker,
+            _block: setup.block,
+        };
+        for node in &cluster.nodes {
+            if let Err(error) = node.start().await {
+                cluster.stop().await;
+                return Err(error);
+            }
+        }
+        Ok(Arc::new(cluster))
+    }
+
+    /// The names of the nodes, in order.
+    pub fn ids(&self) -> &[NodeId] {
+        &self.ids
+    }
+
+    /// Where a node itself listens.
+    pub fn address(&self, node: &str) -> Option<SocketAddr> {
+        self.find(node).ok().map(|node| node.spec.listen)
+    }
+
+    /// Waits until each of these nodes says *now* that it is ready, and it is the node that says
+    /// so. Fails at once if one of them dies meanwhile.
+    ///
+    /// # Errors
+    /// The first node that died or cannot become ready, or all that are not ready in time.
+    pub async fn wait_ready(&self, nodes: &[NodeId], within: Duration) -> Result<(), ClusterError> {
+        let mut waiting = BTreeSet::new();
+        let mut tasks = JoinSet::new();
+        for id in nodes {
+            let node = Arc::clone(self.find(id).map_err(ClusterError::UnknownNode)?);
+            waiting.insert(id.clone());
+            tasks.spawn(async move { node.confirm_ready().await.map(|()| node.id().clone()) });
+        }
+        let all = async {
+            while let Some(done) = tasks.join_next().await {
+                let id = done.map_err(|panic| ClusterError::Probe(panic.to_string()))??;
+                waiting.remove(&id);
+            }
+            Ok(())
+        };
+        match timeout(within, all).await {
+            Ok(result) => result,
+            Err(_) => Err(ClusterError::NotReady {
+                within,
+                nodes: self
+                    .nodes
+                    .iter()
+                    .filter(|node| waiting.contains(node.id()))
+                    .map(|node| node.unready())
+                    .collect(),
+            }),
+        }
+    }
+
+    /// Records that a running node did not become ready although everything was healed.
+    pub fn mark_unresponsive(&self, node: &str) {
+        let Ok(node) = self.find(node) else { return };
+        let pid = node.now.borrow().pid;
+        if let Some(pid) = pid {
+            node.change(pid, |now| now.state = NodeState::Unresponsive);
+        }
+    }
+
+    /// Ends every node (SIGTERM, then SIGKILL), and whatever they left behind, and the guard.
+    /// Nothing is started after this. Returns, in words, what was not as it should be; nothing
+    /// when it is called again.
+    pub async fn stop(&self) -> Vec<String> {
+        let mut tasks = JoinSet::new();
+        for node in &self.nodes {
+            let node = Arc::clone(node);
+            tasks.spawn(async move { node.close().await });
+        }
+        let mut problems = Vec::new();
+        for closed in tasks.join_all().await {
+            problems.extend(closed.err());
+        }
+        problems.extend(self.end_stragglers().await);
+        for node in &self.nodes {
+            if procfs::listener(node.spec.listen).is_some() {
+                let (id, at) = (node.id(), node.spec.listen);
+                problems.push(format!(
+                    "{id} has ended, but {at} is held by {}",
+                    holder(at)
+                ));
+            }
+        }
+        problems.extend(self.shared.guard.dismiss().await);
+        problems
+    }
+
+    /// Kills what still carries the run's marker, and says what it was.
+    async fn end_stragglers(&self) -> Vec<String> {
+        let mut found = BTreeSet::new();
+        let none_left = async {
+            loop {
+                let left = procfs::marked(&self.marker);
+                if left.is_empty() {
+                    return;
+                }
+                for pid in left {
+                    found.insert((pid, procfs::name(pid)));
+                    guard::kill_one(pid);
+                }
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let in_time = timeout(STRAGGLERS_WITHIN, none_left).await.is_ok();
+        let end = if in_time {
+            "it was killed"
+        } else {
+            "it does not die of SIGKILL"
+        };
+        let words = |(pid, name)| format!("a node left process {pid} ({name}) behind: {end}");
+        found.into_iter().map(words).collect()
+    }
+
+    fn find(&self, node: &str) -> Result<&Arc<Node>, String> {
+        let found = self.nodes.iter().find(|each| &**each.id() == node);
+        found.ok_or_else(|| node.to_owned())
+    }
+
+    /// The node, for a fault.
+    fn known(&self, node: &str) -> Result<&Arc<Node>, String> {
+        self.find(node)
+            .map_err(|name| ClusterError::UnknownNode(name).to_string())
+    }
+}
+
+/// The last resort: nobody is left to stop the cluster in order.
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for node in &self.nodes {
+            if let Some(group) = node.now.borrow().pid {
+                guard::kill_group(group);
+            }
+        }
+        self.shared.guard.abandon();
+    }
+}
+
+impl Processes for Cluster {
+    fn state(&self, node: &str) -> NodeState {
+        self.find(node)
+            .map_or(NodeState::Stopped, |node| node.now.borrow().state)
+    }
+
+    fn pid(&self, node: &str) -> Option<u32> {
+        self.find(node).ok().and_then(|node| node.now.borrow().pid)
+    }
+
+    fn kill<'a>(&'a self, node: &'a str) -> Pending<'a, Result<String, String>> {
+        Box::pin(async move { self.known(node)?.end(Ask::Kill).await })
+    }
+
+    fn terminate<'a>(&'a self, node: &'a str) -> Pending<'a, Result<String, String>> {
+        Box::pin(async move { self.known(node)?.end(Ask::Terminate).await })
+    }
+
+    fn pause<'a>(&'a self, node: &'a str) -> Pending<'a, Result<(), String>> {
+        Box::pin(async move { self.known(node)?.pause().await })
+    }
+
+    fn resume<'a>(&'a self, node: &'a str) -> Pending<'a, Result<(), String>> {
+        Box::pin(async move { self.known(node)?.resume().await })
+    }
+
+    fn start<'a>(&'a self, node: &'a str) -> Pending<'a, Result<u32, String>> {
+        Box::pin(async move {
+            let node = self.known(node)?;
+            node.start().await.map_err(|error| error.to_string())
+        })
+    }
+}
+
+/// A name that no other run alive has: its block is its own, and one process may have the same
+/// block again.
+fn run_id(block: &Block) -> String {
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    let run = RUNS.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{}-{run}", block.lock(), std::process::id())
+}
+
+/// Who listens at an address, for people.
+fn holder(address: SocketAddr) -> String {
+    let owner = procfs::listener(address).and_then(procfs::owner);
+    match owner {
+        Some(pid) => format!("process {pid} ({})", procfs::name(pid)),
+        None => "a process of another user".into(),
+    }
+}

@@ -1,0 +1,382 @@
+//! One node: its process from start to end, and what faults may do to it.
+//!
+//! What the node is doing ([`Now`]) lives in a watch channel; every change of state is reported
+//! while that is locked, so events come in the order in which things were found out. A task per
+//! process waits for its end. Whatever starts, ends or pauses the process holds `turn`.
+
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use tokio::process::Child;
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::time::{sleep, timeout};
+use tribunal_results::{NodeEvent, NodeId, NodeState};
+use tribunal_targets::{NodeSpec, Target};
+
+use super::error::ClusterError;
+use super::guard::{Guard, kill_group, send};
+use super::logs::{Logs, Mark};
+use super::spawn::{self, Spawner};
+use super::{MARKER, exit, procfs};
+
+/// How long a node may take to end by SIGTERM before it is killed.
+const TERMINATE_WITHIN: Duration = Duration::from_secs(3);
+/// How long the kernel may take to do what a signal says.
+const KERNEL_WITHIN: Duration = Duration::from_secs(5);
+/// How long the address of a node that has ended may take to become free.
+const FREE_WITHIN: Duration = Duration::from_secs(1);
+/// How often `/proc` is asked whether a signal has been obeyed.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// What all nodes of a run share.
+pub(super) struct Shared {
+    pub(super) target: &'static dyn Target,
+    pub(super) program: std::path::PathBuf,
+    /// Its id: the value of the marker variable.
+    pub(super) run: String,
+    pub(super) spawner: Spawner,
+    pub(super) guard: Guard,
+    pub(super) events: mpsc::UnboundedSender<NodeEvent>,
+}
+
+/// Why a process was asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// SIGKILL, by a fault.
+    Kill,
+    /// SIGTERM, by a fault.
+    Terminate,
+    /// SIGTERM, as the run is over.
+    Stop,
+}
+
+/// What a node is doing.
+#[derive(Clone, Debug)]
+pub(super) struct Now {
+    pub(super) state: NodeState,
+    /// Its process and group, until it has been reaped.
+    pub(super) pid: Option<u32>,
+    /// Whether this process has answered its probe.
+    pub(super) ready: bool,
+    /// Whether it was asked to end.
+    asked: Option<Ask>,
+    /// How its last process ended.
+    pub(super) exit: String,
+    /// The last lines of a process that died, or what the last probe came to.
+    pub(super) detail: String,
+    /// Who listens at the node's address in its place.
+    pub(super) foreign: Option<String>,
+}
+
+impl Now {
+    fn of(state: NodeState, pid: Option<u32>) -> Self {
+        Self {
+            state,
+            pid,
+            ready: false,
+            asked: None,
+            exit: String::new(),
+            detail: String::new(),
+            foreign: None,
+        }
+    }
+
+    /// What to say of the state: exit status and last words, or what the last probe came to.
+    fn words(&self) -> String {
+        if matches!(self.state, NodeState::Starting | NodeState::Paused) {
+            return String::new();
+        }
+        let parts = [&self.exit, &self.detail].map(String::as_str);
+        parts
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+}
+
+/// One node.
+pub(super) struct Node {
+    pub(super) spec: NodeSpec,
+    pub(super) logs: Logs,
+    pub(super) shared: Arc<Shared>,
+    /// Held by whatever starts, ends or pauses the process; false once nothing is started again.
+    turn: Mutex<bool>,
+    pub(super) now: watch::Sender<Now>,
+}
+
+impl Node {
+    pub(super) fn new(spec: NodeSpec, logs: Logs, shared: Arc<Shared>) -> Self {
+        Self {
+            spec,
+            logs,
+            shared,
+            turn: Mutex::new(true),
+            now: watch::Sender::new(Now::of(NodeState::Stopped, None)),
+        }
+    }
+
+    pub(super) fn id(&self) -> &NodeId {
+        &self.spec.id
+    }
+
+    /// Its process, or in words why there is none.
+    fn pid(&self) -> Result<u32, String> {
+        let now = self.now.borrow();
+        now.pid
+            .ok_or_else(|| format!("{} does not run ({:?})", self.id(), now.state))
+    }
+
+    /// Changes what the process `pid` is doing, and reports a new state; does nothing if that
+    /// process has ended.
+    pub(super) fn change(&self, pid: u32, change: impl FnOnce(&mut Now)) {
+        self.now.send_if_modified(|now| {
+            if now.pid != Some(pid) {
+                return false;
+            }
+            let before = now.state;
+            change(now);
+            if now.state != before {
+                self.report(now.state, pid, now.words());
+            }
+            true
+        });
+    }
+
+    /// Nobody may listen any more when the run is over: then the event is lost on purpose.
+    fn report(&self, state: NodeState, pid: u32, detail: String) {
+        let _ = self.shared.events.send(NodeEvent {
+            node: self.id().clone(),
+            state,
+            pid: Some(pid),
+            detail,
+        });
+    }
+
+    /// Starts it if it does not run; returns its process id.
+    pub(super) async fn start(self: &Arc<Self>) -> Result<u32, ClusterError> {
+        let turn = self.turn.lock().await;
+        if !*turn {
+            return Err(ClusterError::ShuttingDown(self.id().clone()));
+        }
+        if let Ok(pid) = self.pid() {
+            return Ok(pid);
+        }
+        self.await_free_address().await?;
+        let (child, mark) = self.spawn().await?;
+        let Some(pid) = child.id() else {
+            return Err(ClusterError::NotRunning {
+                node: self.id().clone(),
+                state: NodeState::Died,
+            });
+        };
+        self.shared.guard.watch(pid);
+        self.now.send_modify(|now| {
+            *now = Now::of(NodeState::Starting, Some(pid));
+            self.report(NodeState::Starting, pid, String::new());
+        });
+        tokio::spawn(Arc::clone(self).reap(child, pid, mark));
+        tokio::spawn(Arc::clone(self).watch_readiness(pid));
+        Ok(pid)
+    }
+
+    async fn spawn(&self) -> Result<(Child, Mark), ClusterError> {
+        let launch = self.shared.target.launch(&self.spec);
+        let marker = (MARKER, self.shared.run.as_str());
+        let prepare = |source| ClusterError::Prepare {
+            path: self.spec.data.clone(),
+            source,
+        };
+        let program = spawn::program(&launch, &self.shared.program).map_err(prepare)?;
+        let (command, mark) =
+            spawn::command(&launch, &program, &self.spec, &self.logs, marker).map_err(prepare)?;
+        let node = self.id().clone();
+        match self.shared.spawner.spawn(command).await {
+            Ok(child) => Ok((child, mark)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(ClusterError::ProgramNotFound { node, program })
+            }
+            Err(source) => Err(ClusterError::Spawn {
+                node,
+                program,
+                source,
+            }),
+        }
+    }
+
+    /// A port is looked up, not tried: a trial socket could itself be in the node's way.
+    async fn await_free_address(&self) -> Result<(), ClusterError> {
+        let free = async {
+            while procfs::listener(self.spec.listen).is_some() {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        if timeout(FREE_WITHIN, free).await.is_ok() {
+            return Ok(());
+        }
+        Err(ClusterError::AddressTaken {
+            node: self.id().clone(),
+            address: self.spec.listen,
+            by: super::holder(self.spec.listen),
+        })
+    }
+
+    /// Waits for the process to end, and ends the rest of its group.
+    async fn reap(self: Arc<Self>, mut child: Child, pid: u32, mark: Mark) {
+        let status = child.wait().await;
+        self.sweep(pid).await;
+        self.shared.guard.forget(pid);
+        self.change(pid, |now| {
+            now.pid = None;
+            now.ready = false;
+            match status {
+                Ok(status) => {
+                    now.state = ended(now.asked, status);
+                    now.exit = exit::words(status);
+                }
+                Err(error) => {
+                    now.state = NodeState::Died;
+                    now.exit = format!("its exit status is unknown: {error}");
+                }
+            }
+            now.detail = match now.state {
+                NodeState::Died => self.logs.last_lines(mark),
+                _ => String::new(),
+            };
+        });
+    }
+
+    /// Kills what is left of the group of a process that has ended.
+    async fn sweep(&self, group: u32) {
+        let empty = async {
+            while !procfs::group(group).is_empty() {
+                kill_group(group);
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        if timeout(KERNEL_WITHIN, empty).await.is_err() {
+            tracing::warn!("{}: processes of group {group} do not die", self.id());
+        }
+    }
+
+    /// Ends it for a fault; returns its exit status in words.
+    pub(super) async fn end(&self, ask: Ask) -> Result<String, String> {
+        let _turn = self.turn.lock().await;
+        self.end_now(ask).await
+    }
+
+    /// Ends it for good.
+    pub(super) async fn close(&self) -> Result<(), String> {
+        let mut turn = self.turn.lock().await;
+        *turn = false;
+        match self.pid() {
+            Ok(_) => self.end_now(Ask::Stop).await.map(drop),
+            Err(_) => Ok(()),
+        }
+    }
+
+    async fn end_now(&self, ask: Ask) -> Result<String, String> {
+        let pid = self.pid()?;
+        let mut now = self.now.subscribe();
+        self.change(pid, |now| now.asked = Some(ask));
+        if ask == Ask::Kill {
+            kill_group(pid);
+        } else {
+            // A stopped process takes notice only when it goes on.
+            self.signal(pid, Signal::SIGTERM)?;
+            self.signal(pid, Signal::SIGCONT)?;
+            let gone = now.wait_for(|now| now.pid != Some(pid));
+            if timeout(TERMINATE_WITHIN, gone).await.is_err() {
+                kill_group(pid);
+            }
+        }
+        let gone = now.wait_for(|now| now.pid != Some(pid));
+        match timeout(2 * KERNEL_WITHIN, gone).await {
+            Ok(Ok(now)) => Ok(now.exit.clone()),
+            _ => Err(format!("{} (pid {pid}) does not die of SIGKILL", self.id())),
+        }
+    }
+
+    /// Stops its process group; returns when every thread of it is stopped.
+    pub(super) async fn pause(&self) -> Result<(), String> {
+        let _turn = self.turn.lock().await;
+        let pid = self.pid()?;
+        self.signal(pid, Signal::SIGSTOP)?;
+        let stopped = || procfs::group(pid).into_iter().all(procfs::is_stopped);
+        if let Err(why) = self.obeyed(pid, "stop", stopped).await {
+            let _ = send(pid, Signal::SIGCONT);
+            return Err(why);
+        }
+        self.change(pid, |now| now.state = NodeState::Paused);
+        Ok(())
+    }
+
+    /// Lets its process group go on; returns when no thread of it is stopped. The signal is sent
+    /// even if no pause is on record: a pause may have been given up half way.
+    pub(super) async fn resume(&self) -> Result<(), String> {
+        let _turn = self.turn.lock().await;
+        let Ok(pid) = self.pid() else { return Ok(()) };
+        self.signal(pid, Signal::SIGCONT)?;
+        let goes_on = || !procfs::group(pid).into_iter().any(procfs::is_any_stopped);
+        self.obeyed(pid, "go on", goes_on).await?;
+        self.change(pid, |now| {
+            if now.state == NodeState::Paused {
+                now.state = if now.ready {
+                    NodeState::Ready
+                } else {
+                    NodeState::Starting
+                };
+            }
+        });
+        Ok(())
+    }
+
+    /// Waits until `done`, unless the process ends first.
+    async fn obeyed(&self, pid: u32, what: &str, done: impl Fn() -> bool) -> Result<(), String> {
+        let look = async {
+            while !done() {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        let in_time = timeout(KERNEL_WITHIN, look).await.is_ok();
+        if self.pid() != Ok(pid) {
+            return Err(format!("{} ended before it could {what}", self.id()));
+        }
+        if !in_time {
+            return Err(format!(
+                "{} (pid {pid}) did not {what} in {KERNEL_WITHIN:?}",
+                self.id()
+            ));
+        }
+        Ok(())
+    }
+
+    /// Signals its group. If that is gone, then its end is about to be found out.
+    fn signal(&self, pid: u32, signal: Signal) -> Result<(), String> {
+        match send(pid, signal) {
+            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            Err(error) => Err(format!(
+                "cannot send {signal} to {} ({pid}): {error}",
+                self.id()
+            )),
+        }
+    }
+}
+
+/// What became of a process that ended with that status. One that was to be killed but ended in
+/// another way died by itself at the same moment; a crash on SIGTERM is a crash.
+fn ended(asked: Option<Ask>, status: ExitStatus) -> NodeState {
+    use std::os::unix::process::ExitStatusExt;
+    let signal = status.signal();
+    let killed = signal == Some(Signal::SIGKILL as i32);
+    let terminated = killed || signal == Some(Signal::SIGTERM as i32) || signal.is_none();
+    match asked {
+        Some(Ask::Kill) if killed => NodeState::Killed,
+        Some(Ask::Terminate) if terminated => NodeState::Killed,
+        Some(Ask::Stop) if terminated => NodeState::Stopped,
+        _ => NodeState::Died,
+    }
+}

@@ -1,0 +1,132 @@
+//! Starting node processes, all from one thread.
+//!
+//! A node dies with the thread that forked it (`PR_SET_PDEATHSIG` follows the thread, not the
+//! process), so nodes are never started from a pool that retires idle threads. The thread lives
+//! as long as any clone of its [`Spawner`], hence as long as the cluster and its nodes.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use nix::errno::Errno;
+use nix::unistd::{Pid, getpid};
+use tokio::process::{Child, Command};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tribunal_targets::{Launch, NodeSpec};
+
+use super::guard::kill_group;
+use super::logs::{Logs, Mark};
+
+/// Commands that may wait for the thread.
+const QUEUE_MAX: usize = 16;
+
+struct Job {
+    command: Command,
+    reply: oneshot::Sender<io::Result<Child>>,
+}
+
+/// The way to the thread that starts nodes.
+#[derive(Clone, Debug)]
+pub(super) struct Spawner(mpsc::Sender<Job>);
+
+impl Spawner {
+    /// Starts the thread. Exit statuses of its children belong to the current tokio runtime.
+    pub(super) fn start() -> io::Result<Self> {
+        let (jobs, queue) = mpsc::channel(QUEUE_MAX);
+        let runtime = Handle::current();
+        std::thread::Builder::new()
+            .name("spawner".into())
+            .spawn(move || work(queue, &runtime))?;
+        Ok(Self(jobs))
+    }
+
+    /// Starts a process. If the caller stops waiting, the process is killed.
+    pub(super) async fn spawn(&self, command: Command) -> io::Result<Child> {
+        let (reply, answer) = oneshot::channel();
+        let gone = |_| io::Error::other("the thread that starts nodes has ended");
+        let job = Job { command, reply };
+        self.0.send(job).await.map_err(|_| gone(()))?;
+        answer.await.map_err(|_| gone(()))?
+    }
+}
+
+fn work(mut queue: mpsc::Receiver<Job>, runtime: &Handle) {
+    while let Some(mut job) = queue.blocking_recv() {
+        let child = {
+            let _entered = runtime.enter();
+            job.command.spawn()
+        };
+        if let Err(Ok(unwanted)) = job.reply.send(child)
+            && let Some(group) = unwanted.id()
+        {
+            kill_group(group);
+        }
+    }
+}
+
+/// The program that a launch means: relative paths are the controller's, not the node's.
+pub(super) fn program(launch: &Launch, own: &Path) -> io::Result<PathBuf> {
+    match &launch.program {
+        None => std::path::absolute(own),
+        Some(path) if path.components().count() == 1 => Ok(path.clone()),
+        Some(path) => std::path::absolute(path),
+    }
+}
+
+/// The command of a node: its own process group, its own directory, its files, the run's marker.
+pub(super) fn command(
+    launch: &Launch,
+    program: &Path,
+    spec: &NodeSpec,
+    logs: &Logs,
+    marker: (&str, &str),
+) -> io::Result<(Command, Mark)> {
+    std::fs::create_dir_all(&spec.data)?;
+    let (stdout, stderr, mark) = logs.open()?;
+    let mut command = Command::new(program);
+    command
+        .args(&launch.args)
+        .envs(launch.env.iter().map(|(name, value)| (name, value)))
+        .env(marker.0, marker.1)
+        .current_dir(&spec.data)
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        .stderr(stderr)
+        .process_group(0)
+        .kill_on_drop(true);
+    die_with_parent(&mut command);
+    Ok((command, mark))
+}
+
+/// Has the kernel kill the process when the thread that starts it ends.
+#[expect(
+    unsafe_code,
+    reason = "the death signal can only be set between fork and exec"
+)]
+fn die_with_parent(command: &mut Command) {
+    let controller = getpid();
+    // SAFETY: only async-signal-safe calls (prctl, getppid) on copied numbers, and no allocation.
+    unsafe {
+        command.pre_exec(move || {
+            die_with(controller)?;
+            Ok(())
+        });
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn die_with(controller: Pid) -> Result<(), Errno> {
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+    // If the controller was gone before the line above, no signal will ever come.
+    if nix::unistd::getppid() == controller {
+        Ok(())
+    } else {
+        Err(Errno::ESRCH)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn die_with(_: Pid) -> Result<(), Errno> {
+    Ok(())
+}
