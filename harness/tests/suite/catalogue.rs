@@ -35,30 +35,15 @@ const fn bug(
 static LOCK_BUGS: [PlantedBug; 7] = [
     bug("double-grant", "lock", &[], &["double-hold"]),
     bug("lifo-queue", "lock", &[], &["overtaking"]),
-    bug(
-        "forget-on-restart",
-        "lock",
-        &["kill"],
-        &["double-hold", "token-not-monotonic"],
-    ),
+    bug("forget-on-restart", "lock", &["kill"], &["double-hold"]),
     bug("token-reuse", "lock", &[], &["token-not-monotonic"]),
     bug("release-by-anyone", "lock", &[], &["foreign-release"]),
     bug("lease-ignores-renewal", "lock", &[], &["double-hold"]),
     bug("reentrant-leak", "lock", &[], &["double-hold"]),
 ];
 static REGISTER_BUGS: [PlantedBug; 2] = [
-    bug(
-        "no-write-back",
-        "register",
-        &["delay", "partition"],
-        &["stale-read"],
-    ),
-    bug(
-        "read-one",
-        "register",
-        &["delay", "partition"],
-        &["stale-read"],
-    ),
+    bug("no-write-back", "register", &["kill"], &["stale-read"]),
+    bug("read-one", "register", &["partition"], &["stale-read"]),
 ];
 
 #[derive(Deserialize)]
@@ -73,6 +58,15 @@ struct LockManager {
 struct Lock {
     #[serde(default)]
     locks: usize,
+    #[serde(default, rename = "hold")]
+    _hold: Option<TimeRange>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Process {
+    #[serde(default, rename = "nodes")]
+    _nodes: Json,
 }
 
 #[derive(Deserialize)]
@@ -123,7 +117,7 @@ pub(crate) fn catalogue() -> Catalogue {
         workloads: vec![
             WorkloadEntry {
                 name: "lock",
-                needs: LOCK.to_vec(),
+                needs: vec![Kind::Request, Kind::Acquire, Kind::Renew, Kind::Release],
                 anomalies: vec![
                     "double-hold",
                     "foreign-release",
@@ -157,6 +151,7 @@ pub(crate) fn catalogue() -> Catalogue {
                 name,
                 check: match name {
                     "partition" => Box::new(check::<Partition>),
+                    "kill" | "restart" | "pause" => Box::new(check::<Process>),
                     _ => Box::new(check::<Nothing>),
                 },
             })
