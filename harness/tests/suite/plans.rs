@@ -214,6 +214,36 @@ fn seeds_stay_the_same_from_one_load_to_the_next() {
     assert_eq!(load(), load());
 }
 
+#[test]
+fn what_is_not_there_is_told_with_what_is() {
+    let refused = |source| {
+        let plans = load(&source, &catalogue(), &Overrides::default());
+        plans.unwrap_err().to_string()
+    };
+    let error = refused(Source::BuiltIn("dmeo"));
+    assert!(
+        error.contains("there are: demo, lock, register, planted"),
+        "{error}"
+    );
+    let error = refused(Source::File("no/such.yaml".into()));
+    assert!(
+        error.contains("cannot read the suite") && error.contains("no/such.yaml"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_suite_may_come_to_ten_thousand_runs() {
+    let hundred: Vec<u64> = (1..=100).collect();
+    let yaml = format!(
+        "runs: [{{target: lock-manager, workload: lock, \
+         matrix: {{seed: {hundred:?}, clients: {hundred:?}}}}}]"
+    );
+    let plans = plans(&yaml);
+    let names: BTreeSet<&str> = names(&plans).into_iter().collect();
+    assert_eq!(names.len(), 10_000);
+}
+
 /// The real registries if they are filled, and the catalogue of these tests.
 fn catalogues() -> Vec<Catalogue> {
     let mut catalogues = vec![catalogue()];
