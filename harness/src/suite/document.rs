@@ -55,6 +55,10 @@ fn syntax(file: &str, text: &str, index: &Index, error: &serde_yaml::Error) -> S
     if !index.duplicates.is_empty() {
         return SuiteError::duplicates(file, text, index);
     }
+    if let Some(second) = &index.second_document {
+        let title = "a suite is one YAML document; a second one begins here";
+        return SuiteError::syntax(file, text, Some(second.start), title.into());
+    }
     let place = error.location().map(|location| {
         let offsets = byte_offsets(text);
         offsets.get(location.index()).copied().unwrap_or(text.len())

@@ -22,6 +22,8 @@ pub(super) struct Problem {
     pub(super) title: String,
     /// A few words beside the place; may be empty.
     pub(super) label: String,
+    /// Another place that has to do with it, with a few words; not relative.
+    pub(super) related: Option<Box<(Path, String)>>,
     /// What to do, or what exists, one sentence each.
     pub(super) help: Vec<String>,
 }
@@ -53,6 +55,13 @@ impl Problem {
     #[must_use]
     pub(super) fn label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
+        self
+    }
+
+    /// The same, with another place that has to do with it, and a few words beside that.
+    #[must_use]
+    pub(super) fn related(mut self, path: Path, label: impl Into<String>) -> Self {
+        self.related = Some(Box::new((path, label.into())));
         self
     }
 
@@ -117,11 +126,6 @@ impl Problems {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-
-    /// How many there are, at least.
-    pub(super) fn count(&self) -> usize {
-        self.0.len()
-    }
 }
 
 /// A place in the text, in bytes, with words beside it.
@@ -132,7 +136,7 @@ type Mark = (Range<usize>, String);
 struct Finding {
     title: String,
     mark: Option<Mark>,
-    earlier: Option<Mark>,
+    related: Option<Mark>,
     help: Vec<String>,
 }
 
@@ -151,7 +155,7 @@ impl SuiteError {
         let finding = Finding {
             title: title.into(),
             mark: None,
-            earlier: None,
+            related: None,
             help: vec![help.into()],
         };
         Self::of(file, "", vec![finding])
@@ -159,11 +163,18 @@ impl SuiteError {
 
     /// The text cannot be read as YAML, from the byte `at` on.
     pub(super) fn syntax(file: &str, text: &str, at: Option<usize>, title: String) -> Self {
+        let before = at.and_then(|at| text.get(..at)).unwrap_or(text);
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        let tab = line.contains('\t')
+            || at.is_some_and(|at| text.get(at..).is_some_and(|rest| rest.starts_with('\t')));
         let finding = Finding {
             title,
             mark: at.map(|at| (at..at, String::new())),
-            earlier: None,
-            help: Vec::new(),
+            related: None,
+            help: tab
+                .then(|| "YAML is indented with spaces, not with tabs".into())
+                .into_iter()
+                .collect(),
         };
         Self::of(file, text, vec![finding])
     }
@@ -173,7 +184,7 @@ impl SuiteError {
         let finding = |duplicate: &Duplicate| Finding {
             title: format!("`{}` is given twice", duplicate.key),
             mark: Some((duplicate.again.clone(), "again here".into())),
-            earlier: Some((duplicate.first.clone(), "first here".into())),
+            related: Some((duplicate.first.clone(), "first here".into())),
             help: Vec::new(),
         };
         Self::of(file, text, index.duplicates.iter().map(finding).collect())
@@ -186,7 +197,11 @@ impl SuiteError {
                 .find(&problem.path, problem.part)
                 .map(|range| (range, problem.label)),
             title: problem.title,
-            earlier: None,
+            related: problem.related.and_then(|related| {
+                let (path, label) = *related;
+                let range = index.find(&path, Part::Value)?;
+                Some((range, label))
+            }),
             help: problem.help,
         };
         Self::of(file, text, problems.0.into_iter().map(finding).collect())
@@ -202,7 +217,7 @@ impl SuiteError {
     }
 
     /// No run has the name that was asked for.
-    pub(super) fn no_match(file: &str, only: &str, names: &[&str]) -> Self {
+    pub(super) fn no_match(file: &str, only: &str, names: &[String]) -> Self {
         let title = format!("no run of the suite matches `{only}`");
         let mut error = Self::whole(file, title, format!("its runs: {}", bounded(names)));
         error.nothing_selected = true;
@@ -234,7 +249,7 @@ impl SuiteError {
     fn group<'a>(&'a self, finding: &'a Finding) -> Group<'a> {
         let group = Group::with_title(Level::ERROR.primary_title(finding.title.as_str()));
         let place: Element<'a> = match &finding.mark {
-            Some(mark) => self.snippet(mark, finding.earlier.as_ref()).into(),
+            Some(mark) => self.snippet(mark, finding.related.as_ref()).into(),
             None => Origin::path(self.file.as_str()).into(),
         };
         let help = finding.help.iter();
@@ -246,11 +261,11 @@ impl SuiteError {
     fn snippet<'a>(
         &'a self,
         (range, label): &'a Mark,
-        earlier: Option<&'a Mark>,
+        related: Option<&'a Mark>,
     ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
         let label = (!label.is_empty()).then_some(label.as_str());
         let primary = AnnotationKind::Primary.span(range.clone()).label(label);
-        let context = earlier.map(|(range, label)| {
+        let context = related.map(|(range, label)| {
             AnnotationKind::Context
                 .span(range.clone())
                 .label(label.as_str())
@@ -263,7 +278,7 @@ impl SuiteError {
 }
 
 /// The first names of a list, and how many more there are.
-fn bounded(names: &[&str]) -> String {
+fn bounded(names: &[String]) -> String {
     const SHOWN: usize = 20;
     let shown = names.get(..SHOWN).unwrap_or(names).join(", ");
     match names.len().saturating_sub(SHOWN) {

@@ -3,7 +3,6 @@
 //! a path that came through a merge or an alias is found at its nearest ancestor.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::ops::Range;
 
 use saphyr_parser::{Event, Parser, Span};
@@ -63,19 +62,6 @@ impl Path {
     }
 }
 
-impl fmt::Display for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, step) in self.0.iter().enumerate() {
-            match step {
-                Step::Key(key) if i == 0 => f.write_str(key)?,
-                Step::Key(key) => write!(f, ".{key}")?,
-                Step::Item(index) => write!(f, "[{index}]")?,
-            }
-        }
-        Ok(())
-    }
-}
-
 /// Which part of an entry is meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Part {
@@ -99,8 +85,6 @@ struct Spot {
 /// A key that a mapping has twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Duplicate {
-    /// The mapping.
-    pub(super) mapping: Path,
     /// The key.
     pub(super) key: String,
     /// Where it stands first, in bytes.
@@ -115,15 +99,18 @@ pub(super) struct Index {
     spots: BTreeMap<Path, Spot>,
     /// Keys that a mapping has twice, in order.
     pub(super) duplicates: Vec<Duplicate>,
+    /// Where a second document begins, in bytes.
+    pub(super) second_document: Option<Range<usize>>,
 }
 
 impl Index {
-    /// Reads the first document of the text, as far as it can be understood.
+    /// Reads the (first) document of the text, as far as it can be understood.
     pub(super) fn of(text: &str) -> Self {
         let mut builder = Builder {
             text,
             bytes: byte_offsets(text),
             frames: Vec::new(),
+            documents: 0,
             index: Self::default(),
         };
         for event in Parser::new_from_str(text) {
@@ -189,11 +176,12 @@ struct Builder<'a> {
     text: &'a str,
     bytes: Vec<usize>,
     frames: Vec<Frame>,
+    documents: usize,
     index: Index,
 }
 
 impl Builder<'_> {
-    /// Takes one event; false when the document ends.
+    /// Takes one event; false when what follows is of no interest.
     fn event(&mut self, event: &Event<'_>, span: Span) -> bool {
         let range = self.range(span);
         match event {
@@ -209,8 +197,14 @@ impl Builder<'_> {
                 self.open(range, FrameKind::Mapping { key: None, seen });
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(range.end),
-            Event::DocumentEnd => return false,
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) => {}
+            Event::DocumentStart(_) => {
+                self.documents += 1;
+                if self.documents > 1 {
+                    self.index.second_document = Some(range);
+                    return false;
+                }
+            }
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
         }
         self.frames.len() <= DEPTH_MAX
     }
@@ -264,7 +258,6 @@ impl Builder<'_> {
                     let first = seen.insert(name.clone(), range.clone());
                     if let (Some(first), Some(_)) = (first, text) {
                         self.index.duplicates.push(Duplicate {
-                            mapping: frame.path.clone(),
                             key: name.clone(),
                             first,
                             again: range.clone(),
@@ -355,6 +348,13 @@ mod tests {
             panic!("one duplicate, found {:?}", index.duplicates);
         };
         assert_eq!((duplicate.first.start, duplicate.again.start), (4, 16));
-        assert_eq!(duplicate.mapping.key(&*duplicate.key).to_string(), "a.b");
+        assert_eq!(duplicate.key, "b");
+    }
+
+    #[test]
+    fn a_second_document_is_noticed() {
+        let text = "a: 1\n---\nb: 2\n";
+        assert_eq!(Index::of(text).second_document, Some(5..8));
+        assert_eq!(Index::of("---\na: 1\n...\n").second_document, None);
     }
 }

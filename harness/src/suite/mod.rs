@@ -22,6 +22,7 @@
 //! |---|---|
 //! | [`catalogue`] | what suites may name |
 //! | `locate` | where each key and value stands in the text |
+//! | `source` | where suites come from; those that are built in |
 //! | `document` | text → plain data |
 //! | `expand` | defaults and matrices → one draft per run |
 //! | `raw` | the forms in which each field may be written |
@@ -38,11 +39,8 @@ mod locate;
 mod naming;
 mod raw;
 mod resolve;
+mod source;
 mod write;
-
-use std::fs::File;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use tribunal_results::options::Time;
@@ -52,64 +50,9 @@ use self::document::Document;
 pub use self::error::SuiteError;
 use self::error::{Problem, Problems};
 use self::naming::Names;
+pub use self::source::{BuiltIn, Source, built_in};
 pub use self::write::plan_to_yaml;
 use crate::plan::Plan;
-
-/// The longest suite that is read, in bytes.
-const TEXT_MAX: u64 = 1 << 20;
-
-/// A suite that is part of this program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BuiltIn {
-    /// Its name.
-    pub name: &'static str,
-    /// The YAML itself.
-    pub text: &'static str,
-}
-
-impl BuiltIn {
-    /// What it shows, in one line.
-    pub fn about(&self) -> String {
-        let root = Document::parse(self.name, self.text).map(|document| document.root);
-        let about = root
-            .ok()
-            .and_then(|root| root.get("about")?.as_str().map(str::to_owned));
-        about.unwrap_or_default()
-    }
-}
-
-static BUILT_IN: [BuiltIn; 4] = [
-    BuiltIn {
-        name: "demo",
-        text: include_str!("../../suites/demo.yaml"),
-    },
-    BuiltIn {
-        name: "lock",
-        text: include_str!("../../suites/lock.yaml"),
-    },
-    BuiltIn {
-        name: "register",
-        text: include_str!("../../suites/register.yaml"),
-    },
-    BuiltIn {
-        name: "planted",
-        text: include_str!("../../suites/planted.yaml"),
-    },
-];
-
-/// The suites that are part of this program.
-pub fn built_in() -> &'static [BuiltIn] {
-    &BUILT_IN
-}
-
-/// Where a suite comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// A file.
-    File(PathBuf),
-    /// The built-in suite of that name.
-    BuiltIn(&'static str),
-}
 
 /// What the command line says instead of the suite.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -165,95 +108,25 @@ pub fn load(
     catalogue: &Catalogue,
     overrides: &Overrides,
 ) -> Result<Vec<Plan>, SuiteError> {
-    match source {
-        Source::File(path) => {
-            let file = path.display().to_string();
-            let text = read(path, &file)?;
-            load_text(&file, &stem(path), &text, catalogue, overrides)
-        }
-        Source::BuiltIn(name) => {
-            let Some(suite) = BUILT_IN.iter().find(|suite| suite.name == *name) else {
-                let known = BUILT_IN.map(|suite| suite.name).join(", ");
-                return Err(SuiteError::whole(
-                    name,
-                    format!("there is no built-in suite `{name}`"),
-                    format!("there are: {known}; a suite of your own is given by its path"),
-                ));
-            };
-            let file = format!("{name}.yaml (built in)");
-            load_text(&file, name, suite.text, catalogue, overrides)
-        }
-    }
-}
-
-fn read(path: &Path, file: &str) -> Result<String, SuiteError> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|opened| opened.take(TEXT_MAX + 1).read_to_end(&mut bytes))
-        .map_err(|error| {
-            let help = "a built-in suite is given by its name alone";
-            SuiteError::whole(file, format!("cannot read the suite: {error}"), help)
-        })?;
-    if bytes.len() as u64 > TEXT_MAX {
-        let help = "split it into several suites";
-        return Err(SuiteError::whole(
-            file,
-            "the suite is longer than 1 MiB",
-            help,
-        ));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let title = format!("the suite is not text in UTF-8: {}", error.utf8_error());
-        SuiteError::whole(file, title, "save it in UTF-8")
-    })
-}
-
-/// The name of a suite that does not say: that of its file, as far as it can be one.
-fn stem(path: &Path) -> String {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let tame = |c: char| {
-        if c.is_ascii_alphanumeric() || "-_+.".contains(c) {
-            c
-        } else {
-            '-'
-        }
-    };
-    let name: String = stem.chars().take(60).map(tame).collect();
-    match name.trim_start_matches(|c: char| !c.is_ascii_alphanumeric()) {
-        "" => "suite".into(),
-        name => name.into(),
-    }
-}
-
-fn load_text(
-    file: &str,
-    stem: &str,
-    text: &str,
-    catalogue: &Catalogue,
-    overrides: &Overrides,
-) -> Result<Vec<Plan>, SuiteError> {
     overrides
         .check()
         .map_err(|problem| SuiteError::whole("command line", problem.title, "see --help"))?;
-    let text = text.trim_start_matches('\u{feff}');
-    let document = Document::parse(file, text)?;
+    let text = source.read()?;
+    let document = Document::parse(&text.file, &text.yaml)?;
     let mut problems = Problems::default();
-    let mut plans = match plans(&document, stem, catalogue, overrides, &mut problems) {
-        Ok(plans) => plans,
-        Err(problem) => {
-            problems.push(problem);
-            Vec::new()
-        }
-    };
+    let read = plans(&document, &text.stem, catalogue, overrides, &mut problems);
+    let mut plans = read.unwrap_or_else(|problem| {
+        problems.push(problem);
+        Vec::new()
+    });
     if !problems.is_empty() {
         return Err(document.error(problems));
     }
     if let Some(only) = &overrides.only {
         let names: Vec<String> = plans.iter().map(|plan| plan.name.clone()).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         plans.retain(|plan| naming::selects(only, &plan.name));
         if plans.is_empty() {
-            return Err(SuiteError::no_match(file, only, &names));
+            return Err(SuiteError::no_match(&text.file, only, &names));
         }
     }
     Ok(plans)
@@ -283,13 +156,10 @@ fn plans(
     let mut names = Names::default();
     let mut plans = Vec::new();
     for draft in expand::drafts(root, problems) {
-        let Some(resolved) = resolve::resolve(&suite, &draft, catalogue, overrides, problems)
-        else {
-            continue;
-        };
-        let mut plan = resolved.plan;
+        let resolved = resolve::resolve(&suite, &draft, catalogue, overrides, problems);
+        let Some(mut plan) = resolved else { continue };
         plan.name = names.assign(&plan, &draft);
-        if !resolved.seeded && overrides.seed.is_none() {
+        if overrides.seed.is_none() && !draft.fields.contains_key("seed") {
             plan.seed = naming::seed(&suite, &plan.name);
         }
         plans.push(plan);

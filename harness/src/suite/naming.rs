@@ -5,6 +5,10 @@ use std::collections::{HashMap, HashSet};
 use super::expand::Draft;
 use crate::plan::Plan;
 
+/// The longest name that is made up, in characters: short of what a suite may give, so that a
+/// number finds room behind it.
+const MADE_UP_MAX: usize = 90;
+
 /// Gives the plans names that are unique, in order: the name that the suite gives or else
 /// `target[-bug]-workload-nemesis`, then what a matrix varies, then a number if need be.
 #[derive(Default)]
@@ -27,22 +31,32 @@ impl Names {
         let shown = varied.filter(|field| !plan.name.is_empty() || !in_default.contains(field));
         parts.extend(shown.map(|field| label(plan, field)));
         parts.retain(|part| !part.is_empty());
-        self.unique(parts.join("-"))
+        let name = parts.join("-");
+        self.unique(if name == plan.name {
+            name
+        } else {
+            shortened(&name)
+        })
     }
 
     fn unique(&mut self, name: String) -> String {
         if self.taken.insert(name.clone()) {
             return name;
         }
-        let next = self.next.entry(name.clone()).or_insert(2);
+        let short = shortened(&name);
+        let next = self.next.entry(short.clone()).or_insert(2);
         loop {
-            let numbered = format!("{name}-{next}");
+            let numbered = format!("{short}-{next}");
             *next += 1;
             if self.taken.insert(numbered.clone()) {
                 return numbered;
             }
         }
     }
+}
+
+fn shortened(name: &str) -> String {
+    name.chars().take(MADE_UP_MAX).collect()
 }
 
 /// What a field of the plan adds to a name.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use tribunal_nemesis::schedule::{FaultPlan, NemesisPlan};
-use tribunal_results::options::{Time, TimeRange, decode};
+use tribunal_results::options::{Time, TimeRange};
 use tribunal_results::verdict::EvidenceFloor;
 
 use super::catalogue::Catalogue;
@@ -18,6 +18,8 @@ use crate::plan::{JudgePlan, TargetPlan, WorkloadPlan};
 pub(super) const NODES: RangeInclusive<u64> = 1..=50;
 /// How many clients a run may have.
 pub(super) const CLIENTS: RangeInclusive<u64> = 1..=1000;
+/// No limits.
+pub(super) const ANY: RangeInclusive<u64> = 0..=u64::MAX;
 /// The highest rate, in operations per second.
 const RATE_MAX: f64 = 1_000_000.0;
 /// The longest of all times.
@@ -65,6 +67,16 @@ pub(super) fn check_keys(what: &str, map: &Map<String, Json>, known: &[&str]) ->
     }
 }
 
+/// Reads the value of a key, if there is one.
+fn within<T>(
+    map: &Map<String, Json>,
+    key: &str,
+    read: impl FnOnce(&Json) -> Read<T>,
+) -> Read<Option<T>> {
+    let value = map.get(key).map(read).transpose();
+    value.map_err(|problem| problem.under(&Path::default().key(key)))
+}
+
 /// Any text.
 pub(super) fn text(what: &str, value: &Json) -> Read<String> {
     let wrong = || Problem::new(format!("{what} must be text, not {}", describe(value)));
@@ -90,11 +102,14 @@ pub(super) fn name(what: &str, value: &Json) -> Read<String> {
 
 /// A whole number within limits.
 pub(super) fn count(what: &str, limits: &RangeInclusive<u64>, value: &Json) -> Read<u64> {
-    let (least, most) = (limits.start(), limits.end());
     let wrong = || {
+        let limits = match (limits.start(), limits.end()) {
+            (least, &u64::MAX) => format!("of at least {least}"),
+            (least, most) => format!("from {least} to {most}"),
+        };
+        let found = describe(value);
         Problem::new(format!(
-            "`{what}` must be a whole number from {least} to {most}, not {}",
-            describe(value)
+            "`{what}` must be a whole number {limits}, not {found}"
         ))
     };
     let number = value.as_u64().filter(|number| limits.contains(number));
@@ -162,66 +177,58 @@ fn bounded(what: &str, time: Time) -> Read<Time> {
 
 /// `lock-manager`, or `{type: lock-manager, bug: …, options: {…}}`.
 pub(super) fn target(value: &Json, catalogue: &Catalogue) -> Read<TargetPlan> {
-    let lone = Map::from_iter([("type".to_owned(), value.clone())]);
-    let given = if value.is_string() {
-        &lone
-    } else {
-        mapping("a target", value)?
-    };
-    check_keys("a target", given, &["type", "bug", "options"])
+    let known = names(&catalogue.targets, |target| target.name);
+    let (target, rest) = tagged("target", value, &known)?;
+    check_keys("a target", &rest, &["bug", "options"])
         .map_err(|problem| problem.help("options of the target go under `options`"))?;
-    let target = kind(
-        "target",
-        given,
-        names(&catalogue.targets, |target| target.name),
-    )?;
+    let bug = within(&rest, "bug", |v| bug(v, &target, catalogue))?;
+    let options = within(&rest, "options", options)?;
     Ok(TargetPlan {
-        bug: bug(given, &target, catalogue)?,
-        options: options("`options`", given.get("options"))
-            .map_err(|problem| problem.under(&Path::default().key("options")))?,
         target,
+        bug: bug.flatten(),
+        options: options.unwrap_or_default(),
     })
 }
 
-fn bug(given: &Map<String, Json>, target: &str, catalogue: &Catalogue) -> Read<Option<String>> {
-    let (Some(value), Some(entry)) = (given.get("bug"), catalogue.target(target)) else {
-        return Ok(None);
-    };
+fn bug(value: &Json, target: &str, catalogue: &Catalogue) -> Read<Option<String>> {
+    let bugs = catalogue
+        .target(target)
+        .map_or(&[][..], |target| &target.bugs);
     if value.is_null() {
         return Ok(None);
     }
-    let at = Path::default().key("bug");
-    let name = text("a bug", value).map_err(|problem| problem.under(&at))?;
-    if entry.bug(&name).is_some() {
+    let name = text("a bug", value)?;
+    let known = names(bugs, |bug| bug.name);
+    if known.contains(&name.as_str()) {
         return Ok(Some(name));
     }
-    let known = names(&entry.bugs, |bug| bug.name);
     let title = format!("{target} has no planted bug `{name}`");
-    Err(Problem::unknown(title, &name, &known).at(at))
+    Err(Problem::unknown(title, &name, &known))
 }
 
 /// A mapping of options; nothing and an empty one are the same.
-fn options(what: &str, value: Option<&Json>) -> Read<Json> {
-    match value {
-        None | Some(Json::Null) => Ok(Json::Null),
-        Some(value) => match mapping(what, value)? {
-            map if map.is_empty() => Ok(Json::Null),
-            map => Ok(Json::Object(map.clone())),
-        },
+fn options(value: &Json) -> Read<Json> {
+    if value.is_null() {
+        return Ok(Json::Null);
+    }
+    Ok(some_options(mapping("`options`", value)?.clone()))
+}
+
+fn some_options(map: Map<String, Json>) -> Json {
+    if map.is_empty() {
+        Json::Null
+    } else {
+        Json::Object(map)
     }
 }
 
 /// `lock`, or `{type: lock, locks: 3}`.
 pub(super) fn workload(value: &Json, catalogue: &Catalogue) -> Read<WorkloadPlan> {
     let known = names(&catalogue.workloads, |workload| workload.name);
-    let (workload, options) = tagged("workload", value, known)?;
+    let (workload, options) = tagged("workload", value, &known)?;
     Ok(WorkloadPlan {
         workload,
-        options: if options.is_empty() {
-            Json::Null
-        } else {
-            Json::Object(options)
-        },
+        options: some_options(options),
     })
 }
 
@@ -233,17 +240,11 @@ pub(super) fn nemesis(value: &Json, catalogue: &Catalogue) -> Read<NemesisPlan> 
         return Ok(plan);
     };
     check_keys("a nemesis", given, &["faults", "quiet", "hold"])?;
-    let within = |key: &str| Path::default().key(key);
-    if let Some(value) = given.get("faults") {
-        plan.faults = faults(value, catalogue).map_err(|p| p.under(&within("faults")))?;
-    }
-    if let Some(value) = given.get("quiet") {
-        plan.quiet = time_range("quiet", value).map_err(|p| p.under(&within("quiet")))?;
-    }
-    if let Some(value) = given.get("hold") {
-        plan.hold = time_range("hold", value).map_err(|p| p.under(&within("hold")))?;
-    }
-    Ok(plan)
+    Ok(NemesisPlan {
+        faults: within(given, "faults", |v| faults(v, catalogue))?.unwrap_or_default(),
+        quiet: within(given, "quiet", |v| time_range("quiet", v))?.unwrap_or(plan.quiet),
+        hold: within(given, "hold", |v| time_range("hold", v))?.unwrap_or(plan.hold),
+    })
 }
 
 fn faults(value: &Json, catalogue: &Catalogue) -> Read<Vec<FaultPlan>> {
@@ -264,41 +265,43 @@ fn faults(value: &Json, catalogue: &Catalogue) -> Read<Vec<FaultPlan>> {
 /// `kill`, or `{type: partition, shape: one}`.
 fn fault(value: &Json, catalogue: &Catalogue) -> Read<FaultPlan> {
     let known = names(&catalogue.faults, |fault| fault.name);
-    let (fault, options) = tagged("fault", value, known)?;
+    let (fault, options) = tagged("fault", value, &known)?;
     Ok(FaultPlan {
         fault,
         options: Json::Object(options),
     })
 }
 
-/// A name, or a mapping whose `type` is the name and the rest its options.
-fn tagged(what: &str, value: &Json, known: Vec<&str>) -> Read<(String, Map<String, Json>)> {
-    let lone = Map::from_iter([("type".to_owned(), value.clone())]);
-    let given = if value.is_string() {
-        &lone
-    } else {
-        mapping(&format!("a {what}"), value)?
+/// A name, or a mapping whose `type` is the name and the rest what belongs to it.
+fn tagged(what: &str, value: &Json, known: &[&str]) -> Read<(String, Map<String, Json>)> {
+    if value.is_string() {
+        return Ok((kind(what, value, known)?, Map::new()));
+    }
+    let Some(mut rest) = value.as_object().cloned() else {
+        let found = describe(value);
+        return Err(Problem::new(format!(
+            "a {what} must be a name or a mapping, not {found}"
+        )));
     };
-    let name = kind(what, given, known)?;
-    let mut options = given.clone();
-    options.remove("type");
-    Ok((name, options))
+    let Some(name) = within(&rest, "type", |v| kind(what, v, known))? else {
+        let there_are = format!("there are: {}", known.join(", "));
+        return Err(Problem::new(format!("a {what} needs a `type`")).help(there_are));
+    };
+    rest.remove("type");
+    Ok((name, rest))
 }
 
-/// The `type` of a mapping, one of those known.
-fn kind(what: &str, given: &Map<String, Json>, known: Vec<&str>) -> Read<String> {
-    let Some(value) = given.get("type") else {
-        let listed = known.join(", ");
-        return Err(
-            Problem::new(format!("a {what} needs a `type`")).help(format!("there are: {listed}"))
-        );
-    };
-    let at = Path::default().key("type");
-    let name = text(&format!("the type of a {what}"), value).map_err(|p| p.under(&at))?;
+/// One of the known names.
+fn kind(what: &str, value: &Json, known: &[&str]) -> Read<String> {
+    let name = text(&format!("the type of a {what}"), value)?;
     if known.contains(&name.as_str()) {
         return Ok(name);
     }
-    Err(Problem::unknown(format!("there is no {what} `{name}`"), &name, &known).at(at))
+    Err(Problem::unknown(
+        format!("there is no {what} `{name}`"),
+        &name,
+        known,
+    ))
 }
 
 fn names<T>(entries: &[T], name: impl Fn(&T) -> &'static str) -> Vec<&'static str> {
@@ -324,27 +327,31 @@ pub(super) fn expect(value: &Json) -> Read<Vec<String>> {
 
 /// The floor of evidence; what is not given keeps its default.
 pub(super) fn evidence(value: &Json) -> Read<EvidenceFloor> {
-    let known = [
-        "ok_operations",
-        "cross_observations",
-        "concurrency",
-        "faults_of_each",
+    let given = mapping("`evidence`", value)?;
+    let mut floor = EvidenceFloor::default();
+    let floors = [
+        ("ok_operations", &mut floor.ok_operations),
+        ("cross_observations", &mut floor.cross_observations),
+        ("concurrency", &mut floor.concurrency),
+        ("faults_of_each", &mut floor.faults_of_each),
     ];
-    check_keys("`evidence`", mapping("`evidence`", value)?, &known)?;
-    Ok(decode(value)?)
+    let known = floors.each_ref().map(|(name, _)| *name);
+    check_keys("`evidence`", given, &known)?;
+    for (name, floor) in floors {
+        *floor = within(given, name, |v| count(name, &ANY, v))?.unwrap_or(*floor);
+    }
+    Ok(floor)
 }
 
 /// What judging may cost; what is not given keeps its default.
 pub(super) fn judge(value: &Json) -> Read<JudgePlan> {
     let given = mapping("`judge`", value)?;
     check_keys("`judge`", given, &["time", "memory_mib"])?;
-    let mut plan = JUDGE;
-    if let Some(value) = given.get("time") {
-        plan.time = time("time", value).map_err(|p| p.under(&Path::default().key("time")))?;
-    }
-    if let Some(value) = given.get("memory_mib") {
-        plan.memory_mib = count("memory_mib", &JUDGE_MEMORY_MIB, value)
-            .map_err(|p| p.under(&Path::default().key("memory_mib")))?;
-    }
-    Ok(plan)
+    Ok(JudgePlan {
+        time: within(given, "time", |v| time("time", v))?.unwrap_or(JUDGE.time),
+        memory_mib: within(given, "memory_mib", |v| {
+            count("memory_mib", &JUDGE_MEMORY_MIB, v)
+        })?
+        .unwrap_or(JUDGE.memory_mib),
+    })
 }

@@ -28,23 +28,15 @@ const TIMEOUT: Time = Time::millis(800);
 /// How long nodes may take to become ready in a run that does not say.
 const READY: Time = Time::millis(10_000);
 
-/// A plan that has no seed yet unless one was given.
-pub(super) struct Resolved {
-    /// The plan; its seed is 0 if none was given, its name empty if none was given.
-    pub(super) plan: Plan,
-    /// Whether the suite gives its seed.
-    pub(super) seeded: bool,
-}
-
-/// Reads a draft; `None` if something is wrong with it, which is then among the problems.
+/// Reads a draft. What is wrong with it goes to the problems; there is no plan at all without a
+/// target and a workload that exist. The name is empty and the seed 0 if none is given.
 pub(super) fn resolve(
     suite: &str,
     draft: &Draft<'_>,
     catalogue: &Catalogue,
     overrides: &Overrides,
     problems: &mut Problems,
-) -> Option<Resolved> {
-    let before = problems.count();
+) -> Option<Plan> {
     let mut resolver = Resolver {
         draft,
         catalogue,
@@ -53,10 +45,7 @@ pub(super) fn resolve(
     let mut plan = resolver.plan(suite)?;
     overrides.apply(&mut plan);
     resolver.check(&mut plan);
-    (problems.count() == before).then(|| Resolved {
-        seeded: draft.fields.contains_key("seed"),
-        plan,
-    })
+    Some(plan)
 }
 
 struct Resolver<'a> {
@@ -90,7 +79,7 @@ impl Resolver<'_> {
             ready: self.read("ready", READY, time("ready")),
             recovery: self.read("recovery", READY, time("recovery")),
             nemesis,
-            seed: self.read("seed", 0, |v| raw::count("seed", &(0..=u64::MAX), v)),
+            seed: self.read("seed", 0, |v| raw::count("seed", &raw::ANY, v)),
             expect: self.read("expect", Vec::new(), raw::expect),
             evidence: self.read("evidence", EvidenceFloor::default(), raw::evidence),
             judge: self.read("judge", raw::JUDGE, raw::judge),
@@ -145,7 +134,10 @@ impl Resolver<'_> {
         let (Some(target), Some(workload)) = (target, workload) else {
             return;
         };
-        if let Some(problem) = lacking(target, workload, catalogue) {
+        if let Some(mut problem) = lacking(target, workload, catalogue) {
+            if let Some(given) = self.draft.fields.get("target") {
+                problem = problem.related(given.path.clone(), "this target");
+            }
             self.refuse("workload", problem);
             return;
         }
@@ -218,21 +210,19 @@ impl Resolver<'_> {
         let Some(bug) = plan.target.bug.as_deref().and_then(|name| target.bug(name)) else {
             return;
         };
-        let otherwise = "or say with `expect` what must be found, or `expect: valid`";
+        let otherwise = "or say with `expect` what else must be found (`valid`: nothing)";
         if bug.workload != plan.workload.workload {
-            let title = format!(
-                "the bug `{}` shows under workload {}",
-                bug.name, bug.workload
-            );
-            self.refuse("workload", Problem::new(title).help(otherwise));
+            let (name, workload) = (bug.name, bug.workload);
+            let title = format!("the bug `{name}` shows under workload {workload}");
+            let help = format!("write `workload: {workload}`, {otherwise}");
+            self.refuse("workload", Problem::new(title).help(help));
         }
         let asked = |fault: &&str| plan.nemesis.faults.iter().any(|plan| plan.fault == **fault);
-        if !bug.faults.is_empty() && !bug.faults.iter().any(|fault| asked(&fault)) {
+        if !bug.faults.is_empty() && !bug.faults.iter().any(asked) {
             let faults = bug.faults.join(", ");
             let title = format!("the bug `{}` shows only under {faults}", bug.name);
-            let problem = Problem::new(title)
-                .help(format!("add `nemesis: [{faults}]`"))
-                .help(otherwise);
+            let help = format!("add `nemesis: [{faults}]`, {otherwise}");
+            let problem = Problem::new(title).help(help);
             self.refuse("nemesis", problem);
         }
         plan.expect = bug
