@@ -1,8 +1,8 @@
 //! The schedule over pretended processes, on a clock that jumps.
 
 use super::*;
-use crate::Pending;
 use crate::process::fake::{Fake, field, field_of};
+use crate::{Pending, Processes};
 use std::sync::Arc;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinHandle;
@@ -141,7 +141,7 @@ async fn a_stop_in_the_quiet_breaks_nothing() {
     let mut plan = plan(everything());
     plan.quiet = TimeRange::millis(1_000_000, 1_000_000);
     let run = Run::start(&plan, &field, 1);
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    sleep(Duration::from_secs(1)).await;
     assert_eq!(run.stop().await, []);
     assert!(fake.calls().is_empty());
 }
