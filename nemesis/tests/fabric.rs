@@ -344,7 +344,7 @@ async fn a_reset_breaks_what_exists_at_both_ends_and_later_ones_at_their_age() {
     for (from, to) in [("a", "b"), ("b", "a")] {
         let net = Net::open(from, to).await;
         let (mut dialling, mut accepting) = net.connect().await;
-        let after = Duration::from_millis(50);
+        let after = Duration::from_millis(200);
         net.fabric.set("a", "b", Rule::reset(after));
         assert_eq!(read_error(&mut dialling).await, ErrorKind::ConnectionReset);
         assert_eq!(read_error(&mut accepting).await, ErrorKind::ConnectionReset);
@@ -357,7 +357,7 @@ async fn a_reset_breaks_what_exists_at_both_ends_and_later_ones_at_their_age() {
         assert!(start.elapsed() >= after);
         net.fabric.clear("a", "b");
         let (mut dialling, mut accepting) = net.connect().await;
-        sleep(2 * after).await;
+        sleep(after + after / 2).await;
         dialling.write_all(b"healed").await.unwrap();
         expect(&mut accepting, b"healed").await;
         assert_eq!(net.fabric.since_set("a", "b").reset, 2);

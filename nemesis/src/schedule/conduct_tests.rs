@@ -182,7 +182,7 @@ async fn a_node_that_does_not_end_is_a_skip_with_its_words() {
     let nodes = vec![NodeId::from("n1")];
     let mut fake = Fake::new(&nodes);
     fake.immortal.push("n1".into());
-    let field = field_of(nodes, Arc::new(fake)).await;
+    let field = field_of(nodes, Arc::new(fake), ([127, 0, 0, 1], 1).into()).await;
     let mut run = Run::start(&plan(json!([{"type": "kill"}])), &field, 1);
     let events = run.first(4).await;
     assert_eq!(events[1].skipped.as_deref(), Some("n1: it does not end"));
