@@ -88,10 +88,25 @@ impl Fault for Pause {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+    use nix::sys::signal::{Signal, kill};
+    use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+    use nix::unistd::Pid;
 
     #[test]
-    fn the_kernel_shows_a_running_process_and_no_state_of_one_that_is_not() {
-        assert_eq!(kernel_state(Some(std::process::id())), Some('R'));
-        assert_eq!(kernel_state(Some(u32::MAX)), None);
+    fn the_kernel_shows_a_stopped_process_as_stopped_and_nothing_of_one_that_is_gone() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let pid = Pid::from_raw(child.id().try_into().unwrap());
+        kill(pid, Signal::SIGSTOP).unwrap();
+        let stopped = waitpid(pid, Some(WaitPidFlag::WUNTRACED)).unwrap();
+        assert_eq!(stopped, WaitStatus::Stopped(pid, Signal::SIGSTOP));
+        let seen = kernel_state(Some(child.id()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(seen, Some('T'));
+        assert_eq!(kernel_state(Some(child.id())), None);
+        assert_eq!(kernel_state(None), None);
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use rand::RngExt;
-use rand::seq::{IndexedRandom, SliceRandom};
+use rand::seq::SliceRandom;
 use rand_pcg::Pcg64Mcg;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -59,7 +59,8 @@ impl Aim {
             Self::Random => rng.random_range(1..=minority(n).max(1)),
             Self::Given(names) => return given(names, candidates),
         };
-        let chosen: Vec<_> = candidates.sample(rng, size.min(candidates.len())).collect();
+        let mut chosen = shuffled(candidates, rng);
+        chosen.truncate(size);
         in_order(nodes, &chosen)
     }
 }
@@ -69,8 +70,8 @@ fn given(names: &[String], candidates: &[NodeId]) -> Vec<NodeId> {
     candidates.iter().filter(is_named).cloned().collect()
 }
 
-fn in_order(nodes: &[NodeId], chosen: &[&NodeId]) -> Vec<NodeId> {
-    let is_chosen = |node: &&NodeId| chosen.contains(node);
+fn in_order(nodes: &[NodeId], chosen: &[NodeId]) -> Vec<NodeId> {
+    let is_chosen = |node: &&NodeId| chosen.contains(*node);
     nodes.iter().filter(is_chosen).cloned().collect()
 }
 

@@ -1,6 +1,7 @@
 //! One proxied link: accepts what `from` dials and carries it to `to`.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,12 +77,7 @@ impl Link {
             count(&self.forth.tally.refused, 1);
             Err(Aborted)
         } else {
-            tokio::select! {
-                biased;
-                () = doomed(&self.forth) => Err(Aborted),
-                () = doomed(&self.back) => Err(Aborted),
-                ended = self.carry(&mut client, &mut node) => ended,
-            }
+            self.live(&mut client, &mut node).await
         };
         if ended.is_err() {
             for socket in [Some(&client), node.as_ref()].into_iter().flatten() {
@@ -91,15 +87,35 @@ impl Link {
         }
     }
 
-    async fn carry(
+    /// Attempt, dial, carry: until both ends have closed, or either is to be reset.
+    async fn live(
         &self,
         client: &mut TcpStream,
         node: &mut Option<TcpStream>,
     ) -> Result<(), Aborted> {
-        let early = self.attempt(client).await?;
+        let mut doomed = pin!(self.doomed());
+        let early = tokio::select! {
+            biased;
+            () = &mut doomed => return Err(Aborted),
+            early = self.attempt(client) => early?,
+        };
+        // Nothing interrupts the dial: a socket dropped meanwhile would be closed, not reset.
         let dialled = timeout(DIAL_MAX, TcpStream::connect(self.dial)).await;
         let node = node.insert(dialled.map_err(|_| Aborted)?.map_err(|_| Aborted)?);
         count(&self.forth.tally.opened, 1);
+        tokio::select! {
+            biased;
+            () = doomed => Err(Aborted),
+            ended = self.carry(client, node, early) => ended,
+        }
+    }
+
+    async fn carry(
+        &self,
+        client: &mut TcpStream,
+        node: &mut TcpStream,
+        early: Vec<u8>,
+    ) -> Result<(), Aborted> {
         for socket in [&*client, &*node] {
             socket.set_nodelay(true).map_err(|_| Aborted)?;
         }
@@ -109,6 +125,15 @@ impl Link {
         let back = Pump::new(node_reader, client_writer, &self.back, &self.forth);
         tokio::try_join!(forth.run(early), back.run(Vec::new()))?;
         Ok(())
+    }
+
+    /// Ends when the rule of either direction resets the connection that asks.
+    async fn doomed(&self) {
+        tokio::select! {
+            biased;
+            () = doomed(&self.forth) => {}
+            () = doomed(&self.back) => {}
+        }
     }
 
     /// Waits until neither direction is cut; returns what the client sent meanwhile. An attempt

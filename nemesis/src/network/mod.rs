@@ -102,6 +102,10 @@ pub fn lift(injection: &Injection, field: &Field, effect: impl Fn(&Counters) -> 
 }
 
 #[cfg(test)]
+#[path = "fault_tests.rs"]
+mod fault_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -1,6 +1,7 @@
 //! Processes that exist only in a table, for tests of faults and schedule.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use tribunal_results::{NodeId, NodeState};
@@ -119,16 +120,21 @@ impl Processes for Fake {
     }
 }
 
-/// `n` nodes called `n1`… that run, linked to each other by a real fabric in front of addresses
+/// `n` nodes called `n1`… that run, linked to each other by a real fabric in front of an address
 /// where nobody listens.
 pub(crate) async fn field(n: usize) -> (Field, Arc<Fake>) {
-    let nodes: Vec<NodeId> = (1..=n).map(|i| NodeId::from(format!("n{i}"))).collect();
+    let nodes = names(n);
     let fake = Arc::new(Fake::new(&nodes));
-    (field_of(nodes, fake.clone()).await, fake)
+    let nowhere = ([127, 0, 0, 1], 1).into();
+    (field_of(nodes, fake.clone(), nowhere).await, fake)
 }
 
-/// These nodes with these processes.
-pub(crate) async fn field_of(nodes: Vec<NodeId>, fake: Arc<Fake>) -> Field {
+pub(crate) fn names(n: usize) -> Vec<NodeId> {
+    (1..=n).map(|i| NodeId::from(format!("n{i}"))).collect()
+}
+
+/// These nodes with these processes, where every link leads to `dial`.
+pub(crate) async fn field_of(nodes: Vec<NodeId>, fake: Arc<Fake>, dial: SocketAddr) -> Field {
     let pairs = nodes
         .iter()
         .flat_map(|a| nodes.iter().map(move |b| (a.clone(), b.clone())))
@@ -137,7 +143,7 @@ pub(crate) async fn field_of(nodes: Vec<NodeId>, fake: Arc<Fake>) -> Field {
         from,
         to,
         listen: ([127, 0, 0, 1], 0).into(),
-        dial: ([127, 0, 0, 1], 1).into(),
+        dial,
     });
     let fabric = Fabric::open(links.collect(), 1).await.unwrap();
     Field {

@@ -73,8 +73,9 @@ where
     }
     let mut answers = BTreeMap::new();
     while let Some(ended) = tasks.join_next().await {
-        if let Ok((node, answer)) = ended {
-            answers.insert(node, answer);
+        match ended {
+            Ok((node, answer)) => drop(answers.insert(node, answer)),
+            Err(e) => tracing::error!("acting on a node failed: {e}"),
         }
     }
     for node in nodes {
@@ -126,4 +127,56 @@ pub fn replaced(injection: &Injection, field: &Field) -> bool {
         let (old, new) = (chosen_pid(injection, node), field.processes.pid(node));
         old.is_some() && new.is_some() && old != new
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fake::field;
+    use super::*;
+    use crate::chance::stream;
+    use crate::{Fault, kill::Kill, pause::Pause, restart::Restart};
+
+    #[tokio::test]
+    async fn only_running_nodes_are_broken() {
+        let (field, fake) = field(4).await;
+        fake.put("n1", NodeState::Killed, None);
+        fake.put("n2", NodeState::Paused, Some(7));
+        fake.put("n3", NodeState::Starting, Some(8));
+        for fault in [&Kill as &dyn Fault, &Pause, &Restart] {
+            let options = json!({ "nodes": "all" });
+            let injection = fault.resolve(&options, &field, &mut stream(1, &[]));
+            assert_eq!(injection.unwrap().nodes.join(","), "n3,n4");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_restart_runs_again_at_once_and_bit_by_its_pid() {
+        let (field, fake) = field(3).await;
+        let old = fake.pid("n2");
+        let options = json!({ "nodes": ["n2"] });
+        let injection = Restart.resolve(&options, &field, &mut stream(1, &[]));
+        let injection = injection.unwrap();
+        assert!(matches!(
+            Restart.inject(&injection, &field).await,
+            Injected::Installed(_)
+        ));
+        assert_eq!(fake.calls(), ["terminate n2", "start n2"]);
+        for _ in 0..2 {
+            let healed = Restart.heal(&injection, &field).await;
+            assert!(healed.bit);
+            assert_eq!(healed.proof["n2"]["old_pid"], json!(old));
+        }
+        assert_eq!(fake.calls().len(), 2, "it runs already");
+    }
+
+    #[tokio::test]
+    async fn healing_does_not_start_a_node_that_died_by_itself() {
+        let (field, fake) = field(1).await;
+        let injection = Kill.resolve(&Json::Null, &field, &mut stream(1, &[]));
+        let injection = injection.unwrap();
+        fake.put("n1", NodeState::Died, None);
+        let healed = Kill.heal(&injection, &field).await;
+        assert!(!healed.bit);
+        assert!(fake.calls().is_empty());
+    }
 }

@@ -1,8 +1,8 @@
 //! The schedule over pretended processes, on a clock that jumps.
 
 use super::*;
-use crate::Pending;
 use crate::process::fake::{Fake, field, field_of};
+use crate::{Pending, Processes};
 use std::sync::Arc;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinHandle;
@@ -141,7 +141,7 @@ async fn a_stop_in_the_quiet_breaks_nothing() {
     let mut plan = plan(everything());
     plan.quiet = TimeRange::millis(1_000_000, 1_000_000);
     let run = Run::start(&plan, &field, 1);
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    sleep(Duration::from_secs(1)).await;
     assert_eq!(run.stop().await, []);
     assert!(fake.calls().is_empty());
 }
@@ -182,7 +182,7 @@ async fn a_node_that_does_not_end_is_a_skip_with_its_words() {
     let nodes = vec![NodeId::from("n1")];
     let mut fake = Fake::new(&nodes);
     fake.immortal.push("n1".into());
-    let field = field_of(nodes, Arc::new(fake)).await;
+    let field = field_of(nodes, Arc::new(fake), ([127, 0, 0, 1], 1).into()).await;
     let mut run = Run::start(&plan(json!([{"type": "kill"}])), &field, 1);
     let events = run.first(4).await;
     assert_eq!(events[1].skipped.as_deref(), Some("n1: it does not end"));

@@ -1,0 +1,424 @@
+//! The proxy fabric over real sockets on the loopback.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests fail tests"
+)]
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::Rng;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep, timeout};
+use tribunal_nemesis::chance::stream;
+use tribunal_nemesis::fabric::{Counters, Fabric, LinkSpec, Rule};
+use tribunal_targets::Router;
+
+/// Far beyond what anything here takes; only a failing test waits that long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn anywhere() -> SocketAddr {
+    ([127, 0, 0, 1], 0).into()
+}
+
+/// One link, and the node behind it.
+struct Net {
+    fabric: Arc<Fabric>,
+    node: TcpListener,
+    from: &'static str,
+    to: &'static str,
+}
+
+impl Net {
+    /// The link that `from` dials to `to`.
+    async fn open(from: &'static str, to: &'static str) -> Self {
+        let node = TcpListener::bind(anywhere()).await.unwrap();
+        let spec = LinkSpec {
+            from: from.into(),
+            to: to.into(),
+            listen: anywhere(),
+            dial: node.local_addr().unwrap(),
+        };
+        let fabric = Fabric::open(vec![spec], 1).await.unwrap();
+        Self {
+            fabric,
+            node,
+            from,
+            to,
+        }
+    }
+
+    async fn dial(&self) -> TcpStream {
+        let address = self.fabric.address(self.from, self.to).unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream
+    }
+
+    async fn accept(&self) -> TcpStream {
+        let (stream, _) = within(self.node.accept()).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream
+    }
+
+    /// A connection through the fabric: the dialling and the accepting end.
+    async fn connect(&self) -> (TcpStream, TcpStream) {
+        let dialling = self.dial().await;
+        (dialling, self.accept().await)
+    }
+
+    /// What the bytes from a to b met.
+    fn count(&self) -> Counters {
+        self.fabric.counters("a", "b")
+    }
+}
+
+async fn within<T>(work: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, work).await.expect("this takes too long")
+}
+
+/// Waits until it is so.
+async fn until(is_so: impl Fn() -> bool) {
+    within(async {
+        while !is_so() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+}
+
+async fn expect(stream: &mut TcpStream, bytes: &[u8]) {
+    let mut got = vec![0; bytes.len()];
+    within(stream.read_exact(&mut got)).await.unwrap();
+    assert_eq!(got, bytes);
+}
+
+fn has_nothing(stream: &TcpStream) -> bool {
+    matches!(stream.try_read(&mut [0; 1]), Err(e) if e.kind() == ErrorKind::WouldBlock)
+}
+
+async fn read_error(stream: &mut TcpStream) -> ErrorKind {
+    let read = within(stream.read(&mut [0; 16])).await;
+    read.expect_err("the connection was to be reset").kind()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_rules_bytes_and_half_closes_pass_unchanged() {
+    let net = Net::open("a", "b").await;
+    let (dialling, accepting) = net.connect().await;
+    let mut sent = [vec![0; 3_000_000], vec![0; 2_000_000]];
+    for (i, bytes) in sent.iter_mut().enumerate() {
+        stream(i as u64, &[]).fill_bytes(bytes);
+    }
+    let exchange = |stream: TcpStream, bytes: Vec<u8>| async move {
+        let (mut reader, mut writer) = stream.into_split();
+        let write = async {
+            writer.write_all(&bytes).await.unwrap();
+            writer.shutdown().await.unwrap();
+        };
+        let mut got = Vec::new();
+        let (_, read) = tokio::join!(write, reader.read_to_end(&mut got));
+        read.unwrap();
+        got
+    };
+    let (at_dialling, at_accepting) = within(async {
+        tokio::join!(
+            exchange(dialling, sent[0].clone()),
+            exchange(accepting, sent[1].clone())
+        )
+    })
+    .await;
+    assert!(at_accepting == sent[0] && at_dialling == sent[1]);
+    assert_eq!(
+        net.count(),
+        Counters {
+            bytes_forwarded: 3_000_000,
+            opened: 1,
+            ..Counters::default()
+        }
+    );
+    assert_eq!(net.fabric.counters("b", "a").bytes_forwarded, 2_000_000);
+}
+
+#[tokio::test]
+async fn the_other_direction_goes_on_after_a_half_close() {
+    let net = Net::open("a", "b").await;
+    let (mut dialling, mut accepting) = net.connect().await;
+    dialling.write_all(b"question").await.unwrap();
+    dialling.shutdown().await.unwrap();
+    let mut question = Vec::new();
+    within(accepting.read_to_end(&mut question)).await.unwrap();
+    assert_eq!(question, b"question");
+    accepting.write_all(b"answer").await.unwrap();
+    drop(accepting);
+    let mut answer = Vec::new();
+    within(dialling.read_to_end(&mut answer)).await.unwrap();
+    assert_eq!(answer, b"answer");
+}
+
+#[tokio::test]
+async fn a_reset_by_a_node_passes() {
+    let net = Net::open("a", "b").await;
+    let (mut dialling, accepting) = net.connect().await;
+    accepting.set_zero_linger().unwrap();
+    drop(accepting);
+    assert_eq!(read_error(&mut dialling).await, ErrorKind::ConnectionReset);
+    assert_eq!(net.count().reset, 0, "it was not the fabric");
+}
+
+#[tokio::test]
+async fn a_dial_to_a_dead_node_is_reset_promptly() {
+    let net = Net::open("a", "b").await;
+    let mut dialling = {
+        let Net { fabric, node, .. } = net;
+        drop(node);
+        let address = fabric.address("a", "b").unwrap();
+        let start = Instant::now();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        assert_eq!(read_error(&mut stream).await, ErrorKind::ConnectionReset);
+        assert!(start.elapsed() < Duration::from_secs(2));
+        assert_eq!(fabric.counters("a", "b").opened, 0);
+        stream
+    };
+    assert_eq!(within(dialling.read(&mut [0; 1])).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn delayed_bytes_arrive_no_earlier_than_asked_and_in_order() {
+    let net = Net::open("a", "b").await;
+    let (mut dialling, mut accepting) = net.connect().await;
+    let base = Duration::from_millis(40);
+    net.fabric
+        .set("a", "b", Rule::delay(base, Duration::from_millis(30)));
+    for i in 0..5_u8 {
+        let start = Instant::now();
+        dialling.write_all(&[i, i]).await.unwrap();
+        expect(&mut accepting, &[i, i]).await;
+        assert!(start.elapsed() >= base, "{:?}", start.elapsed());
+    }
+    for i in 0..50_u8 {
+        dialling.write_all(&[i]).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    expect(&mut accepting, &(0..50).collect::<Vec<u8>>()).await;
+    assert_eq!(net.count().bytes_delayed, 60);
+    assert_eq!(net.fabric.counters("b", "a").bytes_delayed, 0);
+}
+
+#[tokio::test]
+async fn a_delay_governs_one_direction_whichever_side_dialled() {
+    for (from, to) in [("a", "b"), ("b", "a")] {
+        let net = Net::open(from, to).await;
+        let (dialling, accepting) = net.connect().await;
+        let (mut a, mut b) = match from {
+            "a" => (dialling, accepting),
+            _ => (accepting, dialling),
+        };
+        let base = Duration::from_millis(60);
+        net.fabric.set("a", "b", Rule::delay(base, Duration::ZERO));
+        let start = Instant::now();
+        a.write_all(b"x").await.unwrap();
+        expect(&mut b, b"x").await;
+        assert!(start.elapsed() >= base);
+        b.write_all(b"y").await.unwrap();
+        expect(&mut a, b"y").await;
+        assert_eq!(net.count().bytes_delayed, 1);
+        assert_eq!(net.fabric.counters("b", "a").bytes_delayed, 0);
+    }
+}
+
+#[tokio::test]
+async fn lifting_a_delay_delivers_what_still_waits() {
+    let net = Net::open("a", "b").await;
+    let (mut dialling, mut accepting) = net.connect().await;
+    net.fabric
+        .set("a", "b", Rule::delay(PATIENCE * 10, Duration::ZERO));
+    dialling.write_all(b"late").await.unwrap();
+    until(|| net.count().bytes_delayed == 4).await;
+    assert!(has_nothing(&accepting));
+    net.fabric.clear("a", "b");
+    expect(&mut accepting, b"late").await;
+}
+
+#[tokio::test]
+async fn a_cut_holds_one_direction_whichever_side_dialled_and_delivers_in_order_on_heal() {
+    for (from, to) in [("a", "b"), ("b", "a")] {
+        let net = Net::open(from, to).await;
+        let (dialling, accepting) = net.connect().await;
+        let (mut a, mut b) = match from {
+            "a" => (dialling, accepting),
+            _ => (accepting, dialling),
+        };
+        a.write_all(b"before ").await.unwrap();
+        expect(&mut b, b"before ").await;
+        net.fabric.set("a", "b", Rule::cut());
+        for (i, word) in [b"one ", b"two "].into_iter().enumerate() {
+            a.write_all(word).await.unwrap();
+            until(|| net.count().bytes_held == 4 * (i as u64 + 1)).await;
+        }
+        b.write_all(b"still heard").await.unwrap();
+        expect(&mut a, b"still heard").await;
+        assert!(has_nothing(&b));
+        net.fabric.clear("a", "b");
+        expect(&mut b, b"one two ").await;
+        assert_eq!(net.fabric.since_set("a", "b").bytes_held, 8);
+        assert_eq!(net.fabric.counters("b", "a").bytes_held, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_cut_holds_the_end_of_the_stream_too() {
+    let net = Net::open("a", "b").await;
+    let (mut dialling, mut accepting) = net.connect().await;
+    net.fabric.set("a", "b", Rule::cut());
+    dialling.write_all(b"bye").await.unwrap();
+    drop(dialling);
+    until(|| net.count().bytes_held == 3).await;
+    assert!(has_nothing(&accepting));
+    net.fabric.clear("a", "b");
+    let mut got = Vec::new();
+    within(accepting.read_to_end(&mut got)).await.unwrap();
+    assert_eq!(got, b"bye");
+}
+
+#[tokio::test]
+async fn a_cut_holds_a_bounded_amount_and_then_pushes_back() {
+    let net = Net::open("a", "b").await;
+    let (mut dialling, mut accepting) = net.connect().await;
+    net.fabric.set("a", "b", Rule::cut());
+    // More than the fabric and the buffers of both kernel sockets take.
+    let amount = 64 * 1024 * 1024;
+    let mut writer = tokio::spawn(async move {
+        dialling.write_all(&vec![7; amount]).await.unwrap();
+        dialling
+    });
+    until(|| net.count().bytes_held >= 1024 * 1024 - 64 * 1024).await;
+    let stuck = timeout(Duration::from_millis(200), &mut writer).await;
+    assert!(stuck.is_err(), "the sender must feel it");
+    assert!(net.count().bytes_held <= 1024 * 1024 + 64 * 1024);
+    net.fabric.clear("a", "b");
+    let mut got = vec![0; amount];
+    within(accepting.read_exact(&mut got)).await.unwrap();
+    assert!(got.iter().all(|byte| *byte == 7));
+    within(writer).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_attempt_hangs_while_either_direction_is_cut() {
+    for (from, to) in [("a", "b"), ("b", "a")] {
+        let net = Net::open("a", "b").await;
+        net.fabric.set(from, to, Rule::cut());
+        let mut dialling = net.dial().await;
+        dialling.write_all(b"hello").await.unwrap();
+        until(|| net.count().bytes_held == 5).await;
+        assert_eq!((net.count().attempts_while_cut, net.count().opened), (1, 0));
+        assert!(has_nothing(&dialling));
+        net.fabric.clear_all();
+        expect(&mut net.accept().await, b"hello").await;
+        assert_eq!(net.count().opened, 1);
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_given_up_while_cut_never_reaches_the_node() {
+    let net = Net::open("a", "b").await;
+    net.fabric.set("a", "b", Rule::cut());
+    let mut given_up = net.dial().await;
+    given_up.write_all(b"never").await.unwrap();
+    until(|| net.count().bytes_held == 5).await;
+    given_up.shutdown().await.unwrap();
+    assert_eq!(read_error(&mut given_up).await, ErrorKind::ConnectionReset);
+    net.fabric.clear("a", "b");
+    let mut later = net.dial().await;
+    later.write_all(b"later").await.unwrap();
+    expect(&mut net.accept().await, b"later").await;
+    assert_eq!(net.count().opened, 1);
+}
+
+#[tokio::test]
+async fn a_reset_breaks_what_exists_at_both_ends_and_later_ones_at_their_age() {
+    for (from, to) in [("a", "b"), ("b", "a")] {
+        let net = Net::open(from, to).await;
+        let (mut dialling, mut accepting) = net.connect().await;
+        let after = Duration::from_millis(200);
+        net.fabric.set("a", "b", Rule::reset(after));
+        assert_eq!(read_error(&mut dialling).await, ErrorKind::ConnectionReset);
+        assert_eq!(read_error(&mut accepting).await, ErrorKind::ConnectionReset);
+        assert_eq!(net.count().reset, 1);
+        let start = Instant::now();
+        let (mut dialling, mut accepting) = net.connect().await;
+        dialling.write_all(b"passes").await.unwrap();
+        expect(&mut accepting, b"passes").await;
+        assert_eq!(read_error(&mut dialling).await, ErrorKind::ConnectionReset);
+        assert!(start.elapsed() >= after);
+        net.fabric.clear("a", "b");
+        let (mut dialling, mut accepting) = net.connect().await;
+        sleep(after + after / 2).await;
+        dialling.write_all(b"healed").await.unwrap();
+        expect(&mut accepting, b"healed").await;
+        assert_eq!(net.fabric.since_set("a", "b").reset, 2);
+    }
+}
+
+#[tokio::test]
+async fn refusing_resets_new_connections_and_leaves_existing_ones() {
+    let net = Net::open("a", "b").await;
+    let (mut dialling, mut accepting) = net.connect().await;
+    net.fabric.set("a", "b", Rule::refuse());
+    let mut refused = net.dial().await;
+    assert_eq!(read_error(&mut refused).await, ErrorKind::ConnectionReset);
+    dialling.write_all(b"stays").await.unwrap();
+    expect(&mut accepting, b"stays").await;
+    assert_eq!((net.count().refused, net.count().opened), (1, 1));
+    net.fabric.clear("a", "b");
+    net.connect().await;
+}
+
+#[tokio::test]
+async fn refusing_governs_only_whoever_dials() {
+    let net = Net::open("b", "a").await;
+    net.fabric.set("a", "b", Rule::refuse());
+    net.connect().await;
+    assert_eq!(net.count().refused, 0);
+}
+
+#[tokio::test]
+async fn closing_leaves_no_listener_and_no_connection() {
+    let net = Net::open("a", "b").await;
+    let (mut dialling, mut accepting) = net.connect().await;
+    let address = net.fabric.address("a", "b").unwrap();
+    within(net.fabric.close()).await;
+    within(net.fabric.close()).await;
+    for end in [&mut dialling, &mut accepting] {
+        assert!(matches!(
+            within(end.read(&mut [0; 1])).await,
+            Ok(0) | Err(_)
+        ));
+    }
+    TcpListener::bind(address).await.unwrap();
+    let spec = |dial| LinkSpec {
+        from: "a".into(),
+        to: "b".into(),
+        listen: address,
+        dial,
+    };
+    let again = Fabric::open(vec![spec(address)], 1).await.unwrap();
+    let taken = Fabric::open(vec![spec(address)], 1).await.unwrap_err();
+    assert!(taken.to_string().contains("for the link a→b"), "{taken}");
+    again.close().await;
+}
+
+#[tokio::test]
+async fn what_is_no_link_has_no_address_no_rule_and_counts_nothing() {
+    let net = Net::open("a", "b").await;
+    assert_eq!(net.fabric.address("b", "a"), None, "nobody dials so");
+    assert!(net.fabric.set("b", "a", Rule::default()), "but bytes flow");
+    assert!(!net.fabric.set("a", "c", Rule::cut()));
+    net.fabric.clear("a", "c");
+    assert_eq!(net.fabric.counters("a", "c"), Counters::default());
+    assert_eq!(net.fabric.since_set("a", "c"), Counters::default());
+}
