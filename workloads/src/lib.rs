@@ -31,6 +31,9 @@ pub struct Setting {
     pub seed: u64,
 }
 
+/// How long a finale may take, in nanoseconds: what can't be had until then is given up.
+const FINALE_MAX: Nanos = 10_000_000_000;
+
 /// What clients do in one run.
 pub struct Program {
     /// While faults come and go; ends by itself at the time limit.

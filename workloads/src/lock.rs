@@ -15,7 +15,7 @@ use tribunal_results::options::{OptionError, TimeRange, decode};
 use tribunal_results::{Kind, Nanos, Scalar};
 
 use crate::generator::{EachThread, Generator, Seed, Sequence, Stagger, TimeLimit};
-use crate::{Program, Setting, Workload};
+use crate::{FINALE_MAX, Program, Setting, Workload};
 use live::LiveCheck;
 use round::Shape;
 use rounds::Rounds;
@@ -147,7 +147,11 @@ impl Workload for Lock {
     fn program(&self, options: &Json, setting: &Setting) -> Result<Program, OptionError> {
         let shape = Options::checked(options)?.shape(&setting.available);
         let seed = Seed::new(setting.seed).named("lock");
-        let finale = take_each_once(&shape.locks, setting.clients);
+        let finale = Stagger::new(
+            seed.named("finale"),
+            setting.rate,
+            take_each_once(&shape.locks, setting.clients),
+        );
         let limit = setting.time_limit;
         let rounds = Rounds::new(
             seed.named("rounds"),
@@ -158,7 +162,7 @@ impl Workload for Lock {
         let staggered = Stagger::new(seed.named("rate"), setting.rate, rounds);
         Ok(Program {
             main: Box::new(TimeLimit::new(limit, staggered)),
-            finale: Box::new(Stagger::new(seed.named("finale"), setting.rate, finale)),
+            finale: Box::new(TimeLimit::new(FINALE_MAX, finale)),
         })
     }
 }

@@ -17,7 +17,7 @@ use crate::generator::{
     Deferred, EachThread, FromFn, Generator, KeyTurn, PerKey, RecentKeys, Reserve, Seed, Sequence,
     Stagger, TimeLimit, UntilOk,
 };
-use crate::{Program, Setting, Workload};
+use crate::{FINALE_MAX, Program, Setting, Workload};
 use writes::{Shares, Writes};
 
 /// The share of a group's threads that only read.
@@ -137,11 +137,15 @@ impl Workload for Register {
             options.operations_per_key,
             move |turn| one_key(turn, read_share, cas_share, stride),
         );
-        let finale = final_reads(keys.recent(), setting.clients, setting.nodes);
+        let finale = Stagger::new(
+            seed.named("finale"),
+            setting.rate,
+            final_reads(keys.recent(), setting.clients, setting.nodes),
+        );
         let staggered = Stagger::new(seed.named("rate"), setting.rate, keys);
         Ok(Program {
             main: Box::new(TimeLimit::new(setting.time_limit, staggered)),
-            finale: Box::new(Stagger::new(seed.named("finale"), setting.rate, finale)),
+            finale: Box::new(TimeLimit::new(FINALE_MAX, finale)),
         })
     }
 }

@@ -14,7 +14,7 @@
 //!   outstanding is a mistake, which [`simulate`] reports as [`simulate::End::Stuck`].
 //! - Time never runs backwards, and the range of threads given to a generator never changes.
 //! - The scheduler tells of each operation taken exactly once, and of its end exactly once; it may
-//!   take one at any time from [`Proposal::at`] on. Completions are told before new offers are
+//!   take the latest offer, at any time from [`Proposal::at`] on. Completions are told before new offers are
 //!   asked for.
 //!
 //! # What there is

@@ -29,7 +29,7 @@ pub struct KeyTurn {
 /// made for it, until that is exhausted, has made its number of operations, or too many processes
 /// would have to work on it; then on the next key. Keys are never used again, and each key's
 /// number of operations is drawn from 0.9 to 1.1 times the given one, so that keys don't end in
-/// lockstep.
+/// lockstep. A group ends for good when the generator made for a new key is exhausted at once.
 pub struct PerKey<F> {
     threads: usize,
     groups: Vec<Group>,

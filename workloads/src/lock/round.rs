@@ -37,6 +37,8 @@ pub(super) struct Plan {
     pub(super) stranger: Option<u64>,
     /// Try instead of queueing.
     pub(super) at_once: bool,
+    /// Don't try before there is a lock that nobody asks for.
+    pub(super) patient: bool,
     /// How long to hold, from the shortest (0) to the longest (1).
     length: f64,
     /// How many leases to hold a lock that is held long.
@@ -59,6 +61,7 @@ impl Plan {
             lock: draws.random_range(0..shape.locks.len().max(1)),
             stranger: stranger.then_some(draws.random()),
             at_once,
+            patient: draws.random(),
             length: draws.random(),
             leases: draws.random_range(1.3..1.6),
             renew,
@@ -270,6 +273,9 @@ const fn nanos(ms: u64) -> Nanos {
 }
 
 /// Whether the lock manager said no, rather than never having been asked.
-fn refused(reason: &Reason) -> bool {
-    reason.code == "precondition-failed"
+pub(super) fn refused(reason: &Reason) -> bool {
+    matches!(
+        reason.code.as_str(),
+        "precondition-failed" | "temporarily-unavailable"
+    )
 }

@@ -2,12 +2,20 @@
 
 use tribunal_results::{Answer, Grant, Nanos, Operation, Outcome, Scalar};
 
-use super::round::{Hold, Plan, Shape};
+use super::round::{Hold, Plan, Shape, refused};
 use crate::generator::{Chance, Completion, Generator, Offer, Proposal, Seed, View};
 
 /// How long a thread waits after something failed, so that a thread whose node is down leaves
 /// the rate to others.
 const FAILURE_PAUSE: Nanos = 20_000_000;
+
+/// How often a thread asks for the lock with one ticket.
+const ACQUIRES_MAX: u32 = 5;
+
+/// Threads crowd the locks so that none is ever free for a thread that only tries. So at the end
+/// of each period there is a lull, in which the queues run dry and only tries begin.
+const LULL_PERIOD: Nanos = 600_000_000;
+const LULL: Nanos = 150_000_000;
 
 /// The rounds of all threads. Ends by itself: after `window` nanoseconds no round begins, and
 /// those under way only release.
@@ -26,6 +34,8 @@ pub(super) struct Rounds {
 struct Worker {
     /// A turn is a round.
     chance: Chance,
+    /// What is chosen for this round, or the next.
+    plan: Plan,
     stage: Stage,
     /// The lock of this round.
     lock: Option<Scalar>,
@@ -35,45 +45,41 @@ struct Worker {
 enum Stage {
     /// Between rounds, or the first operation of a round is under way.
     Outside,
-    /// Has a place in the queue.
-    Queued(u64),
+    /// Has a place in the queue, and may ask so many times more.
+    Queued { ticket: u64, attempts_left: u32 },
     /// Has the lock.
     Inside(Hold),
 }
 
 impl Worker {
-    /// When it wants to go on. Nothing if it doesn't.
-    fn due(&self, closing: bool) -> Option<Nanos> {
-        let due = match &self.stage {
-            Stage::Outside if closing => return None,
-            Stage::Outside | Stage::Queued(_) => 0,
-            Stage::Inside(hold) => hold.due(closing)?,
-        };
-        Some(due.max(self.not_before))
+    fn new(chance: Chance, shape: &Shape) -> Self {
+        Self {
+            chance,
+            plan: Plan::draw(shape, &chance),
+            stage: Stage::Outside,
+            lock: None,
+            not_before: 0,
+        }
     }
 
     /// Ends the round.
-    fn rest(&mut self, until: Nanos) {
+    fn rest(&mut self, shape: &Shape, until: Nanos) {
         self.chance.advance();
-        self.stage = Stage::Outside;
-        self.lock = None;
-        self.not_before = until;
+        *self = Self {
+            not_before: until,
+            ..Self::new(self.chance, shape)
+        };
     }
 }
 
 impl Rounds {
     pub(super) fn new(seed: Seed, threads: usize, shape: Shape, window: Nanos) -> Self {
-        let worker = |thread| Worker {
-            chance: Chance::new(seed.numbered(thread as u64)),
-            stage: Stage::Outside,
-            lock: None,
-            not_before: 0,
-        };
+        let worker = |thread| Worker::new(Chance::new(seed.numbered(thread as u64)), &shape);
         Self {
+            workers: (0..threads).map(worker).collect(),
             shape,
             window,
             began: None,
-            workers: (0..threads).map(worker).collect(),
             written: 0,
             last_lock_holds: 0,
         }
@@ -84,11 +90,35 @@ impl Rounds {
             .is_some_and(|began| now >= began.saturating_add(self.window))
     }
 
+    /// When a worker wants to go on. Nothing if it doesn't.
+    fn due(&self, worker: &Worker, now: Nanos) -> Option<Nanos> {
+        let closing = self.closing(now);
+        let due = match &worker.stage {
+            Stage::Outside if closing => return None,
+            Stage::Outside => self.begins(&worker.plan, worker.not_before.max(now)),
+            Stage::Queued { .. } => now,
+            Stage::Inside(hold) => hold.due(closing)?,
+        };
+        Some(due.max(worker.not_before).max(now))
+    }
+
+    /// When a round that could begin at `time` does begin.
+    fn begins(&self, plan: &Plan, time: Nanos) -> Nanos {
+        let elapsed = time.saturating_sub(self.began.unwrap_or(time)) % LULL_PERIOD;
+        let lull = self.shape.try_share > 0.0 && elapsed >= LULL_PERIOD - LULL;
+        let waits = match plan.at_once {
+            true => plan.patient && self.shape.locks.iter().all(|lock| self.crowd(lock) > 0),
+            false => lull,
+        };
+        // Until the end of the lull; sooner if something happens.
+        time + if waits { LULL_PERIOD - elapsed } else { 0 }
+    }
+
     fn operation(&self, worker: &Worker, now: Nanos) -> Option<Operation> {
         let closing = self.closing(now);
         match &worker.stage {
             Stage::Outside => self.beginning(worker, now),
-            Stage::Queued(ticket) => Some(Operation::Acquire {
+            Stage::Queued { ticket, .. } => Some(Operation::Acquire {
                 lock: worker.lock.clone()?,
                 ticket: Some(*ticket),
             }),
@@ -98,20 +128,23 @@ impl Rounds {
 
     /// The first operation of a round.
     fn beginning(&self, worker: &Worker, now: Nanos) -> Option<Operation> {
-        let plan = Plan::draw(&self.shape, &worker.chance);
-        if let Some(victim) = plan
-            .stranger
-            .and_then(|pick| self.hold_of_another(pick, now))
-        {
+        let plan = &worker.plan;
+        let victim = plan.stranger;
+        if let Some(victim) = victim.and_then(|pick| self.hold_of_another(pick, now)) {
             return Some(Operation::Release {
                 lock: victim.lock.clone(),
                 token: victim.token,
             });
         }
-        let lock = self.uncrowded(plan.lock)?.clone();
+        let share = self.workers.len().div_ceil(self.shape.locks.len()).max(2);
         Some(match plan.at_once {
-            true => Operation::TryAcquire { lock },
-            false => Operation::Request { lock },
+            // A lock that nobody else asks for, or else it would never be free.
+            true => Operation::TryAcquire {
+                lock: self.uncrowded(plan.lock, 1)?.clone(),
+            },
+            false => Operation::Request {
+                lock: self.uncrowded(plan.lock, share)?.clone(),
+            },
         })
     }
 
@@ -121,7 +154,7 @@ impl Rounds {
             self.workers
                 .iter()
                 .filter_map(|worker| match &worker.stage {
-                    Stage::Inside(hold) => Some(hold),
+                    Stage::Inside(hold) if hold.is_live(now) => Some(hold),
                     _ => None,
                 })
         };
@@ -140,27 +173,27 @@ impl Rounds {
         let is_last = self.shape.locks.last() == Some(&lock);
         let long = is_last && evenly(self.last_lock_holds, self.shape.long_share);
         self.last_lock_holds += u64::from(is_last);
-        let plan = Plan::draw(&self.shape, &worker.chance);
-        let hold = Hold::new(&plan, &self.shape, lock, grant, now, long);
+        let hold = Hold::new(&worker.plan, &self.shape, lock, grant, now, long);
         match hold.is_over() {
-            true => worker.rest(now),
+            true => worker.rest(&self.shape, now),
             false => worker.stage = Stage::Inside(hold),
         }
     }
 
+    /// How many threads have to do with a lock.
+    fn crowd(&self, lock: &Scalar) -> usize {
+        let workers = self.workers.iter();
+        workers.filter(|w| w.lock.as_ref() == Some(lock)).count()
+    }
+
     /// The preferred lock, or the next one that has not got its share of the threads yet: or else
     /// all threads would end up waiting for the lock that is held the longest.
-    fn uncrowded(&self, preferred: usize) -> Option<&Scalar> {
+    fn uncrowded(&self, preferred: usize, share: usize) -> Option<&Scalar> {
         let locks = &self.shape.locks;
-        let share = self.workers.len().div_ceil(locks.len()).max(2);
-        let crowd = |lock: &Scalar| {
-            let workers = self.workers.iter();
-            workers.filter(|w| w.lock.as_ref() == Some(lock)).count()
-        };
         let (before, after) = locks.split_at(preferred.min(locks.len()));
         let mut in_order = after.iter().chain(before);
         in_order
-            .find(|lock| crowd(lock) < share)
+            .find(|lock| self.crowd(lock) < share)
             .or(locks.get(preferred))
     }
 }
@@ -174,14 +207,13 @@ fn evenly(n: u64, share: f64) -> bool {
 
 impl Generator for Rounds {
     fn offer(&self, view: &View<'_>) -> Offer {
-        let closing = self.closing(view.time);
         let mut soonest: Option<(Nanos, usize, &Worker)> = None;
         for thread in view.free() {
             let worker = self.workers.get(thread - view.range.start);
-            if let Some((due, worker)) = worker.and_then(|w| Some((w.due(closing)?, w)))
-                && soonest.is_none_or(|(best, ..)| due.max(view.time) < best)
+            if let Some((due, worker)) = worker.and_then(|w| Some((self.due(w, view.time)?, w)))
+                && soonest.is_none_or(|(best, ..)| due < best)
             {
-                soonest = Some((due.max(view.time), thread, worker));
+                soonest = Some((due, thread, worker));
             }
         }
         let proposal = soonest.and_then(|(due, thread, worker)| {
@@ -222,19 +254,29 @@ impl Generator for Rounds {
         };
         match (&mut worker.stage, completion.outcome) {
             // The thread goes on as another process, which holds nothing.
-            (_, Outcome::Info(_)) => worker.rest(view.time),
+            (_, Outcome::Info(_)) => worker.rest(&self.shape, view.time),
             (Stage::Inside(hold), outcome) => {
                 hold.ended(completion.operation, outcome, view.time);
                 if hold.is_over() {
-                    worker.rest(view.time);
+                    worker.rest(&self.shape, view.time);
                 }
             }
             (Stage::Outside, Outcome::Ok(Answer::Ticket(ticket))) => {
-                worker.stage = Stage::Queued(*ticket);
+                worker.stage = Stage::Queued {
+                    ticket: *ticket,
+                    attempts_left: ACQUIRES_MAX,
+                };
             }
             (_, Outcome::Ok(Answer::Grant(grant))) => self.enter(thread, *grant, view.time),
-            (_, Outcome::Ok(_)) => worker.rest(view.time),
-            (_, Outcome::Fail(_)) => worker.rest(view.time + FAILURE_PAUSE),
+            (_, Outcome::Ok(_)) => worker.rest(&self.shape, view.time),
+            // It never got through, and a place that nobody claims would block the lock.
+            (Stage::Queued { attempts_left, .. }, Outcome::Fail(reason))
+                if *attempts_left > 1 && !refused(reason) =>
+            {
+                *attempts_left -= 1;
+                worker.not_before = view.time + FAILURE_PAUSE;
+            }
+            (_, Outcome::Fail(_)) => worker.rest(&self.shape, view.time + FAILURE_PAUSE),
         }
     }
 }
