@@ -76,7 +76,7 @@ pub enum ClusterError {
     },
     /// Nodes did not become ready in time.
     #[error(
-        "not ready within {within:?}: {}; raise `ready:` if they need longer",
+        "not ready within {within:?}: {}; raise `ready:` or `recovery:` in the suite if they need longer",
         listed(nodes)
     )]
     NotReady {

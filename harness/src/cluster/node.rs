@@ -252,9 +252,10 @@ impl Node {
     /// Kills what is left of the group of a process that has ended.
     async fn sweep(&self, group: u32) {
         let empty = async {
+            kill_group(group);
             while !procfs::group(group).is_empty() {
-                kill_group(group);
                 sleep(LOOK_EVERY).await;
+                kill_group(group);
             }
         };
         if timeout(KERNEL_WITHIN, empty).await.is_err() {
