@@ -6,12 +6,20 @@
 //! in [`ALL`]. A target knows nothing of who is broken or when, nor of what is checked.
 #![forbid(unsafe_code)]
 
+pub mod client;
+pub mod lock_manager;
+pub mod node;
+pub mod quorum_register;
+pub mod wire;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
+pub use client::Session;
+use node::Reference;
 use serde_json::Value as Json;
 use tribunal_results::options::OptionError;
 use tribunal_results::{Kind, NodeId, Operation, Outcome, Reason};
@@ -105,6 +113,12 @@ pub trait Client: Send {
     /// Asks, and waits for the answer. Whoever calls bounds the time: dropping the future closes
     /// the connection, and the outcome is then unknown.
     fn invoke<'a>(&'a mut self, operation: &'a Operation) -> Pending<'a, Outcome>;
+
+    /// Whether the connection can carry another operation: false once it has failed or an answer
+    /// is missing on it, or if the node is seen to have closed it.
+    fn is_usable(&mut self) -> bool {
+        true
+    }
 }
 
 /// A system that can be tested.
@@ -145,10 +159,15 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// Why there is no connection. No operation has been sent.
     fn open<'a>(&'a self, spec: &'a ClientSpec) -> Pending<'a, Result<Box<dyn Client>, Reason>>;
+
+    /// The reference target that it is, if its nodes are this very binary.
+    fn reference(&self) -> Option<&Reference> {
+        None
+    }
 }
 
 /// Every target.
-pub static ALL: &[&dyn Target] = &[];
+pub static ALL: &[&dyn Target] = &[&lock_manager::TARGET, &quorum_register::TARGET];
 
 /// The target of that name.
 pub fn find(name: &str) -> Option<&'static dyn Target> {

@@ -1,0 +1,91 @@
+//! The client side: a [`Session`] carries one worker's operations to its node, over one
+//! connection at a time.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`translate`] | operations to messages, answers to outcomes |
+//! | [`wire_client`] | one connection that speaks the wire protocol |
+
+pub mod translate;
+pub mod wire_client;
+
+use tokio::time::timeout;
+use tribunal_results::{Operation, Outcome, Reason};
+
+use crate::{Client, ClientSpec, Target};
+
+/// One worker's access to its node: opens a connection when it needs one, bounds every wait, and
+/// never lets a late answer meet a later operation.
+pub struct Session {
+    target: &'static dyn Target,
+    spec: ClientSpec,
+    client: Option<Box<dyn Client>>,
+}
+
+impl Session {
+    /// A session without a connection yet.
+    pub fn new(target: &'static dyn Target, spec: ClientSpec) -> Self {
+        Self {
+            target,
+            spec,
+            client: None,
+        }
+    }
+
+    /// Asks, and decides how it ended. Takes at most twice the spec's timeout: once to connect,
+    /// if there is no connection, and once for the operation.
+    pub async fn perform(&mut self, operation: &Operation) -> Outcome {
+        // Out of `self` while it is in use: if this future is dropped, so is the connection.
+        let mut client = match self.client.take().and_then(usable) {
+            Some(client) => client,
+            None => match self.open().await {
+                Ok(client) => client,
+                Err(reason) => return Outcome::Fail(reason),
+            },
+        };
+        let Ok(outcome) = timeout(self.spec.timeout, client.invoke(operation)).await else {
+            let text = format!(
+                "no answer from {} within {:?}",
+                self.spec.node, self.spec.timeout
+            );
+            return unknown(operation, Reason::new("timeout", text));
+        };
+        if !matches!(outcome, Outcome::Info(_)) {
+            self.client = usable(client);
+        }
+        outcome
+    }
+
+    /// Goes on as another process, on a new connection.
+    pub fn renumber(&mut self, process: u64) {
+        self.client = None;
+        self.spec.process = process;
+    }
+
+    async fn open(&self) -> Result<Box<dyn Client>, Reason> {
+        match timeout(self.spec.timeout, self.target.open(&self.spec)).await {
+            Ok(opened) => opened,
+            Err(_) => Err(Reason::new(
+                "no-connection",
+                format!(
+                    "{} did not say hello within {:?}",
+                    self.spec.node, self.spec.timeout
+                ),
+            )),
+        }
+    }
+}
+
+fn usable(mut client: Box<dyn Client>) -> Option<Box<dyn Client>> {
+    client.is_usable().then_some(client)
+}
+
+/// The outcome when nobody knows whether the operation was carried out: a pure read changed
+/// nothing either way.
+pub fn unknown(operation: &Operation, reason: Reason) -> Outcome {
+    if operation.kind().mutates() {
+        Outcome::Info(reason)
+    } else {
+        Outcome::Fail(reason)
+    }
+}

@@ -1,0 +1,104 @@
+//! A register replicated on every node, linearizable as long as a majority answers.
+//!
+//! The multi-writer algorithm of Attiya, Bar-Noy and Dolev ("Sharing memory robustly in
+//! message-passing systems", JACM 1995; with many writers after Lynch and Shvartsman, 1997).
+//! A request first asks a majority for the newest version. A write then stores its value under a
+//! higher timestamp at a majority; a read stores what it found, so that no later read can find
+//! something older.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `replica` | versions, and what one replica stores |
+//! | `request` | one request on its way |
+//! | `machine` | the node |
+
+mod machine;
+mod replica;
+mod request;
+
+use serde::Deserialize;
+use tribunal_results::Kind;
+use tribunal_results::options::{OptionError, decode};
+
+use self::machine::Register;
+use crate::node::{Machine, Reference};
+use crate::{NodeSpec, PlantedBug};
+
+/// The quorum register, as a row of the catalogue.
+pub static TARGET: Reference = Reference {
+    name: "quorum-register",
+    about: "multi-writer register of Attiya, Bar-Noy and Dolev on a majority of replicas",
+    claims: "linearizable reads and writes; serves while a majority does",
+    operations: &[Kind::Read, Kind::Write],
+    survives: &[
+        "kill",
+        "restart",
+        "pause",
+        "delay",
+        "partition",
+        "reset",
+        "refuse",
+    ],
+    bugs: &[
+        // With three nodes and links that keep order, whoever hears of a version has been sent it
+        // before. So it takes a writer that dies once the version is in its own log and before the
+        // others have it: after its restart, reads find the version or not, as it happens.
+        PlantedBug {
+            name: "no-write-back",
+            about: "a read answers without storing what it found at a majority",
+            workload: "register",
+            faults: &["kill"],
+            anomalies: &["stale-read", "not-linearizable"],
+        },
+        PlantedBug {
+            name: "read-one",
+            about: "a read asks the node's own replica only",
+            workload: "register",
+            faults: &["partition"],
+            anomalies: &["stale-read", "not-linearizable"],
+        },
+    ],
+    check_options: |options| decode::<Options>(options).map(drop),
+    machine,
+};
+
+/// There is nothing to choose.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {}
+
+/// Which planted bug a node shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bug {
+    NoWriteBack,
+    ReadOne,
+}
+
+impl Bug {
+    fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "no-write-back" => Some(Self::NoWriteBack),
+            "read-one" => Some(Self::ReadOne),
+            _ => None,
+        }
+    }
+}
+
+fn machine(spec: &NodeSpec) -> Result<Box<dyn Machine>, OptionError> {
+    decode::<Options>(&spec.options)?;
+    let bug = spec.bug.as_deref().and_then(Bug::from_name);
+    let peers = spec.peers.iter().map(|(id, _)| id.clone()).collect();
+    Ok(Box::new(Register::new(spec.id.clone(), peers, bug)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_names_a_bug() {
+        for row in TARGET.bugs {
+            assert!(Bug::from_name(row.name).is_some(), "{}", row.name);
+        }
+    }
+}
