@@ -45,8 +45,17 @@ pub(crate) struct Timed {
     pub(crate) outcome: Outcome,
 }
 
-/// The history of these operations, with times in milliseconds of the positions.
+/// The history of these operations, a millisecond between one event and the next.
 pub(crate) fn history(ops: &[Timed]) -> History {
+    build(ops, |index, _| index * 1_000_000)
+}
+
+/// The history of these operations, whose positions are times in nanoseconds.
+pub(crate) fn timeline(ops: &[Timed]) -> History {
+    build(ops, |_, at| at)
+}
+
+fn build(ops: &[Timed], time: fn(u64, u64) -> u64) -> History {
     let mut moments: Vec<(u64, bool, &Timed)> = Vec::new();
     for op in ops {
         moments.push((op.call, false, op));
@@ -56,9 +65,9 @@ pub(crate) fn history(ops: &[Timed]) -> History {
     let events = moments
         .into_iter()
         .enumerate()
-        .map(|(index, (_, completes, op))| Event {
+        .map(|(index, (at, completes, op))| Event {
             index: index as u64,
-            time: index as u64 * 1_000_000,
+            time: time(index as u64, at),
             process: Process::Client(op.process),
             node: Some(format!("n{}", op.process % 3 + 1).as_str().into()),
             body: if completes {
