@@ -1,4 +1,5 @@
 //! The lock checkers against an oracle, and against services that work and that do not.
+#![allow(clippy::expect_used, reason = "a test that cannot go on panics")]
 
 mod lock_model;
 mod random;
