@@ -51,6 +51,11 @@ impl Step {
         }
     }
 
+    /// The value that it brings in, if it was not there before.
+    pub(crate) fn brings(self) -> Option<Value> {
+        self.sets().filter(|value| self.needs() != Some(*value))
+    }
+
     /// The value that is there just after it.
     pub(crate) const fn leaves(self) -> Value {
         match self {
@@ -169,7 +174,7 @@ impl<'a> KeyBuilder<'a> {
             _ => return,
         };
         if call.is_fail() {
-            self.failed.extend(step.sets().map(|value| (value, call)));
+            self.failed.extend(step.brings().map(|value| (value, call)));
             return;
         }
         let op = Op {

@@ -119,7 +119,7 @@ fn describe<'a>(key: &Key<'a>, kept: &[Entry<'a>], last: &Entry<'a>) -> Contradi
                 explain::seconds(e.call.invoked.time)
             ),
             None => format!(
-                "{} and may have taken effect at any later time.",
+                "{}; when it took effect does not matter.",
                 explain::invoked(e.call)
             ),
         })

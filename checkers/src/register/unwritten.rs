@@ -12,7 +12,7 @@ pub(crate) fn unwritten<'a>(key: &Key<'a>) -> Vec<(usize, Contradiction<'a>)> {
     // The first writer of each value, and the first that failed.
     let mut written: FxHashMap<Value, &'a Call> = FxHashMap::default();
     for entry in &key.entries {
-        if let Some(value) = entry.op.step.sets() {
+        if let Some(value) = entry.op.step.brings() {
             written.entry(value).or_insert(entry.call);
         }
     }
@@ -26,7 +26,7 @@ pub(crate) fn unwritten<'a>(key: &Key<'a>) -> Vec<(usize, Contradiction<'a>)> {
             continue;
         };
         let Some(ret) = entry.op.ret else { continue };
-        let by_then = |call: &&&Call| call.invoked.index < ret && !std::ptr::eq(**call, entry.call);
+        let by_then = |call: &&&Call| call.invoked.index < ret;
         if written.get(&value).filter(by_then).is_some() {
             continue;
         }

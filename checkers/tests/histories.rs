@@ -1,0 +1,214 @@
+//! Histories written by hand, `histories/CHECKER/VERDICT/NAME.jsonl`: the path is the verdict.
+//!
+//! An invalid one is called after its anomaly, an unknown one after its code: the name begins
+//! with it. `NAME.NODE.log` beside a history is what that node wrote. All are judged as runs, with
+//! a low floor of evidence.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on panics"
+)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tribunal_checkers::{ALL, Budget, applicable, find};
+use tribunal_results::verdict::EvidenceFloor;
+use tribunal_results::{NodeLog, Record, Validity, Verdict, journal};
+
+/// A hand-written history and what it is to be judged as.
+struct Case {
+    checker: String,
+    expected: String,
+    name: String,
+    path: PathBuf,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories")
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let name = |entry: fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+    let mut names: Vec<String> = entries
+        .map(|entry| name(entry.expect("an entry")))
+        .collect();
+    names.sort();
+    names
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for checker in names_in(&root()) {
+        for expected in names_in(&root().join(&checker)) {
+            let folder = root().join(&checker).join(&expected);
+            for file in names_in(&folder) {
+                if let Some(name) = file.strip_suffix(".jsonl") {
+                    cases.push(Case {
+                        checker: checker.clone(),
+                        expected: expected.clone(),
+                        name: name.to_owned(),
+                        path: folder.join(&file),
+                    });
+                }
+            }
+        }
+    }
+    cases
+}
+
+fn record(case: &Case) -> Record {
+    let file = fs::File::open(&case.path).expect("a file");
+    let journal = journal::read(std::io::BufReader::new(file))
+        .unwrap_or_else(|e| panic!("{}: {e}", case.path.display()));
+    let folder = case.path.parent().expect("a folder");
+    let prefix = format!("{}.", case.name);
+    let log = |file: &String| {
+        let node = file.strip_prefix(&prefix)?.strip_suffix(".log")?;
+        let text = fs::read_to_string(folder.join(file)).expect("a log");
+        Some(NodeLog {
+            node: node.into(),
+            lines: text.lines().map(str::to_owned).collect(),
+        })
+    };
+    Record {
+        history: journal.history,
+        logs: names_in(folder).iter().filter_map(log).collect(),
+        floor: EvidenceFloor {
+            ok_operations: 4,
+            cross_observations: 1,
+            concurrency: 2,
+            faults_of_each: 1,
+        },
+        is_run: true,
+    }
+}
+
+fn judge(case: &Case) -> Verdict {
+    let checker = find(&case.checker).unwrap_or_else(|| panic!("no checker {}", case.checker));
+    checker.check(&record(case), Budget::default())
+}
+
+#[test]
+fn the_path_of_every_history_is_its_verdict() {
+    let cases = cases();
+    assert!(cases.len() > 40);
+    for case in &cases {
+        let verdict = judge(case);
+        let path = case.path.display();
+        let said = serde_json::to_value(verdict.validity).expect("a form");
+        assert_eq!(said, *case.expected, "{path}: {verdict:#?}");
+        assert_eq!(verdict.checker, case.checker);
+        assert!(!verdict.summary.is_empty(), "{path}");
+        if verdict.validity == Validity::Unknown {
+            let code = verdict.unknown.expect("a reason").code;
+            assert!(case.name.starts_with(&code), "{path}: {code}");
+        }
+        if verdict.validity == Validity::Invalid {
+            let first = &verdict.anomalies[0];
+            assert!(case.name.starts_with(&first.name), "{path}: {first:#?}");
+            assert!(!first.facts.is_empty(), "{path}");
+        }
+    }
+}
+
+#[test]
+fn every_checker_has_its_histories_and_every_anomaly_an_invalid_one() {
+    let cases = cases();
+    for checker in ALL {
+        let mine = || cases.iter().filter(|case| case.checker == checker.name());
+        assert!(
+            mine().any(|case| case.expected == "valid"),
+            "{}",
+            checker.name()
+        );
+        let mut found = BTreeSet::new();
+        for case in mine().filter(|case| case.expected == "invalid") {
+            found.extend(
+                judge(case)
+                    .anomalies
+                    .into_iter()
+                    .map(|anomaly| anomaly.name),
+            );
+        }
+        let registered: BTreeSet<String> = checker
+            .anomalies()
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect();
+        assert_eq!(found, registered, "{}", checker.name());
+    }
+}
+
+#[test]
+fn checker_names_are_unique_and_found() {
+    let names: BTreeSet<&str> = ALL.iter().map(|checker| checker.name()).collect();
+    assert_eq!(names.len(), ALL.len());
+    for name in names {
+        assert_eq!(find(name).map(|checker| checker.name()), Some(name));
+    }
+}
+
+#[test]
+fn the_operations_of_a_history_tell_which_checkers_apply() {
+    for case in cases() {
+        let names: Vec<&str> = applicable(&record(&case).history)
+            .iter()
+            .map(|checker| checker.name())
+            .collect();
+        match case.checker.as_str() {
+            "stats" if case.name.starts_with("vacuous") => assert!(names.is_empty()),
+            "linearizable" if !case.name.ends_with("no-register") => {
+                assert_eq!(names, ["linearizable"], "{}", case.name);
+            }
+            "mutual-exclusion" | "fencing" | "fifo" => {
+                assert_eq!(
+                    names,
+                    ["mutual-exclusion", "fencing", "fifo"],
+                    "{}",
+                    case.name
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+fn sentence(path: &str) -> String {
+    let (folder, name) = path.rsplit_once('/').expect("a path");
+    let (checker, expected) = folder.split_once('/').expect("a path");
+    let case = Case {
+        checker: checker.into(),
+        expected: expected.into(),
+        name: name.into(),
+        path: root().join(format!("{path}.jsonl")),
+    };
+    judge(&case).summary
+}
+
+#[test]
+fn anomalies_are_told_in_the_words_of_the_domain() {
+    let told = [
+        (
+            "linearizable/invalid/stale-read-after-ack",
+            "p4 read x → 3 at 0.070 s (n2), after p1's write x = 5 was acknowledged at 0.040 s (n2)",
+        ),
+        (
+            "linearizable/invalid/stale-read-after-newer-was-read",
+            "p4 read x → 3 at 0.100 s (n2), after p3 had read 5 at 0.060 s (n1)",
+        ),
+        (
+            "mutual-exclusion/invalid/double-hold-of-two-clients",
+            "p1 and p2 both held lock a from 0.040 s to 0.050 s, with tokens 1 and 2",
+        ),
+        (
+            "crash-log/invalid/unexpected-exit-with-status",
+            "n2 ended by itself at 1.234 s: exit status: 101",
+        ),
+    ];
+    for (path, expected) in told {
+        assert_eq!(sentence(path), expected);
+    }
+}

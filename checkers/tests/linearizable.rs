@@ -1,0 +1,366 @@
+//! The search against an independent oracle that tries every order of a few operations.
+#![allow(clippy::expect_used, reason = "a test that cannot go on panics")]
+
+mod random;
+
+use random::{Lcg, Timed, failed, history, only, unknown, verdict};
+use tribunal_checkers::{Budget, Checker, linearizable::Linearizable};
+use tribunal_results::{Answer, Call, Operation, Outcome, Record, Scalar, Validity};
+
+fn key() -> Scalar {
+    "k".into()
+}
+
+fn int(value: u64) -> Scalar {
+    Scalar::Int(value as i64)
+}
+
+/// Tries every order of the operations: real time, then the register's own rules.
+fn linearizable(ops: &[Timed]) -> bool {
+    fn go(left: &mut Vec<&Timed>, state: Option<&Scalar>) -> bool {
+        if left.iter().all(|op| matches!(op.outcome, Outcome::Info(_))) {
+            return true;
+        }
+        for at in 0..left.len() {
+            let op = left[at];
+            let overtaken = left
+                .iter()
+                .any(|other| !matches!(other.outcome, Outcome::Info(_)) && other.ret < op.call);
+            if overtaken {
+                continue;
+            }
+            let next = match (&op.operation, &op.outcome) {
+                (Operation::Read { .. }, Outcome::Ok(Answer::Value(seen))) => {
+                    (seen.as_ref() == state).then_some(state)
+                }
+                (Operation::Write { value, .. }, _) => Some(Some(value)),
+                (Operation::Cas { from, to, .. }, _) => (state == Some(from)).then_some(Some(to)),
+                _ => Some(state),
+            };
+            let Some(next) = next else { continue };
+            left.remove(at);
+            let fits = go(left, next);
+            left.insert(at, op);
+            if fits {
+                return true;
+            }
+        }
+        false
+    }
+    let had_effect = |op: &&Timed| !matches!(op.outcome, Outcome::Fail(_));
+    go(&mut ops.iter().filter(had_effect).collect(), None)
+}
+
+/// What a history is made of.
+#[derive(Clone, Copy)]
+struct Mix {
+    ops: u64,
+    clients: u64,
+    values: u64,
+    unknown: u64,
+    cas: u64,
+    spoilt: u64,
+}
+
+/// Each operation takes effect at a random instant of its interval; then some answers are spoilt.
+fn generate(rng: &mut Lcg, mix: Mix) -> Vec<Timed> {
+    let mut free: Vec<(u64, u64)> = (0..mix.clients).map(|client| (0, client)).collect();
+    let mut drafts = Vec::new();
+    for id in 0..mix.ops {
+        let at = rng.below(free.len() as u64) as usize;
+        let (since, process) = free[at];
+        let call = since + 1 + rng.below(6);
+        let instant = call + rng.below(12);
+        let ret = instant + 1 + rng.below(12);
+        let stamp = |time: u64| time * 1000 + id;
+        let lost = rng.percent(mix.unknown);
+        let operation = operation(rng, mix, id + 1);
+        drafts.push((
+            stamp(instant),
+            lost,
+            rng.percent(50),
+            Timed {
+                process,
+                call: stamp(call),
+                ret: stamp(ret),
+                operation,
+                outcome: unknown(),
+            },
+        ));
+        free[at] = (ret, if lost { process + mix.clients } else { process });
+    }
+    drafts.sort_by_key(|(instant, ..)| *instant);
+    let mut state: Option<Scalar> = None;
+    let mut past = vec![None];
+    let mut ops = Vec::new();
+    for (_, lost, effective, mut op) in drafts {
+        op.outcome = if lost && !effective {
+            unknown()
+        } else {
+            apply(&mut state, &op.operation)
+        };
+        if let Outcome::Ok(Answer::Value(seen)) = &mut op.outcome {
+            if rng.percent(mix.spoilt) {
+                *seen = if rng.percent(85) {
+                    past[rng.below(past.len() as u64) as usize].clone()
+                } else {
+                    Some(int(1 + rng.below(mix.values.min(mix.ops) + 1)))
+                };
+            }
+        } else if !lost && rng.percent(mix.spoilt / 4) {
+            op.outcome = failed();
+        }
+        if matches!(op.outcome, Outcome::Fail(_)) && rng.percent(mix.spoilt / 2) {
+            op.outcome = Outcome::Ok(Answer::Done);
+        }
+        if lost {
+            op.outcome = unknown();
+        }
+        past.push(state.clone());
+        ops.push(op);
+    }
+    ops
+}
+
+fn operation(rng: &mut Lcg, mix: Mix, unique: u64) -> Operation {
+    let mut value = |fresh: u64| {
+        int(1 + if mix.values > mix.ops {
+            fresh
+        } else {
+            rng.below(mix.values)
+        })
+    };
+    let (one, two) = (value(unique / 2), value(unique));
+    if rng.percent(45) {
+        Operation::Read { key: key() }
+    } else if rng.percent(mix.cas) {
+        Operation::Cas {
+            key: key(),
+            from: one,
+            to: two,
+        }
+    } else {
+        Operation::Write {
+            key: key(),
+            value: two,
+        }
+    }
+}
+
+fn apply(state: &mut Option<Scalar>, operation: &Operation) -> Outcome {
+    match operation {
+        Operation::Read { .. } => return Outcome::Ok(Answer::Value(state.clone())),
+        Operation::Write { value, .. } => *state = Some(value.clone()),
+        Operation::Cas { from, to, .. } if state.as_ref() == Some(from) => {
+            *state = Some(to.clone())
+        }
+        _ => return failed(),
+    }
+    Outcome::Ok(Answer::Done)
+}
+
+const SMALL: Mix = Mix {
+    ops: 7,
+    clients: 4,
+    values: 3,
+    unknown: 15,
+    cas: 40,
+    spoilt: 20,
+};
+
+/// Mixes of small histories: few values and many, with and without doubt.
+fn small(rng: &mut Lcg) -> Mix {
+    Mix {
+        ops: 2 + rng.below(6),
+        clients: 1 + rng.below(5),
+        values: [2, 3, 100][rng.below(3) as usize],
+        unknown: [0, 15, 40][rng.below(3) as usize],
+        cas: [0, 30, 70][rng.below(3) as usize],
+        spoilt: 60,
+    }
+}
+
+#[test]
+fn the_search_agrees_with_trying_every_order() {
+    let (mut valid, mut invalid) = (0, 0);
+    for seed in 0..30_000 {
+        let mut rng = Lcg::new(seed);
+        let mix = small(&mut rng);
+        let ops = generate(&mut rng, mix);
+        let expected = linearizable(&ops);
+        let found = verdict("linearizable", history(&ops)).validity;
+        assert_eq!(
+            found != Validity::Invalid,
+            expected,
+            "seed {seed}: {ops:#?}"
+        );
+        *(if expected { &mut valid } else { &mut invalid }) += 1;
+    }
+    assert!(
+        valid > 5_000 && invalid > 5_000,
+        "{valid} valid, {invalid} invalid"
+    );
+}
+
+#[test]
+fn the_calls_of_every_anomaly_contradict_each_other_without_the_rest() {
+    let mut names = std::collections::BTreeMap::new();
+    for seed in 0..20_000 {
+        let mut rng = Lcg::new(seed + 1_000_000);
+        let mix = small(&mut rng);
+        let whole = history(&generate(&mut rng, mix));
+        for anomaly in verdict("linearizable", whole.clone()).anomalies {
+            let calls: Vec<&Call> = anomaly
+                .calls
+                .iter()
+                .map(|&index| whole.call_at(index).expect("a call"))
+                .collect();
+            assert!(!linearizable(&only(&calls)), "seed {seed}: {anomaly:#?}");
+            assert!(!anomaly.facts.is_empty() && !anomaly.sentence.is_empty());
+            *names.entry(anomaly.name).or_insert(0) += 1;
+        }
+    }
+    for name in Linearizable.anomalies() {
+        assert!(
+            names.get(*name).is_some_and(|&n| n > 50),
+            "{name}: {names:?}"
+        );
+    }
+}
+
+#[test]
+fn wider_intervals_and_fewer_reads_keep_a_history_valid() {
+    let mut checked = 0;
+    for seed in 0..4_000 {
+        let mut rng = Lcg::new(seed + 2_000_000);
+        let mix = Mix {
+            ops: 20,
+            clients: 5,
+            spoilt: 0,
+            ..SMALL
+        };
+        let mut ops = generate(&mut rng, mix);
+        assert_ne!(
+            verdict("linearizable", history(&ops)).validity,
+            Validity::Invalid,
+            "{seed}"
+        );
+        for (process, op) in ops.iter_mut().enumerate() {
+            // A process of its own, so that it may overlap what was before and after.
+            op.process = process as u64;
+            op.call = op.call.saturating_sub(rng.below(9_000) / 1000 * 1000);
+            op.ret += rng.below(9) * 1000;
+        }
+        ops.retain(|op| !matches!(op.operation, Operation::Read { .. }) || rng.percent(80));
+        assert_ne!(
+            verdict("linearizable", history(&ops)).validity,
+            Validity::Invalid,
+            "{seed}"
+        );
+        checked += 1;
+    }
+    assert_eq!(checked, 4_000);
+}
+
+#[test]
+fn the_same_history_gets_the_same_verdict() {
+    for seed in 0..300 {
+        let ops = generate(&mut Lcg::new(seed), SMALL);
+        let one = verdict("linearizable", history(&ops));
+        assert_eq!(one, verdict("linearizable", history(&ops)));
+    }
+}
+
+/// 500 operations of five values, a twentieth of them of unknown end, and at the end a read of
+/// what cannot be there: a search without dominance has to try every subset of those.
+#[test]
+fn many_unknown_ends_before_a_late_contradiction_cost_little() {
+    let mix = Mix {
+        ops: 500,
+        clients: 5,
+        values: 5,
+        unknown: 5,
+        cas: 20,
+        spoilt: 0,
+    };
+    let mut ops = generate(&mut Lcg::new(7), mix);
+    let end = ops.iter().map(|op| op.ret).max().expect("operations");
+    let last = |process: u64, at: u64, operation: Operation, answer: Answer| Timed {
+        process,
+        call: end + at,
+        ret: end + at + 1,
+        operation,
+        outcome: Outcome::Ok(answer),
+    };
+    let write = Operation::Write {
+        key: key(),
+        value: int(9),
+    };
+    ops.push(last(900, 1, write, Answer::Done));
+    ops.push(last(
+        901,
+        3,
+        Operation::Read { key: key() },
+        Answer::Value(None),
+    ));
+    let verdict = verdict("linearizable", history(&ops));
+    assert_eq!(verdict.anomalies[0].name, "stale-read");
+    let steps = verdict.figures["steps"].as_u64().expect("steps");
+    assert!(steps < 500_000, "{steps} steps");
+}
+
+#[test]
+fn an_exhausted_budget_is_unknown_and_says_what_was_verified() {
+    let mix = Mix {
+        ops: 200,
+        clients: 8,
+        spoilt: 0,
+        ..SMALL
+    };
+    let record = Record {
+        history: history(&generate(&mut Lcg::new(3), mix)),
+        ..Record::default()
+    };
+    let budget = Budget {
+        steps: 100,
+        ..Budget::default()
+    };
+    let verdict = Linearizable.check(&record, budget);
+    assert_eq!(verdict.validity, Validity::Unknown);
+    let reason = verdict.unknown.expect("a reason");
+    assert_eq!(reason.code, "budget");
+    assert!(
+        reason.text.contains("k (verified up to event "),
+        "{}",
+        reason.text
+    );
+    let budget = Budget {
+        bytes: 1000,
+        ..Budget::default()
+    };
+    assert_eq!(
+        Linearizable
+            .check(&record, budget)
+            .unknown
+            .expect("a reason")
+            .code,
+        "budget"
+    );
+}
+
+#[test]
+fn too_many_open_operations_are_unknown() {
+    let write = |n: u64| Timed {
+        process: n,
+        call: n,
+        ret: 1000 + n,
+        operation: Operation::Write {
+            key: key(),
+            value: int(n),
+        },
+        outcome: Outcome::Ok(Answer::Done),
+    };
+    let ops: Vec<Timed> = (0..129).map(write).collect();
+    let verdict = verdict("linearizable", history(&ops));
+    assert_eq!(verdict.unknown.expect("a reason").code, "too-wide");
+}
