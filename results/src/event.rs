@@ -90,7 +90,7 @@ pub struct Line {
     pub error: Option<Reason>,
 }
 
-/// The form of `error` in the schema.
+/// Why an operation failed, or why nobody knows.
 #[derive(schemars::JsonSchema)]
 #[expect(dead_code, reason = "only its schema is used")]
 struct ErrorForm {

@@ -20,8 +20,9 @@ pub const LINE_BYTES_MAX: usize = 16 << 20;
 
 /// The first line of a history file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(title = "Tribunal history header")]
 pub struct Header {
-    /// Always [`FORMAT`].
+    /// Always `tribunal-history`.
     pub format: String,
     /// Version of the format.
     pub version: u32,

@@ -3,6 +3,7 @@
 //! What is embedded is bounded. Of a longer history the operations around contradictions are
 //! kept first, then those that overlap faults, then an even sample of the rest.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Write as _;
 
@@ -20,11 +21,13 @@ use crate::{Call, FaultSpan, Kind, Nanos, NodeState, Outcome};
 /// The most operations that are embedded.
 const CALLS_MAX: usize = 200_000;
 /// The most that the embedded data may take, in bytes of base64.
-const BYTES_MAX: usize = 3_500_000;
+const BYTES_MAX: usize = 3_000_000;
 /// The most faults that are embedded.
 pub(super) const FAULTS_MAX: usize = 2_000;
 /// The most changes of nodes' states that are embedded.
 const STATES_MAX: usize = 10_000;
+/// The most calls of one contradiction that are marked in the timeline.
+const FRAMES_MAX: usize = 1_000;
 /// The longest text of one operation, in characters.
 const TEXT_MAX: usize = 240;
 /// The most lanes: of more clients, several share one.
@@ -78,26 +81,25 @@ struct Columns {
 
 #[derive(Serialize)]
 struct Fault<'a> {
-    name: &'a str,
+    name: Cow<'a, str>,
     colour: &'a str,
     from: Nanos,
     to: Option<Nanos>,
-    what: std::borrow::Cow<'a, str>,
+    what: Cow<'a, str>,
     bit: Option<bool>,
 }
 
 #[derive(Serialize)]
 struct State<'a> {
-    node: &'a str,
+    node: Cow<'a, str>,
     time: Nanos,
     state: NodeState,
-    detail: std::borrow::Cow<'a, str>,
+    detail: Cow<'a, str>,
 }
 
 #[derive(Serialize)]
 struct Contradiction<'a> {
-    name: &'a str,
-    sentence: std::borrow::Cow<'a, str>,
+    sentence: Cow<'a, str>,
     from: Nanos,
     to: Nanos,
     calls: &'a [u64],
@@ -255,7 +257,7 @@ fn columns(calls: &[&Call], end: Nanos, lanes: u64, texts: &mut Texts) -> Column
 
 fn fault<'a>(report: &Report<'a>, span: &'a FaultSpan) -> Fault<'a> {
     Fault {
-        name: &span.fault,
+        name: clip(&span.fault, TEXT_MAX),
         colour: report.colour(&span.fault),
         from: span.from,
         to: span.to,
@@ -268,7 +270,7 @@ fn states<'a>(report: &Report<'a>) -> Vec<State<'a>> {
     let events = report.history.node_events().iter().take(STATES_MAX);
     events
         .map(|(time, event)| State {
-            node: &event.node,
+            node: clip(&event.node, TEXT_MAX),
             time: *time,
             state: event.state,
             detail: clip(&event.detail, TEXT_MAX),
@@ -278,11 +280,10 @@ fn states<'a>(report: &Report<'a>) -> Vec<State<'a>> {
 
 fn contradiction(anomaly: &crate::Anomaly) -> Contradiction<'_> {
     Contradiction {
-        name: &anomaly.name,
         sentence: clip(&anomaly.sentence, TEXT_MAX),
         from: anomaly.span.0,
         to: anomaly.span.1,
-        calls: &anomaly.calls,
+        calls: anomaly.calls.get(..FRAMES_MAX).unwrap_or(&anomaly.calls),
     }
 }
 

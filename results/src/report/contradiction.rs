@@ -13,7 +13,7 @@ const CALLS_MAX: usize = 40;
 /// The most facts that are listed.
 const FACTS_MAX: usize = 20;
 /// The longest sentence, in characters.
-const SENTENCE_MAX: usize = 2_000;
+const SENTENCE_MAX: usize = 1_000;
 /// The longest label in the drawing, in characters.
 const LABEL_MAX: usize = 48;
 /// Where the lanes begin and end, and how wide the drawing is, in pixels.

@@ -16,11 +16,14 @@ use crate::{FaultSpan, ResultClass, Validity};
 /// The most lines of its log that are shown of each node.
 const LOG_LINES_MAX: usize = 200;
 /// The most characters of all logs together.
-const LOG_CHARS_MAX: usize = 400_000;
+const LOG_CHARS_MAX: usize = 200_000;
 /// The longest line of a log, in characters.
 const LOG_LINE_MAX: usize = 400;
 /// The most rows of any table.
 const ROWS_MAX: usize = 500;
+/// The most checkers, and figures of each.
+const CHECKERS_MAX: usize = 60;
+const FIGURES_MAX: usize = 30;
 /// The longest text in a table, in characters.
 const CELL_MAX: usize = 600;
 /// The most of the plan that is shown, in characters.
@@ -54,7 +57,7 @@ pub fn render(report: &Report<'_>) -> Result<String, ReportError> {
         headline: &clip(&report.verdict.claim, 2_000),
         run: run_facts(report),
         tiles: tiles(&report.verdict.evidence),
-        evidence: evidence_line(&report.verdict.evidence),
+        evidence: clip(&evidence_line(&report.verdict.evidence), 2_000).into_owned(),
         phases: phases(report),
         overhead: milliseconds(report.info.overhead_ms),
         contradictions: contradiction::all(report, &spans),
@@ -395,7 +398,7 @@ struct CheckerRow<'a> {
 }
 
 fn checkers<'a>(report: &Report<'a>) -> Vec<CheckerRow<'a>> {
-    let verdicts = report.verdict.verdicts.iter().take(ROWS_MAX);
+    let verdicts = report.verdict.verdicts.iter().take(CHECKERS_MAX);
     verdicts
         .map(|verdict| CheckerRow {
             name: &verdict.checker,
@@ -409,7 +412,7 @@ fn checkers<'a>(report: &Report<'a>) -> Vec<CheckerRow<'a>> {
             figures: verdict
                 .figures
                 .iter()
-                .take(40)
+                .take(FIGURES_MAX)
                 .map(|(name, value)| (name.as_str(), clip(&value.to_string(), 120).into_owned()))
                 .collect(),
         })

@@ -1,8 +1,34 @@
-// Latency and throughput over time, on the timeline's axis.
+// Latency and throughput over the whole run, with what the timeline shows marked; or zoomed with
+// the timeline.
 class Charts {
   constructor(record, view, latency, throughput) {
-    Object.assign(this, { record, view, latency, throughput, kind: "all" });
+    Object.assign(this, { record, timeline: view, whole: new View(record.end), latency, throughput });
+    this.kind = "all";
+    this.linked = false;
     view.drawings.push(() => this.drawLatency(), () => this.drawThroughput());
+    for (const canvas of [latency, throughput]) this.listen(canvas);
+  }
+
+  get view() {
+    return this.linked ? this.timeline : this.whole;
+  }
+
+  // A press moves the timeline there; the pointer shows where that is.
+  listen(canvas) {
+    const time = (event) => {
+      const area = { left: GUTTER, right: canvas.clientWidth - MARGIN };
+      return axis(this.view, area).time(event.clientX - canvas.getBoundingClientRect().left);
+    };
+    canvas.addEventListener("pointermove", (event) => {
+      this.timeline.cursor = time(event);
+      if (event.buttons & 1) this.timeline.centre(time(event));
+      this.timeline.redraw();
+    });
+    canvas.addEventListener("pointerdown", (event) => this.timeline.centre(time(event)));
+    canvas.addEventListener("pointerleave", () => {
+      this.timeline.cursor = null;
+      this.timeline.redraw();
+    });
   }
 
   series() {
@@ -18,6 +44,16 @@ class Charts {
     drawTicks(area.g, this.view, area, area, colours, 197);
     drawBands(area.g, this.view, area, area, this.record.faults);
     area.g.textAlign = "right";
+  }
+
+  // What the timeline shows, and where the pointer is.
+  foreground(area, colours) {
+    const { g } = area;
+    drawCursor(g, { ...this.view, cursor: this.timeline.cursor }, area, area, colours);
+    if (this.linked || this.timeline.to - this.timeline.from >= this.record.end) return;
+    const [x0, x1] = [area.x(this.timeline.from), area.x(this.timeline.to)];
+    g.strokeStyle = colours.accent;
+    g.strokeRect(x0 - 0.5, area.top + 0.5, Math.max(x1 - x0, 2) + 1, area.bottom - area.top);
   }
 
   drawLatency() {
@@ -42,7 +78,7 @@ class Charts {
       g.fillStyle = colour;
       g.fillText(name, area.right - 4 - 30 * (2 - n), area.top + 8);
     });
-    drawCursor(g, this.view, area, area, colours);
+    this.foreground(area, colours);
   }
 
   // Whole powers of ten around all latencies.
@@ -150,6 +186,6 @@ class Charts {
         below += here;
       }
     });
-    drawCursor(g, this.view, area, area, colours);
+    this.foreground(area, colours);
   }
 }

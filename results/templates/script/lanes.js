@@ -166,13 +166,15 @@ function drawNodes(g, record, view, area, axis, rows, colours) {
 // Flags where contradictions are, and frames around their calls.
 function drawAnomalies(g, record, view, area, axis, rows, colours, current) {
   g.textAlign = "center";
+  let free = area.left + 8;
   record.anomalies.forEach((anomaly, n) => {
     if (anomaly.to < view.from || anomaly.from > view.to) return;
     const x0 = Math.max(axis.x(anomaly.from), area.left);
     const x1 = Math.min(axis.x(anomaly.to), area.right);
     g.fillStyle = colours.bad;
     g.fillRect(x0, rows.flags + 12, Math.max(x1 - x0, 2), 2);
-    const x = Math.min(Math.max((x0 + x1) / 2, area.left + 8), area.right - 8);
+    const x = Math.min(Math.max((x0 + x1) / 2, free), area.right - 8);
+    free = x + 17;
     g.beginPath();
     g.arc(x, rows.flags + 5, 7.5, 0, 2 * Math.PI);
     g.fill();

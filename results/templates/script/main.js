@@ -1,12 +1,16 @@
 // Brings the page to life once the record is inflated.
 const byId = (id) => document.getElementById(id);
 
-function chooseKinds(record, charts, view) {
+function listenToChoices(record, charts, view) {
   const select = byId("kind");
   const known = record.kinds.filter((kind) => record.series.kinds[kind]);
   for (const kind of ["all", ...known]) select.append(element("option", {}, kind));
   select.addEventListener("change", () => {
     charts.kind = select.value;
+    view.redraw();
+  });
+  byId("linked").addEventListener("change", (event) => {
+    charts.linked = event.target.checked;
     view.redraw();
   });
 }
@@ -94,7 +98,7 @@ async function main() {
     if (id === null) tip.show(event && note, event); else tip.showCall(record, id, event);
   };
   timeline.picked = (id) => showDetails(record, byId("details"), id, () => timeline.select(null));
-  chooseKinds(record, charts, view);
+  listenToChoices(record, charts, view);
   listenToFilter(record, view);
   listenToKeys(timeline, view);
   listenToButtons(timeline, view);

@@ -203,9 +203,7 @@ class Timeline {
   listenOverview() {
     const { overview, view } = this;
     const centre = (event) => {
-      const time = this.whole.time(event.clientX - overview.getBoundingClientRect().left);
-      const half = (view.to - view.from) / 2;
-      view.show(time - half, time + half);
+      view.centre(this.whole.time(event.clientX - overview.getBoundingClientRect().left));
     };
     overview.addEventListener("pointerdown", (event) => {
       overview.setPointerCapture(event.pointerId);

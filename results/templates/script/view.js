@@ -36,6 +36,11 @@ class View {
     this.show(at - width * share, at + width * (1 - share));
   }
 
+  centre(time) {
+    const half = (this.to - this.from) / 2;
+    this.show(time - half, time + half);
+  }
+
   pan(share) {
     const by = (this.to - this.from) * share;
     this.show(this.from + by, this.to + by);

@@ -1,0 +1,65 @@
+//! The published schemas and the description of the format say what the code does.
+
+use std::path::PathBuf;
+
+use tribunal_results::event::Line;
+use tribunal_results::journal::{Header, read};
+use tribunal_results::{Kind, NodeState};
+
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn schemas() -> [(&'static str, schemars::Schema); 2] {
+    [
+        ("schema/history-header.json", schemars::schema_for!(Header)),
+        ("schema/history-event.json", schemars::schema_for!(Line)),
+    ]
+}
+
+fn rendered(schema: &schemars::Schema) -> String {
+    format!("{}\n", serde_json::to_string_pretty(schema).unwrap())
+}
+
+#[test]
+fn the_schema_files_are_current() {
+    for (name, schema) in schemas() {
+        let stored = std::fs::read_to_string(path(name)).unwrap_or_default();
+        let hint = "write it anew: cargo test -p tribunal-results --test schema -- --ignored";
+        assert!(stored == rendered(&schema), "{name} is out of date; {hint}");
+    }
+}
+
+#[test]
+#[ignore = "writes the schema files anew"]
+fn write_the_schema_files() {
+    for (name, schema) in schemas() {
+        std::fs::write(path(name), rendered(&schema)).unwrap();
+    }
+}
+
+#[test]
+fn every_operation_and_every_state_is_described() {
+    let text = std::fs::read_to_string(path("FORMAT.md")).unwrap();
+    for kind in Kind::ALL {
+        assert!(text.contains(&format!("\n| `{kind}` | ")), "{kind}");
+    }
+    use NodeState::{Died, Killed, Paused, Ready, Starting, Stopped, Unresponsive};
+    for state in [Starting, Ready, Paused, Killed, Died, Unresponsive, Stopped] {
+        let name = serde_json::to_value(state).unwrap();
+        let row = format!("\n| `{}` | ", name.as_str().unwrap());
+        assert!(text.contains(&row), "{row}");
+    }
+}
+
+#[test]
+fn the_example_is_a_history() {
+    let text = std::fs::read_to_string(path("FORMAT.md")).unwrap();
+    let (_, after) = text.split_once("```json\n").unwrap();
+    let (example, _) = after.split_once("```").unwrap();
+    let journal = read(example.as_bytes()).unwrap();
+    assert!(!journal.truncated);
+    assert_eq!(journal.history.calls().len(), 3);
+    assert_eq!(journal.history.fault_events().count(), 2);
+    assert_eq!(journal.history.node_events().len(), 1);
+}
