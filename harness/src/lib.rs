@@ -4,8 +4,24 @@
 //! |---|---|
 //! | [`plan`] | one run to do, fully resolved and seeded |
 //! | [`suite`] | YAML in, plans out, with errors that point at the line |
+//! | [`run`] | one run from its plan to its report |
 //! | [`cluster`] | node processes: addresses, spawning, guarding, readiness |
+//! | [`drive`] | clients: generate, record, ask, record |
+//! | [`recorder`] | stamps what happens and brings it to disk |
+//! | [`judge`] | verdicts from what is on disk, in a bounded child process |
+//! | [`show`] | the files that a run leaves to look at |
+//! | [`cli`] | the command line and its exit codes |
 
+pub mod cli;
+pub mod clock;
 pub mod cluster;
+pub mod drive;
+pub mod judge;
+pub mod logging;
 pub mod plan;
+pub mod recorder;
+pub mod run;
+pub mod seed;
+pub mod show;
+pub mod status;
 pub mod suite;

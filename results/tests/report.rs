@@ -1,4 +1,6 @@
 //! Reports of empty, violating, large and hostile runs.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![cfg(feature = "report")]
 
 use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! The published schemas and the description of the format say what the code does.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::path::PathBuf;
 
 use tribunal_results::event::Line;

@@ -62,7 +62,7 @@ impl Session {
         self.spec.process = process;
     }
 
-    async fn open(&self) -> Result<Box<dyn Client>, Reason> {
+    async fn open(&mut self) -> Result<Box<dyn Client>, Reason> {
         match timeout(self.spec.timeout, self.target.open(&self.spec)).await {
             Ok(opened) => opened,
             Err(_) => Err(Reason::new(

@@ -1,0 +1,152 @@
+//! `tribunal doctor`: what this machine can do, and what to change if it can't.
+
+use std::path::Path;
+
+use clap::Args;
+use nix::sys::resource::{Resource, getrlimit};
+
+use super::{Done, Out, exit, output};
+use crate::clock::Clock;
+use crate::cluster::{Block, Layout};
+
+/// Open files that the largest clusters need.
+const OPEN_FILES_WANTED: u64 = 4096;
+
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    #[command(flatten)]
+    out: Out,
+}
+
+/// How one thing is.
+struct Finding {
+    name: &'static str,
+    state: State,
+}
+
+enum State {
+    /// It works; how well.
+    Fine(String),
+    /// It does not, but runs can do without; what is missing.
+    Lesser(String),
+    /// No run is possible; what to do.
+    Broken(String),
+}
+
+/// Looks at the machine.
+pub(super) fn doctor(args: &Doctor) -> Done {
+    let findings = [
+        Finding {
+            name: "loopback addresses",
+            state: addresses(),
+        },
+        Finding {
+            name: "open files",
+            state: open_files(),
+        },
+        Finding {
+            name: "processes",
+            state: processes(),
+        },
+        Finding {
+            name: "process table",
+            state: process_table(),
+        },
+        Finding {
+            name: "results directory",
+            state: results(&args.out.out),
+        },
+    ];
+    let mut broken = false;
+    for Finding { name, state } in findings {
+        let (style, mark, text) = match state {
+            State::Fine(text) => (output::GOOD, "✓", text),
+            State::Lesser(text) => (output::UNSURE, "–", text),
+            State::Broken(text) => {
+                broken = true;
+                (output::BAD, "✗", text)
+            }
+        };
+        anstream::println!("{style}{mark}{style:#} {name:<20} {text}");
+    }
+    Ok(if broken {
+        exit::HARNESS_ERROR
+    } else {
+        exit::PASS
+    })
+}
+
+fn addresses() -> State {
+    match Block::reserve(Some(Layout::Addresses)) {
+        Ok(block) => State::Fine(format!(
+            "nodes get addresses of their own ({})",
+            block.node(1)
+        )),
+        Err(first) => match Block::reserve(Some(Layout::Ports)) {
+            Ok(block) => State::Lesser(format!(
+                "only 127.0.0.1 ({first}): nodes share it, with ports from {} on",
+                block.node(1).port()
+            )),
+            Err(e) => State::Broken(format!("no loopback socket can be opened: {e}")),
+        },
+    }
+}
+
+fn open_files() -> State {
+    match getrlimit(Resource::RLIMIT_NOFILE) {
+        Ok((_, hard)) if hard >= OPEN_FILES_WANTED => State::Fine(format!("up to {hard}")),
+        Ok((_, hard)) => State::Lesser(format!(
+            "up to {hard}; large clusters need {OPEN_FILES_WANTED}: raise the limit with ulimit -n"
+        )),
+        Err(e) => State::Broken(format!("the limit cannot be read: {e}")),
+    }
+}
+
+fn processes() -> State {
+    let clock = Clock::start();
+    let run = std::env::current_exe().and_then(|program| {
+        std::process::Command::new(program)
+            .arg("--version")
+            .output()
+    });
+    match run {
+        Ok(output) if output.status.success() => State::Fine(format!(
+            "started and ended one in {} ms",
+            clock.now() / 1_000_000
+        )),
+        Ok(output) => State::Broken(format!(
+            "this program, run again, ended with {}",
+            output.status
+        )),
+        Err(e) => State::Broken(format!("this program cannot be run again: {e}")),
+    }
+}
+
+fn process_table() -> State {
+    match std::fs::read_to_string("/proc/self/stat") {
+        Ok(_) => State::Fine("/proc can be read: faults are proven, nothing is left behind".into()),
+        Err(e) => State::Lesser(format!(
+            "/proc cannot be read ({e}): pauses are not proven, and nodes that fork and change \
+             their session may be left behind"
+        )),
+    }
+}
+
+fn results(out: &Path) -> State {
+    let clock = Clock::start();
+    let probe = std::fs::create_dir_all(out).and_then(|()| {
+        let file = tempfile::tempfile_in(out)?;
+        file.set_len(4096)?;
+        file.sync_all()
+    });
+    match probe {
+        Ok(()) => {
+            let ms = clock.now() / 1_000_000;
+            State::Fine(format!(
+                "{} can be written, fsync takes {ms} ms",
+                out.display()
+            ))
+        }
+        Err(e) => State::Broken(format!("cannot write to {}: {e}; use --out", out.display())),
+    }
+}

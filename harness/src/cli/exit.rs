@@ -1,0 +1,23 @@
+//! Exit codes. Documented in `--help` and the README, and never reused.
+//!
+//! | code | meaning |
+//! |--:|---|
+//! | 0 | pass |
+//! | 1 | violation |
+//! | 2 | inconclusive: a checker could not tell |
+//! | 3 | insufficient evidence, or nothing selected |
+//! | 4 | (reserved) regression against a baseline only |
+//! | 64 | usage or suite error |
+//! | 70 | harness error |
+//! | 130 | interrupted |
+
+/// Everything passed.
+pub const PASS: u8 = 0;
+/// Nothing was selected, or too little happened.
+pub const INSUFFICIENT: u8 = 3;
+/// The command line, a suite or another input is wrong.
+pub const USAGE: u8 = 64;
+/// The harness itself failed.
+pub const HARNESS_ERROR: u8 = 70;
+/// The user stopped it.
+pub const INTERRUPTED: u8 = 130;

@@ -1,0 +1,150 @@
+//! The command line: one subcommand a file.
+//!
+//! Exit codes are decided here and nowhere else; they are documented in [`exit`].
+
+mod check;
+mod doctor;
+pub mod exit;
+mod list;
+mod node;
+mod output;
+mod report;
+mod run;
+mod stop;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::cluster::guard;
+
+/// What `--help` says at its end.
+const AFTER_HELP: &str = "\
+Examples:
+  tribunal                          run the built-in demo: a pass and a found bug, in 20 s
+  tribunal run lock                 every fault against the lock manager
+  tribunal run my-suite.yaml        your own suite; `tribunal list` says what it can name
+  tribunal check results/runs/demo/latest
+                                    judge a recorded run again
+
+Exit codes:
+  0 pass · 1 violation · 2 inconclusive · 3 insufficient evidence, or nothing selected ·
+  64 usage or suite error · 70 harness error · 130 interrupted.
+  Of several runs the first of 1, 70, 130, 3, 2, 0 that occurs.";
+
+/// Break a distributed system on one machine, record what its clients see, and judge the record.
+///
+/// Tribunal starts real node processes on loopback addresses, kills, pauses and cuts them off
+/// while clients use them, and checks the recorded history: linearizability, mutual exclusion,
+/// fencing, order. It needs no root, no SSH, no JVM and no containers.
+#[derive(Debug, Parser)]
+#[command(name = "tribunal", version = crate::run::version(), after_help = AFTER_HELP)]
+#[command(disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a suite: a YAML file, or a built-in one by name
+    Run(Box<run::Run>),
+    /// Judge a recorded run or a history file again
+    Check(check::Check),
+    /// Draw the reports of a recorded run again
+    Report(report::ReportArgs),
+    /// List what suites can name: targets, bugs, workloads, faults, checkers, suites
+    List(list::List),
+    /// Say what this machine can do, and what to change if it can't
+    Doctor(doctor::Doctor),
+    /// Run one reference node (what the controller starts; useful to try one by hand)
+    Node(node::Node),
+    /// Kill what a controller leaves behind (internal)
+    #[command(hide = true)]
+    Guard,
+    /// Judge a run directory and print findings (internal)
+    #[command(hide = true)]
+    Judge(check::Judge),
+}
+
+/// Where results go.
+#[derive(Debug, Clone, Args)]
+struct Out {
+    /// Directory for run directories; made if missing
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "results/runs",
+        env = "TRIBUNAL_OUT"
+    )]
+    out: std::path::PathBuf,
+}
+
+/// Parses the command line and does what it says.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            let code = if e.use_stderr() {
+                exit::USAGE
+            } else {
+                exit::PASS
+            };
+            // Nothing can be said if even the terminal is gone.
+            let _closed = e.print();
+            return ExitCode::from(code);
+        }
+    };
+    let done = match cli.command {
+        None => run::run(run::Run::demo()),
+        Some(Command::Run(args)) => run::run(*args),
+        Some(Command::Check(args)) => check::check(&args),
+        Some(Command::Report(args)) => report::report(&args),
+        Some(Command::List(args)) => list::list(&args),
+        Some(Command::Doctor(args)) => doctor::doctor(&args),
+        Some(Command::Node(args)) => node::node(args),
+        Some(Command::Guard) => return guard::guard_main(),
+        Some(Command::Judge(args)) => check::judge(&args),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(e) => {
+            let (bad, label) = (output::BAD, if e.rendered { "" } else { "error: " });
+            anstream::eprintln!("{bad}{label}{bad:#}{:#}", e.error);
+            ExitCode::from(e.code)
+        }
+    }
+}
+
+/// A command that could not do its work, with its exit code.
+#[derive(Debug)]
+struct Failure {
+    code: u8,
+    error: anyhow::Error,
+    /// The message says itself that it is an error, with the place.
+    rendered: bool,
+}
+
+impl Failure {
+    /// The user can mend it: wrong arguments, a wrong file.
+    fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            code: exit::USAGE,
+            error: error.into(),
+            rendered: false,
+        }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self {
+            code: exit::HARNESS_ERROR,
+            error,
+            rendered: false,
+        }
+    }
+}
+
+/// What a command returns: its exit code, or why it could not work.
+type Done = Result<u8, Failure>;

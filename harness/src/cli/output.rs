@@ -1,0 +1,88 @@
+//! What people read on the terminal at the end of a run.
+
+use anstyle::{AnsiColor, Style};
+use tribunal_results::run::RunInfo;
+use tribunal_results::{ResultClass, RunVerdict, report};
+
+use crate::run::Finished;
+
+/// Style of what is well.
+pub(super) const GOOD: Style = AnsiColor::Green.on_default().bold();
+/// Style of what is not.
+pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
+/// Style of what is neither.
+pub(super) const UNSURE: Style = AnsiColor::Yellow.on_default().bold();
+/// Style of what matters less.
+pub(super) const FAINT: Style = Style::new().dimmed();
+
+/// Facts of an anomaly that are printed; the report has all.
+const FACTS_SHOWN_MAX: usize = 4;
+
+/// The style of a result class.
+pub(super) const fn style_of(class: ResultClass) -> Style {
+    match class {
+        ResultClass::Pass => GOOD,
+        ResultClass::Violation | ResultClass::HarnessError => BAD,
+        ResultClass::Inconclusive | ResultClass::Insufficient | ResultClass::Interrupted => UNSURE,
+    }
+}
+
+/// Prints what one run came to: outcome and claim, why, evidence, report, reproduce.
+pub(super) fn print_run(run: &Finished) {
+    let Finished { dir, info, verdict } = run;
+    print_verdict(info, verdict);
+    let fact = |name: &str, value: &str| {
+        anstream::println!("  {FAINT}{name:<10}{FAINT:#} {value}");
+    };
+    let times: Vec<String> = info
+        .phases
+        .iter()
+        .map(|(name, ms)| format!("{name} {:.2} s", ms / 1e3))
+        .collect();
+    let overhead = info.overhead_ms / 1e3;
+    fact(
+        "time",
+        &format!(
+            "{} ({overhead:.2} s besides the workload)",
+            times.join(", ")
+        ),
+    );
+    fact("report", &dir.report().display().to_string());
+    fact("reproduce", &info.reproduce);
+    anstream::println!();
+}
+
+/// Prints outcome, claim and evidence.
+pub(super) fn print_verdict(info: &RunInfo, verdict: &RunVerdict) {
+    let style = style_of(verdict.class);
+    let class = verdict.class.name().to_uppercase();
+    anstream::println!("{style}{class}{style:#} {}  {}", info.plan, verdict.claim);
+    if let Some(anomaly) = verdict.headline() {
+        for fact in anomaly.facts.iter().take(FACTS_SHOWN_MAX) {
+            anstream::println!("  · {fact}");
+        }
+        let more = anomaly.facts.len().saturating_sub(FACTS_SHOWN_MAX);
+        if more > 0 {
+            anstream::println!("  · and {more} more in the report");
+        }
+    }
+    let evidence = report::text::evidence_line(&verdict.evidence);
+    anstream::println!("  {FAINT}evidence  {FAINT:#} {evidence}");
+}
+
+/// Prints the last lines of several runs.
+pub(super) fn print_totals(runs: &[Finished], not_run: usize) {
+    if runs.len() + not_run < 2 {
+        return;
+    }
+    let counts = ResultClass::BY_WEIGHT.into_iter().filter_map(|class| {
+        let count = runs.iter().filter(|run| run.verdict.class == class).count();
+        let style = style_of(class);
+        (count > 0).then(|| format!("{style}{count} {}{style:#}", class.name()))
+    });
+    let mut parts: Vec<String> = counts.collect();
+    if not_run > 0 {
+        parts.push(format!("{not_run} not run"));
+    }
+    anstream::println!("{} runs: {}", runs.len() + not_run, parts.join(", "));
+}

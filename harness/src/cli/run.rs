@@ -1,0 +1,312 @@
+//! `tribunal run`: a suite, run by run.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+use tribunal_results::options::Time;
+use tribunal_results::run::RunInfo;
+use tribunal_results::{ResultClass, RunVerdict, report};
+
+use super::{Done, Failure, Out, exit, output, stop};
+use crate::plan::Plan;
+use crate::run::{Circumstances, Finished, execute};
+use crate::status::Status;
+use crate::suite::{self, Catalogue, Overrides, Source};
+
+/// The suite that runs when none is named.
+const DEFAULT_SUITE: &str = "demo";
+
+/// Threads that carry bytes between nodes.
+const FABRIC_THREADS: usize = 2;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tribunal run                              the demo
+  tribunal run planted --only double-grant  one run of a suite
+  tribunal run lock --seed 7 --time 30s     other choices, longer
+  tribunal run my-suite.yaml --dry-run      what would run")]
+pub(super) struct Run {
+    /// A YAML file, or the name of a built-in suite (see `tribunal list suites`)
+    #[arg(default_value = DEFAULT_SUITE)]
+    suite: String,
+    /// Only the runs whose name contains this, or matches it if it has a *
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// Seed of every choice, for all runs
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How long each run asks new operations, such as 30s
+    #[arg(long, value_parser = Time::parse)]
+    time: Option<Time>,
+    /// Nodes of each cluster
+    #[arg(long)]
+    nodes: Option<usize>,
+    /// Concurrent clients
+    #[arg(long)]
+    clients: Option<usize>,
+    /// Operations a second, of all clients together
+    #[arg(long)]
+    rate: Option<f64>,
+    #[command(flatten)]
+    out: Out,
+    /// Print the plans and run nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print results only
+    #[arg(long, short)]
+    quiet: bool,
+    /// How to print results
+    #[arg(long, value_enum, default_value = "human")]
+    format: Format,
+    /// Also write the results of all runs as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Also write the results of all runs as Markdown
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// Text for people
+    Human,
+    /// One JSON object a run
+    Json,
+}
+
+impl Run {
+    /// What `tribunal` alone means.
+    pub(super) fn demo() -> Self {
+        Self {
+            suite: DEFAULT_SUITE.into(),
+            only: None,
+            seed: None,
+            time: None,
+            nodes: None,
+            clients: None,
+            rate: None,
+            out: Out {
+                out: std::env::var_os("TRIBUNAL_OUT")
+                    .map_or_else(|| PathBuf::from("results/runs"), PathBuf::from),
+            },
+            dry_run: false,
+            quiet: false,
+            format: Format::Human,
+            junit: None,
+            summary: None,
+        }
+    }
+
+    fn overrides(&self) -> Overrides {
+        Overrides {
+            seed: self.seed,
+            time: self.time,
+            only: self.only.clone(),
+            nodes: self.nodes,
+            clients: self.clients,
+            rate: self.rate,
+        }
+    }
+
+    /// The command that repeats one plan.
+    fn reproduce(&self, plan: &Plan) -> String {
+        let mut command = vec!["tribunal run".to_owned(), quoted(&self.suite)];
+        command.push(format!(
+            "--only {} --seed {}",
+            quoted(&plan.name),
+            plan.seed
+        ));
+        let mut add = |flag: &str, value: Option<String>| {
+            command.extend(value.map(|value| format!("--{flag} {value}")));
+        };
+        add("time", self.time.map(|time| time.to_string()));
+        add("nodes", self.nodes.map(|nodes| nodes.to_string()));
+        add("clients", self.clients.map(|clients| clients.to_string()));
+        add("rate", self.rate.map(|rate| rate.to_string()));
+        command.join(" ")
+    }
+}
+
+/// Runs a suite.
+pub(super) fn run(args: Run) -> Done {
+    let plans = load(&args)?;
+    if args.dry_run {
+        for plan in &plans {
+            let yaml = suite::plan_to_yaml(plan).context("cannot put the plan into YAML")?;
+            anstream::println!("# {}\n{yaml}", plan.name);
+        }
+        return Ok(exit::PASS);
+    }
+    writable(&args.out.out)?;
+    crate::logging::start();
+    raise_file_limit();
+    // One runtime carries bytes; the other, of this thread alone, drives clients and stamps.
+    let fabric = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(FABRIC_THREADS)
+        .thread_name("fabric")
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
+    let scheduler = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the scheduler")?;
+    let runs = scheduler.block_on(run_all(&args, &plans, fabric.handle()))?;
+    let not_run = plans.len() - runs.len();
+    if args.format == Format::Human {
+        output::print_totals(&runs, not_run);
+    }
+    write_combined(&args, &runs)?;
+    let mut classes: Vec<ResultClass> = runs.iter().map(|run| run.verdict.class).collect();
+    classes.extend((not_run > 0).then_some(ResultClass::Interrupted));
+    Ok(ResultClass::combine(classes).map_or(exit::INSUFFICIENT, ResultClass::exit_code))
+}
+
+async fn run_all(
+    args: &Run,
+    plans: &[Plan],
+    fabric: &tokio::runtime::Handle,
+) -> Result<Vec<Finished>, Failure> {
+    let stop = stop::on_signal().context("cannot wait for signals")?;
+    let mut runs = Vec::with_capacity(plans.len());
+    for plan in plans {
+        if *stop.borrow() {
+            break;
+        }
+        let circumstances = Circumstances {
+            out: args.out.out.clone(),
+            command: std::env::args().collect(),
+            reproduce: args.reproduce(plan),
+            stop: stop.clone(),
+            fabric: fabric.clone(),
+        };
+        let status = Status::new(&plan.name, args.quiet);
+        if !args.quiet && args.format == Format::Human {
+            announce(plan);
+        }
+        let finished = execute(plan, &circumstances, &status).await?;
+        drop(status);
+        match args.format {
+            Format::Human => output::print_run(&finished),
+            Format::Json => print_json(&finished)?,
+        }
+        runs.push(finished);
+    }
+    Ok(runs)
+}
+
+fn announce(plan: &Plan) {
+    let faint = output::FAINT;
+    let bug = plan
+        .target
+        .bug
+        .as_ref()
+        .map(|bug| format!(" with bug {bug}"))
+        .unwrap_or_default();
+    let faults: Vec<&str> = plan
+        .nemesis
+        .faults
+        .iter()
+        .map(|f| f.fault.as_str())
+        .collect();
+    let faults = if faults.is_empty() {
+        "no faults".into()
+    } else {
+        faults.join(", ")
+    };
+    anstream::println!(
+        "{faint}{}  seed {}: {}{bug}, {} nodes, workload {}, {faults}, {}{faint:#}",
+        plan.name,
+        plan.seed,
+        plan.target.target,
+        plan.nodes,
+        plan.workload.workload,
+        plan.time,
+    );
+}
+
+fn load(args: &Run) -> Result<Vec<Plan>, Failure> {
+    let built_in = suite::built_in()
+        .iter()
+        .find(|suite| suite.name == args.suite);
+    let source = match built_in {
+        Some(suite) => Source::BuiltIn(suite.name),
+        None => Source::File(PathBuf::from(&args.suite)),
+    };
+    suite::load(&source, &Catalogue::built_in(), &args.overrides()).map_err(|e| {
+        let code = if e.nothing_selected() {
+            exit::INSUFFICIENT
+        } else {
+            exit::USAGE
+        };
+        // `render` ends in colour codes of its own, which anstream strips where there is no
+        // terminal.
+        Failure {
+            code,
+            error: anyhow::anyhow!(e.render(true)),
+            rendered: true,
+        }
+    })
+}
+
+/// Finds out before anything starts whether results can be written.
+fn writable(out: &std::path::Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(out)
+        .and_then(|()| tempfile::tempfile_in(out))
+        .map(drop)
+        .with_context(|| {
+            format!(
+                "cannot write to {}; choose another directory with --out",
+                out.display()
+            )
+        })
+        .map_err(Failure::usage)
+}
+
+/// Many nodes and clients need many sockets: takes as many as the system lets us.
+fn raise_file_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(e) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!("cannot raise the limit of open files: {e}");
+    }
+}
+
+fn print_json(run: &Finished) -> anyhow::Result<()> {
+    let object = serde_json::json!({
+        "run": run.info,
+        "verdict": run.verdict,
+        "directory": run.dir.path(),
+        "report": run.dir.report(),
+    });
+    anstream::println!("{}", serde_json::to_string(&object)?);
+    Ok(())
+}
+
+fn write_combined(args: &Run, runs: &[Finished]) -> anyhow::Result<()> {
+    let runs: Vec<(&RunInfo, &RunVerdict)> =
+        runs.iter().map(|run| (&run.info, &run.verdict)).collect();
+    if let Some(path) = &args.junit {
+        let junit = report::junit::render(&runs).context("cannot write JUnit")?;
+        std::fs::write(path, junit).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if let Some(path) = &args.summary {
+        let markdown = report::markdown::render(&runs);
+        std::fs::write(path, markdown)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Quotes a word for a shell if it needs it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=+,:".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}

@@ -1,0 +1,283 @@
+//! Drives clients: asks the generator, records the invocation, lets a worker ask the system,
+//! records how it ended.
+//!
+//! One scheduler owns the generator; each thread of the workload is a worker task with a
+//! [`Session`] of its own. Completions are taken before new invocations, an operation offered for
+//! later is discarded and asked for again, and the end waits for all that is outstanding (each
+//! session bounds its operations by the plan's timeout).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tribunal_results::{Body, NodeId, Operation, Outcome, Process, Reason};
+use tribunal_targets::client::Session;
+use tribunal_workloads::generator::{Completion, Generator, Offer, Proposal, Route, Threads, View};
+
+use crate::recorder::Recorder;
+
+/// How long the scheduler waits at most before it asks a pending generator again.
+const PENDING_WAIT: Duration = Duration::from_millis(5);
+
+/// What a worker reports.
+struct Done {
+    thread: usize,
+    outcome: Outcome,
+    /// The worker panicked and is gone.
+    lost: bool,
+}
+
+/// What a thread has outstanding.
+struct Outstanding {
+    operation: Operation,
+    process: u64,
+    route: Route,
+}
+
+/// Makes the session of a thread that acts as a process.
+pub type OpenSession = Box<dyn Fn(usize, u64) -> Session + Send>;
+
+/// The clients of a run, from its first operation to its last.
+pub struct Clients {
+    threads: Threads,
+    nodes: Vec<NodeId>,
+    workers: Vec<mpsc::Sender<(u64, Operation)>>,
+    outstanding: Vec<Option<Outstanding>>,
+    busy: usize,
+    done: mpsc::Receiver<Done>,
+    report: mpsc::Sender<Done>,
+    open: OpenSession,
+    recorder: Arc<Recorder>,
+}
+
+impl Clients {
+    /// `count` clients, thread `t` bound to node `t % nodes`. Must be called in a runtime.
+    pub fn start(
+        count: usize,
+        nodes: Vec<NodeId>,
+        recorder: Arc<Recorder>,
+        open: OpenSession,
+    ) -> Self {
+        let (report, done) = mpsc::channel(count.max(1));
+        let mut clients = Self {
+            threads: Threads::new(count),
+            nodes,
+            workers: Vec::with_capacity(count),
+            outstanding: (0..count).map(|_| None).collect(),
+            busy: 0,
+            done,
+            report,
+            open,
+            recorder,
+        };
+        for thread in 0..count {
+            let worker = clients.spawn(thread);
+            clients.workers.push(worker);
+        }
+        clients
+    }
+
+    /// Runs a generator until it is exhausted, told to stop, or out of time, and then until
+    /// nothing is outstanding.
+    pub async fn run_for(
+        &mut self,
+        time: Duration,
+        generator: &mut dyn Generator,
+        stop: &mut watch::Receiver<bool>,
+    ) {
+        let end = self.recorder.clock().now().saturating_add(nanos(time));
+        let mut open = true;
+        while open || self.busy > 0 {
+            while let Ok(done) = self.done.try_recv() {
+                self.complete(done, generator);
+            }
+            let now = self.recorder.clock().now();
+            open = open && !*stop.borrow() && now < end;
+            let offer = if open {
+                generator.offer(&self.view(now))
+            } else {
+                Offer::Exhausted
+            };
+            match offer {
+                Offer::Exhausted => {
+                    open = false;
+                    self.wait(generator, stop, None).await;
+                }
+                Offer::Pending => {
+                    self.wait(generator, stop, Some(now + nanos(PENDING_WAIT)))
+                        .await
+                }
+                Offer::Invoke(proposal) if proposal.at > now => {
+                    self.wait(generator, stop, Some(proposal.at.min(end))).await;
+                }
+                Offer::Invoke(proposal) => self.invoke(proposal, generator).await,
+            }
+        }
+    }
+
+    fn view(&self, time: u64) -> View<'_> {
+        View {
+            time,
+            threads: &self.threads,
+            range: 0..self.threads.count(),
+        }
+    }
+
+    fn node_of(&self, thread: usize) -> Option<NodeId> {
+        self.nodes.get(thread % self.nodes.len().max(1)).cloned()
+    }
+
+    async fn invoke(&mut self, proposal: Proposal, generator: &mut dyn Generator) {
+        let thread = proposal.thread;
+        let process = self.threads.process(thread);
+        let body = Body::Invoke(proposal.operation.clone());
+        let now = self
+            .recorder
+            .record(Process::Client(process), self.node_of(thread), body);
+        generator.taken(&self.view(now), &proposal, &proposal.route);
+        self.threads.take(thread);
+        let Proposal {
+            operation, route, ..
+        } = proposal;
+        let request = (process, operation.clone());
+        if let Some(slot) = self.outstanding.get_mut(thread) {
+            *slot = Some(Outstanding {
+                operation,
+                process,
+                route,
+            });
+            self.busy += 1;
+        }
+        // A worker holds one operation at a time, so there is room; if it is gone, say so.
+        let sent = match self.workers.get(thread) {
+            Some(worker) => worker.send(request).await.is_ok(),
+            None => false,
+        };
+        if !sent {
+            let outcome = Outcome::Fail(Reason::new("no-worker", "the client's task is gone"));
+            self.complete(
+                Done {
+                    thread,
+                    outcome,
+                    lost: true,
+                },
+                generator,
+            );
+        }
+    }
+
+    /// Waits for a completion, the stop signal or a time, whichever is first.
+    async fn wait(
+        &mut self,
+        generator: &mut dyn Generator,
+        stop: &mut watch::Receiver<bool>,
+        until: Option<u64>,
+    ) {
+        let deadline = until.map(|at| self.recorder.clock().moment(at).into());
+        let stopped = *stop.borrow();
+        if self.busy == 0 && (deadline.is_none() || stopped) {
+            return;
+        }
+        let timer = async {
+            match deadline {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            done = self.done.recv() => {
+                if let Some(done) = done {
+                    self.complete(done, generator);
+                }
+            }
+            _ = stop.changed(), if !stopped => {}
+            () = timer => {}
+        }
+    }
+
+    fn complete(&mut self, done: Done, generator: &mut dyn Generator) {
+        let Done {
+            thread,
+            outcome,
+            lost,
+        } = done;
+        let Some(Outstanding {
+            operation,
+            process,
+            route,
+        }) = self.outstanding.get_mut(thread).and_then(Option::take)
+        else {
+            return;
+        };
+        self.busy -= 1;
+        let node = self.node_of(thread);
+        let body = Body::Complete(operation.clone(), outcome.clone());
+        let now = self.recorder.record(Process::Client(process), node, body);
+        self.threads.give_back(thread, false);
+        let completion = Completion {
+            thread,
+            process,
+            operation: &operation,
+            outcome: &outcome,
+        };
+        generator.completed(&self.view(now), &completion, &route);
+        self.threads
+            .give_back(thread, matches!(outcome, Outcome::Info(_)));
+        if lost {
+            let worker = self.spawn(thread);
+            if let Some(slot) = self.workers.get_mut(thread) {
+                *slot = worker;
+            }
+        }
+    }
+
+    fn spawn(&self, thread: usize) -> mpsc::Sender<(u64, Operation)> {
+        let (requests, mut inbox) = mpsc::channel::<(u64, Operation)>(1);
+        let process = self.threads.process(thread);
+        let mut session = (self.open)(thread, process);
+        let report = self.report.clone();
+        tokio::spawn(async move {
+            let mut current = process;
+            while let Some((process, operation)) = inbox.recv().await {
+                if process != current {
+                    session.renumber(process);
+                    current = process;
+                }
+                let mut reply = Reply {
+                    thread,
+                    report: report.clone(),
+                    outcome: None,
+                };
+                reply.outcome = Some(session.perform(&operation).await);
+            }
+        });
+        requests
+    }
+}
+
+/// Reports when it is dropped, so that a worker that panics reports too.
+struct Reply {
+    thread: usize,
+    report: mpsc::Sender<Done>,
+    outcome: Option<Outcome>,
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        let lost = self.outcome.is_none();
+        let outcome = self.outcome.take().unwrap_or_else(|| {
+            Outcome::Info(Reason::new("client-panicked", "the client's code panicked"))
+        });
+        // The channel has room for one report of each thread; it is closed only after the run.
+        let _closed = self.report.try_send(Done {
+            thread: self.thread,
+            outcome,
+            lost,
+        });
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

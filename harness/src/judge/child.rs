@@ -1,0 +1,115 @@
+//! The judging process: reads a record, runs its checkers, prints what each concludes.
+
+use std::fs::File;
+use std::io::{BufReader, Read as _, Seek as _, SeekFrom, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use anyhow::Context as _;
+use tribunal_checkers::{Budget, Checker, evidence};
+use tribunal_results::journal::{self, Journal};
+use tribunal_results::run::RunDir;
+use tribunal_results::{NodeLog, Record};
+
+use super::Finding;
+use crate::plan::Plan;
+
+/// The last bytes of a node's output that are looked at.
+const LOG_BYTES_MAX: u64 = 1 << 20;
+
+/// Judges a run directory and prints findings, one line each.
+///
+/// # Errors
+/// If the output is closed. What is wrong with the record is a finding, too.
+pub fn judge(dir: &RunDir, plan: &Plan, output: &mut impl Write) -> anyhow::Result<()> {
+    let record = match read(dir, plan) {
+        Ok(record) => record,
+        Err(e) => return say(output, &Finding::Error(format!("{e:#}"))),
+    };
+    say(output, &Finding::Evidence(evidence::gather(&record)))?;
+    for name in super::checkers_of(plan) {
+        let finding = match tribunal_checkers::find(name) {
+            Some(checker) => run(checker, &record, budget(plan)),
+            None => Finding::Error(format!("there is no checker {name}")),
+        };
+        say(output, &finding)?;
+    }
+    Ok(())
+}
+
+/// Runs one checker; if it panics, that is an error of ours and no verdict.
+fn run(checker: &'static dyn Checker, record: &Record, budget: Budget) -> Finding {
+    match catch_unwind(AssertUnwindSafe(|| checker.check(record, budget))) {
+        Ok(verdict) => Finding::Verdict(Box::new(verdict)),
+        Err(_) => Finding::Error(format!("checker {} panicked", checker.name())),
+    }
+}
+
+fn budget(plan: &Plan) -> Budget {
+    // Half of the process's memory: the record itself needs room, too.
+    Budget {
+        bytes: plan.judge.memory_mib << 19,
+        ..Budget::default()
+    }
+}
+
+fn say(output: &mut impl Write, finding: &Finding) -> anyhow::Result<()> {
+    let line = serde_json::to_string(finding)?;
+    writeln!(output, "{line}")?;
+    output.flush()?;
+    Ok(())
+}
+
+/// The record of a run as the checkers see it.
+fn read(dir: &RunDir, plan: &Plan) -> anyhow::Result<Record> {
+    let journal = history(&dir.history())?;
+    let mut floor = plan.evidence.clone();
+    if plan.nemesis.faults.is_empty() {
+        floor.faults_of_each = 0;
+    }
+    let logs = journal
+        .header
+        .nodes
+        .iter()
+        .map(|node| log(dir, node))
+        .collect();
+    Ok(Record {
+        history: journal.history,
+        logs,
+        floor,
+        is_run: true,
+    })
+}
+
+/// Reads a history file.
+///
+/// # Errors
+/// If it cannot be opened, or is not a history: then the line and the reason.
+pub fn history(path: &Path) -> anyhow::Result<Journal> {
+    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    journal::read(BufReader::with_capacity(1 << 18, file))
+        .with_context(|| format!("{} is not a history", path.display()))
+}
+
+/// The last lines of what a node wrote.
+pub fn log(dir: &RunDir, node: &str) -> NodeLog {
+    let mut lines = Vec::new();
+    for name in ["stderr", "stdout"] {
+        if let Ok(text) = tail(&dir.node(node).join(name)) {
+            lines.extend(text.lines().map(str::to_owned));
+        }
+    }
+    NodeLog {
+        node: node.into(),
+        lines,
+    }
+}
+
+fn tail(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LOG_BYTES_MAX)))?;
+    let mut bytes = Vec::new();
+    file.take(LOG_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,133 @@
+//! Verdicts and circumstances in, result class and claim out.
+
+use tribunal_results::{Anomaly, ResultClass, RunVerdict, Validity, Verdict};
+
+use super::Judgement;
+use crate::plan::Plan;
+use crate::run::Ending;
+
+/// Codes of unknown verdicts that mean *too little happened*.
+const TOO_LITTLE: [&str; 2] = ["insufficient", "vacuous"];
+
+/// What a run came to.
+pub fn conclude(plan: &Plan, judgement: &Judgement, ending: &Ending) -> RunVerdict {
+    let conclusion = conclusion(plan, judgement, ending);
+    RunVerdict {
+        class: conclusion.class,
+        reason: conclusion.reason,
+        claim: conclusion.claim,
+        expected: plan.expect.clone(),
+        verdicts: judgement.verdicts.clone(),
+        evidence: judgement.evidence.clone(),
+    }
+}
+
+struct Conclusion {
+    class: ResultClass,
+    reason: String,
+    claim: String,
+}
+
+fn conclusion(plan: &Plan, judgement: &Judgement, ending: &Ending) -> Conclusion {
+    let of = |class, reason: &str, claim: String| Conclusion {
+        class,
+        reason: reason.into(),
+        claim,
+    };
+    let found: Vec<&Anomaly> = judgement
+        .verdicts
+        .iter()
+        .flat_map(|v| &v.anomalies)
+        .collect();
+    let expected = found.iter().find(|a| plan.expect.contains(&a.name));
+    let unexpected = found.first().filter(|_| plan.expect.is_empty());
+    if let Some(anomaly) = unexpected {
+        return of(
+            ResultClass::Violation,
+            &anomaly.name,
+            anomaly.sentence.clone(),
+        );
+    }
+    if let Some(error) = ending.error.as_ref().or(judgement.error.as_ref()) {
+        return of(ResultClass::HarnessError, "harness-error", error.clone());
+    }
+    if let Some(anomaly) = expected {
+        let claim = format!("found the expected {}: {}", anomaly.name, anomaly.sentence);
+        return of(ResultClass::Pass, "expected-anomaly", claim);
+    }
+    if ending.interrupted {
+        let claim = "stopped before its end; nothing was found until then".into();
+        return of(ResultClass::Interrupted, "interrupted", claim);
+    }
+    if let Some((class, verdict)) = worst_unknown(&judgement.verdicts) {
+        let reason = verdict
+            .unknown
+            .as_ref()
+            .map_or("unknown", |reason| &reason.code);
+        return of(
+            class,
+            reason,
+            format!("{}: {}", verdict.checker, verdict.summary),
+        );
+    }
+    if !plan.expect.is_empty() {
+        let claim = not_found(plan, &found);
+        return of(ResultClass::Violation, "expected-anomaly-missing", claim);
+    }
+    of(ResultClass::Pass, "valid", claim_of_pass(plan, judgement))
+}
+
+/// The unknown verdict that decides, with its class.
+fn worst_unknown(verdicts: &[Verdict]) -> Option<(ResultClass, &Verdict)> {
+    let class = |verdict: &Verdict| {
+        let code = verdict.unknown.as_ref().map_or("", |reason| &reason.code);
+        if TOO_LITTLE.contains(&code) {
+            ResultClass::Insufficient
+        } else {
+            ResultClass::Inconclusive
+        }
+    };
+    let unknown = verdicts
+        .iter()
+        .filter(|verdict| verdict.validity == Validity::Unknown);
+    unknown
+        .map(|verdict| (class(verdict), verdict))
+        .min_by_key(|(class, _)| ResultClass::BY_WEIGHT.iter().position(|c| c == class))
+}
+
+fn not_found(plan: &Plan, found: &[&Anomaly]) -> String {
+    let expected = plan.expect.join(" or ");
+    match found.first() {
+        None => format!("expected {expected}, but every checker is content"),
+        Some(other) => {
+            format!(
+                "expected {expected}, but found {}: {}",
+                other.name, other.sentence
+            )
+        }
+    }
+}
+
+fn claim_of_pass(plan: &Plan, judgement: &Judgement) -> String {
+    let workload: Vec<&str> = tribunal_workloads::find(&plan.workload.workload)
+        .map(|workload| workload.checkers().to_vec())
+        .unwrap_or_default();
+    let properties: Vec<&str> = judgement
+        .verdicts
+        .iter()
+        .filter(|v| v.validity == Validity::Valid && workload.contains(&v.checker.as_str()))
+        .map(|v| v.checker.as_str())
+        .collect();
+    let faults: u64 = judgement.evidence.faults_bitten.values().sum();
+    let subject = match &plan.target.bug {
+        Some(bug) => format!("{} with bug {bug}", plan.target.target),
+        None => plan.target.target.clone(),
+    };
+    let under = match faults {
+        0 => "with no fault".into(),
+        1 => "under 1 fault".into(),
+        n => format!("under {n} faults"),
+    };
+    let (operations, properties) = (judgement.evidence.total.ok, properties.join(", "));
+    format!("{subject} held {properties} over {operations} acknowledged operations {under}")
+}

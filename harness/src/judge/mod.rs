@@ -1,0 +1,48 @@
+//! Judging a record that lies on disk.
+//!
+//! The judging process ([`child`]) is a child of the controller with a limit of time and memory,
+//! so that no checker can take the run down with it; it prints one line of JSON for each verdict
+//! as soon as it has it, so that what was finished counts even if the rest is not
+//! ([`in_child`]). [`conclude`] turns verdicts and the circumstances into the run's result.
+
+pub mod child;
+mod conclude;
+mod parent;
+
+use serde::{Deserialize, Serialize};
+use tribunal_results::{Evidence, Verdict};
+
+pub use self::conclude::conclude;
+pub use self::parent::{MEMORY_VARIABLE, in_child};
+use crate::plan::Plan;
+
+/// The checkers that judge every run, besides those of its workload.
+pub const ALWAYS: [&str; 4] = ["recovery", "crash-log", "stats", "evidence"];
+
+/// What judging came to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Judgement {
+    /// What each checker concluded.
+    pub verdicts: Vec<Verdict>,
+    /// What the run can show for itself.
+    pub evidence: Evidence,
+    /// What went wrong, if the judging itself failed.
+    pub error: Option<String>,
+}
+
+/// One line of the judging process's output.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Finding {
+    Evidence(Evidence),
+    Verdict(Box<Verdict>),
+    /// A checker panicked, or the record cannot be read.
+    Error(String),
+}
+
+/// The checkers of a plan, by name, in the order in which they judge.
+pub fn checkers_of(plan: &Plan) -> Vec<&'static str> {
+    let workload = tribunal_workloads::find(&plan.workload.workload);
+    let of_workload = workload.map_or(&[][..], |workload| workload.checkers());
+    of_workload.iter().copied().chain(ALWAYS).collect()
+}

@@ -1,0 +1,108 @@
+//! The controller's side: starts the judging process, bounds it, and takes what it says.
+
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tribunal_results::Verdict;
+use tribunal_results::run::RunDir;
+
+use super::{Finding, Judgement, checkers_of};
+use crate::plan::Plan;
+
+/// The variable that tells the judging process how much memory it may use, in MiB.
+pub const MEMORY_VARIABLE: &str = "TRIBUNAL_JUDGE_MEMORY_MIB";
+
+/// Judges a run directory in a child process, within the plan's limits.
+///
+/// A checker that did not finish within them gets the verdict unknown.
+pub async fn in_child(dir: &RunDir, plan: &Plan) -> Judgement {
+    let mut judgement = Judgement::default();
+    let mut child = match start(dir, plan) {
+        Ok(child) => child,
+        Err(e) => {
+            judgement.error = Some(format!("cannot start the judging process: {e}"));
+            return judgement;
+        }
+    };
+    let limit = plan.judge.time.0;
+    let ended = tokio::time::timeout(limit, listen(&mut child, &mut judgement)).await;
+    let cause = match ended {
+        Ok(Ok(status)) if status.success() => None,
+        Ok(Ok(status)) => Some(("budget-memory", over_memory(plan, &status))),
+        Ok(Err(e)) => Some((
+            "budget-memory",
+            format!("the judging process was lost: {e}"),
+        )),
+        Err(_) => {
+            if let Err(e) = child.kill().await {
+                tracing::warn!("cannot end the judging process: {e}");
+            }
+            let shown = plan.judge.time;
+            Some((
+                "budget-time",
+                format!("judging took longer than {shown} (`judge: time`)"),
+            ))
+        }
+    };
+    if judgement.error.is_none() {
+        mark_unfinished(&mut judgement, plan, cause);
+    }
+    judgement
+}
+
+fn start(dir: &RunDir, plan: &Plan) -> std::io::Result<Child> {
+    Command::new(std::env::current_exe()?)
+        .arg("judge")
+        .arg(dir.path())
+        .env(MEMORY_VARIABLE, plan.judge.memory_mib.to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        // Ctrl-C is for the controller, which still wants a verdict.
+        .process_group(0)
+        .spawn()
+}
+
+async fn listen(
+    child: &mut Child,
+    judgement: &mut Judgement,
+) -> std::io::Result<std::process::ExitStatus> {
+    if let Some(output) = child.stdout.take() {
+        let mut lines = BufReader::new(output).lines();
+        while let Some(line) = lines.next_line().await? {
+            match serde_json::from_str(&line) {
+                Ok(Finding::Evidence(evidence)) => judgement.evidence = evidence,
+                Ok(Finding::Verdict(verdict)) => judgement.verdicts.push(*verdict),
+                Ok(Finding::Error(error)) => judgement.error = Some(error),
+                Err(e) => judgement.error = Some(format!("the judging process said {line:?}: {e}")),
+            }
+        }
+    }
+    child.wait().await
+}
+
+fn over_memory(plan: &Plan, status: &std::process::ExitStatus) -> String {
+    let limit = plan.judge.memory_mib;
+    format!(
+        "the judging process ended early ({status}), most likely at its memory limit of \
+         {limit} MiB (`judge: memory_mib`)"
+    )
+}
+
+/// Gives each checker that did not finish the verdict unknown.
+fn mark_unfinished(judgement: &mut Judgement, plan: &Plan, cause: Option<(&str, String)>) {
+    let (code, text) = cause.unwrap_or(("not-judged", "the checker said nothing".into()));
+    for name in checkers_of(plan) {
+        if !judgement
+            .verdicts
+            .iter()
+            .any(|verdict| verdict.checker == name)
+        {
+            judgement
+                .verdicts
+                .push(Verdict::unknown(name, code, text.clone()));
+        }
+    }
+}

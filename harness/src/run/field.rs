@@ -1,0 +1,390 @@
+//! The part of a run that touches processes and sockets: set up, drive, break, settle, take down.
+//!
+//! Whatever goes wrong, everything set up is taken down again, and the first cause is kept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tribunal_nemesis::fabric::{Fabric, LinkSpec};
+use tribunal_nemesis::{Field, schedule};
+use tribunal_results::journal::Header;
+use tribunal_results::run::RunDir;
+use tribunal_results::{Body, FaultEvent, NodeEvent, NodeId, Process};
+use tribunal_targets::client::Session;
+use tribunal_targets::{ClientSpec, NodeSpec, Router, Target};
+use tribunal_workloads::{Program, Setting};
+
+use super::phases::Phases;
+use super::{Circumstances, node_names};
+use crate::clock::Clock;
+use crate::cluster::{Block, Cluster, ClusterError, Setup};
+use crate::drive::Clients;
+use crate::plan::Plan;
+use crate::recorder::Recorder;
+use crate::seed;
+use crate::status::Status;
+
+/// The name of the clients' side of links.
+const CLIENTS: &str = "clients";
+/// How long the final operations may take.
+const FINALE: Duration = Duration::from_secs(5);
+/// Fault events that may wait to be recorded.
+const FAULT_REPORTS_WAITING_MAX: usize = 1024;
+/// How long the last reports may take to be recorded.
+const REPORTS_WITHIN: Duration = Duration::from_secs(3);
+
+/// How the part of the run that touches processes ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ending {
+    /// Why the harness failed, if it did.
+    pub error: Option<String>,
+    /// Whether the user stopped the run.
+    pub interrupted: bool,
+}
+
+/// Runs a plan against real processes and records it in `dir`.
+pub(super) async fn run(
+    plan: &Plan,
+    dir: &RunDir,
+    circumstances: &Circumstances,
+    status: &Status,
+    phases: &mut Phases,
+) -> Ending {
+    let mut stop = circumstances.stop.clone();
+    let mut stage = Stage::default();
+    let played = stage.play(plan, dir, circumstances, status, phases).await;
+    status.phase("stopping nodes");
+    let problems = phases.during("teardown", stage.strike()).await;
+    let interrupted = *stop.borrow_and_update();
+    let mut causes: Vec<String> = played.err().map(|e| format!("{e:#}")).into_iter().collect();
+    causes.extend(problems);
+    let error = (!causes.is_empty()).then(|| causes.join("; "));
+    if let Some(error) = &error {
+        tracing::error!("{error}");
+    }
+    Ending { error, interrupted }
+}
+
+/// What is set up, to be taken down again.
+#[derive(Default)]
+struct Stage {
+    block: Option<Arc<Block>>,
+    recorder: Option<Arc<Recorder>>,
+    fabric: Option<Arc<Fabric>>,
+    cluster: Option<Arc<Cluster>>,
+    forwarder: Option<JoinHandle<()>>,
+}
+
+impl Stage {
+    async fn play(
+        &mut self,
+        plan: &Plan,
+        dir: &RunDir,
+        circumstances: &Circumstances,
+        status: &Status,
+        phases: &mut Phases,
+    ) -> anyhow::Result<()> {
+        let target = tribunal_targets::find(&plan.target.target)
+            .ok_or_else(|| anyhow::anyhow!("there is no target {}", plan.target.target))?;
+        let nodes: Vec<NodeId> = node_names(plan.nodes)
+            .iter()
+            .map(|n| n.as_str().into())
+            .collect();
+        let recorder = self.record(dir, plan)?;
+        let (node_events, node_reports) = mpsc::unbounded_channel();
+        let (fault_events, fault_reports) = mpsc::channel(FAULT_REPORTS_WAITING_MAX);
+        self.forward(&recorder, node_reports, fault_reports);
+        status.watch(&recorder, plan);
+        status.phase("starting nodes");
+        let fabric = self.weave(plan, circumstances, &nodes).await?;
+        let setup = self.setup(target, plan, dir, &nodes, node_events)?;
+        let cluster = phases.during("startup", self.raise(plan, setup)).await?;
+        let field = Field {
+            nodes: nodes.clone(),
+            processes: cluster,
+            fabric: Arc::clone(&fabric),
+        };
+        let mut stop = circumstances.stop.clone();
+        let mut clients = open_clients(plan, target, &nodes, &fabric, &recorder)?;
+        let mut program = program(plan)?;
+        status.phase("running");
+        phases
+            .during(
+                "workload",
+                self.workload(
+                    plan,
+                    &field,
+                    &mut clients,
+                    &mut program,
+                    fault_events,
+                    &mut stop,
+                ),
+            )
+            .await?;
+        status.phase("settling");
+        phases.during("settle", self.settle(plan, &field)).await;
+        phases
+            .during(
+                "finale",
+                clients.run_for(FINALE, &mut *program.finale, &mut stop),
+            )
+            .await;
+        recorder
+            .error()
+            .map_or(Ok(()), |error| Err(anyhow::anyhow!(error)))
+    }
+
+    fn record(&mut self, dir: &RunDir, plan: &Plan) -> anyhow::Result<Arc<Recorder>> {
+        let origin = jiff::Timestamp::now()
+            .strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+            .to_string();
+        let header = Header::new(Some(origin), node_names(plan.nodes));
+        let recorder = Recorder::create(&dir.history(), &header, Clock::start())
+            .map_err(|e| anyhow::anyhow!("cannot begin the history: {e}"))?;
+        let recorder = Arc::new(recorder);
+        self.recorder = Some(Arc::clone(&recorder));
+        Ok(recorder)
+    }
+
+    /// Opens a proxy for every link between addresses of this run alone.
+    async fn weave(
+        &mut self,
+        plan: &Plan,
+        circumstances: &Circumstances,
+        nodes: &[NodeId],
+    ) -> anyhow::Result<Arc<Fabric>> {
+        let block = Arc::new(Block::reserve(None).context("cannot reserve loopback addresses")?);
+        let seed = seed::stream(plan.seed, "links");
+        let opening = Fabric::open(links(nodes, &block), seed);
+        let fabric = circumstances.fabric.spawn(opening).await?;
+        let fabric = fabric.context("cannot open the network fabric")?;
+        self.block = Some(block);
+        self.fabric = Some(Arc::clone(&fabric));
+        Ok(fabric)
+    }
+
+    fn setup<'a>(
+        &self,
+        target: &'static dyn Target,
+        plan: &Plan,
+        dir: &'a RunDir,
+        nodes: &[NodeId],
+        events: mpsc::UnboundedSender<NodeEvent>,
+    ) -> anyhow::Result<Setup<'a>> {
+        let (Some(block), Some(fabric)) = (&self.block, &self.fabric) else {
+            anyhow::bail!("there is no fabric");
+        };
+        let specs = node_specs(plan, dir, nodes, block, fabric.as_ref())?;
+        let program = std::env::current_exe().context("cannot find this program")?;
+        Ok(Setup {
+            target,
+            specs,
+            dir,
+            block: Arc::clone(block),
+            program,
+            events,
+        })
+    }
+
+    /// Starts the nodes and waits until they are ready.
+    async fn raise(&mut self, plan: &Plan, setup: Setup<'_>) -> anyhow::Result<Arc<Cluster>> {
+        let cluster = Cluster::start(setup).await?;
+        self.cluster = Some(Arc::clone(&cluster));
+        cluster.wait_ready(cluster.ids(), plan.ready.0).await?;
+        Ok(cluster)
+    }
+
+    /// Records what the nodes and the nemesis report, until they have nothing more to report.
+    fn forward(
+        &mut self,
+        recorder: &Arc<Recorder>,
+        mut nodes: mpsc::UnboundedReceiver<NodeEvent>,
+        mut faults: mpsc::Receiver<FaultEvent>,
+    ) {
+        let recorder = Arc::clone(recorder);
+        self.forwarder = Some(tokio::spawn(async move {
+            loop {
+                let body = tokio::select! {
+                    Some(event) = nodes.recv() => Body::Node(event),
+                    Some(event) = faults.recv() => Body::Fault(event),
+                    else => return,
+                };
+                recorder.record(Process::Nemesis, None, body);
+            }
+        }));
+    }
+
+    /// Drives clients while the nemesis breaks and mends, until the plan's time is over.
+    async fn workload(
+        &mut self,
+        plan: &Plan,
+        field: &Field,
+        clients: &mut Clients,
+        program: &mut Program,
+        reports: mpsc::Sender<FaultEvent>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> anyhow::Result<()> {
+        let (enough, finished) = watch::channel(false);
+        let (nemesis, on) = (plan.nemesis.clone(), field.clone());
+        let seed = seed::stream(plan.seed, "nemesis");
+        let nemesis = tokio::spawn(async move {
+            schedule::conduct(&nemesis, &on, seed, &reports, finished).await;
+        });
+        clients.run_for(plan.time.0, &mut *program.main, stop).await;
+        enough.send_replace(true);
+        nemesis.await.context("the nemesis failed")
+    }
+
+    /// Heals everything and waits until every node is ready again: the liveness check.
+    async fn settle(&self, plan: &Plan, field: &Field) {
+        for problem in schedule::heal_all(field).await {
+            tracing::warn!("while healing: {problem}");
+        }
+        let Some(cluster) = &self.cluster else { return };
+        if let Err(e) = cluster.wait_ready(&field.nodes, plan.recovery.0).await {
+            tracing::warn!("after healing: {e}");
+            if let ClusterError::NotReady { nodes, .. } = e {
+                nodes
+                    .iter()
+                    .for_each(|unready| cluster.mark_unresponsive(&unready.node));
+            }
+        }
+    }
+
+    /// Takes everything down; returns what went wrong, in words.
+    async fn strike(mut self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if let Some(cluster) = self.cluster.take() {
+            problems.extend(cluster.stop().await);
+        }
+        if let Some(fabric) = self.fabric.take() {
+            fabric.close().await;
+        }
+        if let Some(forwarder) = self.forwarder.take() {
+            match tokio::time::timeout(REPORTS_WITHIN, forwarder).await {
+                Ok(Ok(())) => {}
+                Ok(Err(e)) => problems.push(format!("cannot record events: {e}")),
+                Err(_) => problems.push("the nodes' and faults' reports do not end".into()),
+            }
+        }
+        if let Some(Err(error)) = self.recorder.take().map(|recorder| recorder.close()) {
+            problems.push(error);
+        }
+        problems
+    }
+}
+
+/// Every directed link between nodes, and from the clients to each node.
+fn links(nodes: &[NodeId], block: &Block) -> Vec<LinkSpec> {
+    let mut links = Vec::new();
+    for (j, to) in nodes.iter().enumerate().map(|(j, to)| (j + 1, to)) {
+        let mut link = |i: usize, from: NodeId| {
+            let (listen, dial) = (block.link(i, j), block.node(j));
+            links.push(LinkSpec {
+                from,
+                to: to.clone(),
+                listen,
+                dial,
+            });
+        };
+        link(0, CLIENTS.into());
+        for (i, from) in nodes.iter().enumerate().map(|(i, from)| (i + 1, from)) {
+            if i != j {
+                link(i, from.clone());
+            }
+        }
+    }
+    links
+}
+
+fn node_specs(
+    plan: &Plan,
+    dir: &RunDir,
+    nodes: &[NodeId],
+    block: &Block,
+    router: &dyn Router,
+) -> anyhow::Result<Vec<NodeSpec>> {
+    let spec = |(i, id): (usize, &NodeId)| {
+        let peers = nodes.iter().filter(|peer| *peer != id).map(|peer| {
+            let address = router
+                .address(id, peer)
+                .ok_or_else(|| anyhow::anyhow!("the fabric has no link {id} → {peer}"))?;
+            Ok((peer.clone(), address))
+        });
+        Ok(NodeSpec {
+            id: id.clone(),
+            listen: block.node(i + 1),
+            peers: peers.collect::<anyhow::Result<_>>()?,
+            nodes: nodes.to_vec(),
+            data: dir.node(id).join("data"),
+            bug: plan.target.bug.clone(),
+            options: plan.target.options.clone(),
+        })
+    };
+    nodes.iter().enumerate().map(spec).collect()
+}
+
+fn open_clients(
+    plan: &Plan,
+    target: &'static dyn Target,
+    nodes: &[NodeId],
+    fabric: &Arc<Fabric>,
+    recorder: &Arc<Recorder>,
+) -> anyhow::Result<Clients> {
+    let mut addresses = Vec::new();
+    for node in nodes {
+        let address = fabric
+            .address(CLIENTS, node)
+            .ok_or_else(|| anyhow::anyhow!("the fabric has no link from clients to {node}"))?;
+        addresses.push((node.clone(), address));
+    }
+    let timeout = plan.timeout.0;
+    let open = move |thread: usize, process: u64| {
+        // There is at least one node: the plan was checked.
+        let (node, address) = addresses[thread % addresses.len()].clone();
+        Session::new(
+            target,
+            ClientSpec {
+                process,
+                node,
+                address,
+                timeout,
+            },
+        )
+    };
+    Ok(Clients::start(
+        plan.clients,
+        nodes.to_vec(),
+        Arc::clone(recorder),
+        Box::new(open),
+    ))
+}
+
+/// The load of a plan.
+///
+/// # Errors
+/// If the plan names no workload that exists, or gives it wrong options.
+fn program(plan: &Plan) -> anyhow::Result<Program> {
+    let name = &plan.workload.workload;
+    let workload = tribunal_workloads::find(name)
+        .ok_or_else(|| anyhow::anyhow!("there is no workload {name}"))?;
+    let target = tribunal_targets::find(&plan.target.target);
+    let setting = Setting {
+        clients: plan.clients,
+        nodes: plan.nodes,
+        available: target.map(|t| t.operations().to_vec()).unwrap_or_default(),
+        time_limit: nanos(plan.time.0),
+        rate: plan.rate,
+        seed: seed::stream(plan.seed, "clients"),
+    };
+    workload
+        .program(&plan.workload.options, &setting)
+        .map_err(|e| anyhow::anyhow!("options of workload {name}: {}: {e}", e.path))
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

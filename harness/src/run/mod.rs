@@ -1,0 +1,112 @@
+//! One run from its plan to its report: cluster → drive → break → settle → judge → show.
+
+mod directory;
+mod field;
+mod machine;
+mod phases;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use tokio::sync::watch;
+use tribunal_results::run::{RunDir, RunInfo};
+use tribunal_results::{ResultClass, RunVerdict};
+
+pub use self::field::Ending;
+pub use self::machine::version;
+use self::phases::Phases;
+use crate::clock::Clock;
+use crate::plan::Plan;
+use crate::status::Status;
+use crate::{judge, show, suite};
+
+/// What a run is given besides its plan.
+pub struct Circumstances {
+    /// Where run directories go: `<out>/<suite>/<run>`.
+    pub out: PathBuf,
+    /// The command line, for the record.
+    pub command: Vec<String>,
+    /// The command that repeats a plan.
+    pub reproduce: String,
+    /// Turns true when the user wants to stop.
+    pub stop: watch::Receiver<bool>,
+    /// Carries the bytes between nodes, apart from the thread that stamps.
+    pub fabric: tokio::runtime::Handle,
+}
+
+/// A run that came to its end, whatever that was.
+#[derive(Debug)]
+pub struct Finished {
+    /// Where everything lies.
+    pub dir: RunDir,
+    /// What was run, and how it ended.
+    pub info: RunInfo,
+    /// What it came to.
+    pub verdict: RunVerdict,
+}
+
+/// Runs a plan. Whatever happens after the run directory exists is part of the result.
+///
+/// # Errors
+/// If the run directory cannot be made or written to.
+pub async fn execute(
+    plan: &Plan,
+    circumstances: &Circumstances,
+    status: &Status,
+) -> anyhow::Result<Finished> {
+    let clock = Clock::start();
+    let (dir, started) = directory::create(&circumstances.out, plan)?;
+    let mut info = describe(plan, circumstances, started);
+    let yaml = suite::plan_to_yaml(plan).context("cannot put the plan into YAML")?;
+    dir.write(&dir.plan(), yaml.as_bytes())
+        .context("cannot write the plan")?;
+    show::write_info(&dir, &info)?;
+    crate::logging::to_file(&dir.log());
+    let mut phases = Phases::new(clock);
+    let ending = field::run(plan, &dir, circumstances, status, &mut phases).await;
+    status.phase("judging");
+    let judgement = phases.during("judge", judge::in_child(&dir, plan)).await;
+    let verdict = judge::conclude(plan, &judgement, &ending);
+    info.class = verdict.class;
+    info.error = ending.error.clone().or_else(|| judgement.error.clone());
+    status.phase("writing the report");
+    phases.finish(&mut info, plan.time.0);
+    show::write_all(&dir, &info, &verdict, plan)?;
+    directory::link_latest(&dir);
+    crate::logging::to_nowhere();
+    status.phase("done");
+    Ok(Finished { dir, info, verdict })
+}
+
+fn describe(plan: &Plan, circumstances: &Circumstances, started: String) -> RunInfo {
+    RunInfo {
+        class: ResultClass::Interrupted,
+        suite: plan.suite.clone(),
+        plan: plan.name.clone(),
+        target: plan.target.target.clone(),
+        bug: plan.target.bug.clone(),
+        workload: plan.workload.workload.clone(),
+        faults: plan
+            .nemesis
+            .faults
+            .iter()
+            .map(|f| f.fault.clone())
+            .collect(),
+        seed: plan.seed,
+        nodes: node_names(plan.nodes),
+        clients: plan.clients,
+        started,
+        command: circumstances.command.clone(),
+        reproduce: circumstances.reproduce.clone(),
+        version: version(),
+        machine: machine::facts(),
+        phases: Vec::new(),
+        overhead_ms: 0.0,
+        error: None,
+    }
+}
+
+/// `n1`, `n2`, …
+pub fn node_names(count: usize) -> Vec<String> {
+    (1..=count).map(|i| format!("n{i}")).collect()
+}
