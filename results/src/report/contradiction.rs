@@ -26,7 +26,7 @@ const LABEL_ROW: f64 = 15.0;
 const BAND_ROW: f64 = 18.0;
 const AXIS: f64 = 26.0;
 /// About how wide a character of a label is, in pixels.
-const CHARACTER: f64 = 6.6;
+const CHARACTER: f64 = 7.3;
 
 /// One contradiction, ready to be shown.
 pub(super) struct Contradiction<'a> {
