@@ -14,6 +14,7 @@
 //! | [`record`] | all that a checker may look at |
 //! | [`verdict`] | what the checkers concluded, result classes, exit codes |
 //! | [`run`] | `run.json`, and where each file of a run lies |
+//! | `report` | HTML, JUnit and Markdown drawn from a record (feature `report`) |
 #![forbid(unsafe_code)]
 
 pub mod event;

@@ -1,4 +1,9 @@
 //! Whatever is recorded is read back the same, and whatever else is in a file is refused.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -1,4 +1,9 @@
 //! The published schemas and the description of the format say what the code does.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -109,6 +109,7 @@ struct Contradiction<'a> {
 pub(super) fn embed(report: &Report<'_>, spans: &[FaultSpan]) -> Result<Embedded, ReportError> {
     let series = performance::over_time(report.history)?;
     let mut max = CALLS_MAX;
+    let mut fitted = false;
     loop {
         let calls = chosen(report, spans, max);
         let data = data(report, spans, &calls, &series);
@@ -117,7 +118,12 @@ pub(super) fn embed(report: &Report<'_>, spans: &[FaultSpan]) -> Result<Embedded
             let shown = calls.len();
             return Ok(Embedded { base64, shown });
         }
-        max = calls.len() / 2;
+        // As many as should fit by the size so far; if that guess is wrong, ever half as many.
+        max = match fitted {
+            false => calls.len() * (BYTES_MAX / 100 * 95) / base64.len(),
+            true => calls.len() / 2,
+        };
+        fitted = true;
     }
 }
 

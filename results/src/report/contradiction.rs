@@ -5,7 +5,7 @@
 //! contradiction may lie microseconds or minutes apart.
 
 use super::Report;
-use super::text::{clip, ending, instant};
+use super::text::{clip, ending, instant, instant_fine};
 use crate::{Anomaly, Call, FaultSpan, Nanos};
 
 /// The most calls that are drawn.
@@ -26,7 +26,7 @@ const LABEL_ROW: f64 = 15.0;
 const BAND_ROW: f64 = 18.0;
 const AXIS: f64 = 26.0;
 /// About how wide a character of a label is, in pixels.
-const CHARACTER: f64 = 6.6;
+const CHARACTER: f64 = 7.3;
 
 /// One contradiction, ready to be shown.
 pub(super) struct Contradiction<'a> {
@@ -344,11 +344,18 @@ fn rows(bands: &mut [Band]) -> f64 {
     as_pixels(ends.len())
 }
 
+/// A tick for each instant, named where there is room; to the microsecond if milliseconds would
+/// not tell them apart.
 fn ticks(scale: &Scale) -> Vec<Tick> {
+    let close = |pair: &[(Nanos, f64)]| pair[0].0 / 1_000_000 == pair[1].0 / 1_000_000;
+    let name = match scale.points.windows(2).any(close) {
+        true => instant_fine,
+        false => instant,
+    };
     let mut free_from = 0.0;
     let mut ticks = Vec::with_capacity(scale.points.len());
     for (time, x) in &scale.points {
-        let label = instant(*time);
+        let label = name(*time);
         let half = text_width(&label) / 2.0;
         let fits = x - half >= free_from;
         if fits {

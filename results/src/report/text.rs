@@ -31,6 +31,12 @@ pub fn instant(time: Nanos) -> String {
     format!("{}.{:03} s", ms / 1_000, ms % 1_000)
 }
 
+/// An instant to the microsecond: `12.402981 s`.
+pub fn instant_fine(time: Nanos) -> String {
+    let us = time / 1_000;
+    format!("{}.{:06} s", us / 1_000_000, us % 1_000_000)
+}
+
 /// A length of time with three digits and the unit that suits it: `8.21 ms`.
 pub fn duration(ns: Nanos) -> String {
     const UNITS: [(f64, &str); 4] = [(1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns")];
@@ -128,6 +134,7 @@ mod tests {
         assert_eq!(count(u64::MAX), "18,446,744,073,709,551,615");
         assert_eq!(counted(1, "kill"), "1 kill");
         assert_eq!(instant(12_402_900_000), "12.402 s");
+        assert_eq!(instant_fine(12_402_900_000), "12.402900 s");
         assert_eq!(duration(0), "0 ns");
         assert_eq!(duration(8_214_000), "8.21 ms");
         assert_eq!(duration(145_000), "145 µs");

@@ -121,7 +121,7 @@ class Charts {
 
   drawDot(g, outcome, x, y) {
     if (outcome === 0) {
-      g.fillRect(x - 1, y - 1, 2, 2);
+      g.fillRect(x - 1, y - 1, 2.5, 2.5);
       return;
     }
     g.beginPath();

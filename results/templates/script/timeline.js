@@ -12,26 +12,34 @@ class Timeline {
     this.listenOverview();
   }
 
+  // From time to pixels and back; asked for anew, since pointers move before anything is drawn.
+  get axis() {
+    return axis(this.view, { left: GUTTER, right: this.canvas.clientWidth - MARGIN });
+  }
+
+  get whole() {
+    return axis({ from: 0, to: this.record.end }, { left: GUTTER, right: this.overview.clientWidth - MARGIN });
+  }
+
   draw() {
     const { record, view, rows } = this;
     const colours = theme();
     const area = { ...prepare(this.canvas, rows.bottom), top: AXIS_ROW, bottom: rows.bottom };
     const { g } = area;
-    this.area = area;
-    this.axis = axis(view, area);
-    drawTicks(g, view, area, this.axis, colours, 12);
-    drawBands(g, view, area, this.axis, record.faults);
-    drawFaults(g, record, view, area, this.axis, rows, colours);
-    drawNodes(g, record, view, area, this.axis, rows, colours);
-    drawLanes(g, record, view, area, this.axis, rows, colours);
-    drawAnomalies(g, record, view, area, this.axis, rows, colours, this.current);
+    const scale = this.axis;
+    drawTicks(g, view, area, scale, colours, 12);
+    drawBands(g, view, area, scale, record.faults);
+    drawFaults(g, record, view, area, scale, rows, colours);
+    drawNodes(g, record, view, area, scale, rows, colours);
+    drawLanes(g, record, view, area, scale, rows, colours);
+    drawAnomalies(g, record, view, area, scale, rows, colours, this.current);
     if (this.selected !== null) {
       g.strokeStyle = colours.ink;
       g.lineWidth = 2;
-      frameCall(g, record, this.selected, area, this.axis, rows);
+      frameCall(g, record, this.selected, area, scale, rows);
       g.lineWidth = 1;
     }
-    drawCursor(g, view, area, this.axis, colours);
+    drawCursor(g, view, area, scale, colours);
     if (this.range) {
       const [x0, x1] = this.range;
       g.globalAlpha = 0.15;
@@ -47,7 +55,7 @@ class Timeline {
     const colours = theme();
     const area = { ...prepare(this.overview, 30), top: 0, bottom: 30 };
     const { g } = area;
-    const whole = axis({ from: 0, to: record.end }, area);
+    const whole = this.whole;
     g.fillStyle = colours.sunk;
     g.fillRect(0, 0, area.width, 30);
     for (const fault of record.faults) {
@@ -75,7 +83,6 @@ class Timeline {
     g.textAlign = "right";
     g.fillStyle = colours.muted;
     g.fillText("whole run", GUTTER - 8, 15);
-    this.whole = whole;
   }
 
   // The call under a point, the narrowest if there are several; null if there is none.
