@@ -310,6 +310,23 @@ fn many_unknown_ends_before_a_late_contradiction_cost_little() {
 }
 
 #[test]
+fn many_clients_with_values_of_their_own_cost_little() {
+    let mix = Mix {
+        ops: 2000,
+        clients: 20,
+        values: 10_000,
+        unknown: 2,
+        cas: 0,
+        spoilt: 0,
+    };
+    let ops = generate(&mut Lcg::new(11), mix);
+    let verdict = verdict("linearizable", history(&ops));
+    assert_eq!(verdict.validity, Validity::Valid, "{verdict:#?}");
+    let steps = verdict.figures["steps"].as_u64().expect("steps");
+    assert!(steps < 500_000, "{steps} steps");
+}
+
+#[test]
 fn an_exhausted_budget_is_unknown_and_says_what_was_verified() {
     let mix = Mix {
         ops: 200,

@@ -82,6 +82,7 @@ pub(super) struct Antichain {
     configs: Vec<Option<Config>>,
     groups: FxHashMap<(u32, u128), SmallVec<[usize; 2]>>,
     live: usize,
+    compared: u64,
 }
 
 impl Antichain {
@@ -92,6 +93,7 @@ impl Antichain {
             .groups
             .entry((config.state, config.mutated))
             .or_default();
+        self.compared += group.len() as u64;
         let member = |at: &usize| configs.get(*at).and_then(Option::as_ref);
         if group
             .iter()
@@ -120,6 +122,11 @@ impl Antichain {
     /// How many there are.
     pub(super) const fn len(&self) -> usize {
         self.live
+    }
+
+    /// How often configurations were compared.
+    pub(super) const fn compared(&self) -> u64 {
+        self.compared
     }
 
     /// Bytes of memory held, roughly.

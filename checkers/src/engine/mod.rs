@@ -9,7 +9,9 @@
 //! * an operation whose end is unknown is an option, never an obligation: fewer of them used is
 //!   at least as good, and those of one step are interchangeable;
 //! * so of two configurations with the same state and the same open mutators, one that observed
-//!   more and used less *dominates* the other, which is dropped ([`antichain`]).
+//!   more and used less *dominates* the other, which is dropped ([`antichain`]);
+//! * an open operation that only overwrites the state, with one that nobody looks for, is got
+//!   over with just before any other that overwrites the state.
 //!
 //! Memory depends on how many operations overlap, not on how long the history is.
 
@@ -36,6 +38,9 @@ pub(crate) trait Model {
     /// Whether the step changes the state in *no* state in which it can happen. A write of the
     /// present value does not count: it may be needed later to restore that value.
     fn observes(&self, step: &Self::Step) -> bool;
+
+    /// Whether the step can happen in every state and leaves the same state behind each time.
+    fn overwrites(&self, step: &Self::Step) -> bool;
 }
 
 /// An operation in time.
@@ -48,6 +53,9 @@ pub(crate) struct Op<S> {
     pub(crate) ret: Option<u64>,
     /// What it does.
     pub(crate) step: S,
+    /// Whether nothing that has to be explained can only happen in the state that it leaves
+    /// behind. If it overwrites too, it is a mere obligation.
+    pub(crate) idle: bool,
 }
 
 /// What the search came to.

@@ -10,6 +10,8 @@ use crate::Budget;
 
 /// How many transitions are remembered before the memory is wiped.
 const TRANSITIONS_MAX: usize = 1 << 18;
+/// How many comparisons cost as much as one step.
+const COMPARISONS_PER_STEP: u64 = 16;
 
 /// Searches for a sequential order of the operations in which each takes effect between its call
 /// and its return. Observers without a return are ignored.
@@ -88,6 +90,8 @@ struct Search<'a, M: Model> {
     mutators: Vec<(u128, u32)>,
     observers: Vec<(u128, u32)>,
     free: u128,
+    /// Slots of open operations that are in nobody's way: see [`Op::idle`].
+    idle: u128,
     /// Operations of unknown end that were called: class and count.
     optional: Vec<(u32, u32)>,
 }
@@ -115,6 +119,7 @@ impl<'a, M: Model> Search<'a, M> {
             mutators: Vec::new(),
             observers: Vec::new(),
             free: u128::MAX,
+            idle: 0,
             optional: Vec::new(),
         }
     }
@@ -158,6 +163,9 @@ impl<'a, M: Model> Search<'a, M> {
         let bit = 1 << self.free.trailing_zeros();
         self.free &= !bit;
         if !observes {
+            if op.idle && self.transitions.model.overwrites(&op.step) {
+                self.idle |= bit;
+            }
             self.mutators.push((bit, class));
             return Some(bit);
         }
@@ -201,13 +209,16 @@ impl<'a, M: Model> Search<'a, M> {
             }
             self.peak = self.peak.max((seen.len() + next.len()) as u64);
             let bytes = 2 * (seen.bytes() + next.bytes());
-            if self.steps > self.budget.steps || bytes > self.budget.bytes {
+            let compared = (seen.compared() + next.compared()) / COMPARISONS_PER_STEP;
+            if self.steps + compared > self.budget.steps || bytes > self.budget.bytes {
                 return Err(Halt::Exhausted);
             }
         }
         self.mutators.retain(|(b, _)| *b != bit);
         self.observers.retain(|(b, _)| *b != bit);
         self.free |= bit;
+        self.idle &= !bit;
+        self.steps += (seen.compared() + next.compared()) / COMPARISONS_PER_STEP;
         self.current = next.into_configs().collect();
         self.peak = self.peak.max(self.current.len() as u64);
         self.steps += self.current.len() as u64;
@@ -215,6 +226,13 @@ impl<'a, M: Model> Search<'a, M> {
             return Err(Halt::Stuck);
         }
         Ok(())
+    }
+
+    /// The open operations that may as well take effect just before a step, which hides them.
+    fn hidden_by(&self, class: u32) -> u128 {
+        let step = self.transitions.steps.values.get(class as usize);
+        let overwrites = step.is_some_and(|step| self.transitions.model.overwrites(step));
+        if overwrites { self.idle } else { 0 }
     }
 
     /// What one more mutator makes of a configuration.
@@ -225,9 +243,10 @@ impl<'a, M: Model> Search<'a, M> {
                 continue;
             }
             if let Some(state) = self.transitions.apply(config.state, class) {
+                let hidden = self.hidden_by(class);
                 reached.push(Config {
                     state,
-                    mutated: config.mutated | bit,
+                    mutated: config.mutated | bit | hidden,
                     ..config.clone()
                 });
             }
@@ -238,8 +257,10 @@ impl<'a, M: Model> Search<'a, M> {
             }
             let state = self.transitions.apply(config.state, class);
             if let Some(state) = state.filter(|state| *state != config.state) {
+                let hidden = self.hidden_by(class);
                 reached.push(Config {
                     state,
+                    mutated: config.mutated | hidden,
                     used: config.used.and(class),
                     ..config.clone()
                 });

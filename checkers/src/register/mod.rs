@@ -85,6 +85,10 @@ impl Model for Register {
     fn observes(&self, step: &Step) -> bool {
         step.sets().is_none()
     }
+
+    fn overwrites(&self, step: &Step) -> bool {
+        step.needs().is_none()
+    }
 }
 
 /// A call with what it did to the register.
@@ -181,6 +185,7 @@ impl<'a> KeyBuilder<'a> {
             call: call.invoked.index,
             ret: call.returned(),
             step,
+            idle: false,
         };
         self.entries.push(Entry { call, op });
     }

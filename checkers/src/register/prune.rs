@@ -3,8 +3,10 @@
 use rustc_hash::FxHashSet;
 
 use super::{Entry, Value};
+use crate::engine::Op;
 
-/// The entries without those of unknown end whose value nobody needs.
+/// The entries without those of unknown end whose value nobody needs; the others of which nobody
+/// needs the value are marked idle.
 ///
 /// A value is needed if an operation that took effect observed it, or a kept compare-and-set of
 /// unknown end expects it. Lossless: take an order that contains a mutator whose value is not
@@ -34,12 +36,18 @@ pub(crate) fn prune<'a>(entries: &[Entry<'a>]) -> Vec<Entry<'a>> {
             break;
         }
     }
-    let matters = |e: &&Entry<'_>| {
-        e.op.ret.is_some()
-            || e.op
-                .step
-                .sets()
-                .is_some_and(|value| needed.contains(&value))
+    let idle = |e: &Entry<'_>| {
+        e.op.step
+            .sets()
+            .is_some_and(|value| !needed.contains(&value))
     };
-    entries.iter().filter(matters).copied().collect()
+    let mut kept: Vec<Entry<'a>> = Vec::new();
+    for entry in entries {
+        let idle = idle(entry);
+        if entry.op.ret.is_some() || !idle {
+            let op = Op { idle, ..entry.op };
+            kept.push(Entry { op, ..*entry });
+        }
+    }
+    kept
 }

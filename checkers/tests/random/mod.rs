@@ -1,5 +1,9 @@
 //! Small random histories from fixed seeds.
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    reason = "each test binary uses its own part; a test that cannot go on panics"
+)]
 
 use tribunal_checkers::{Budget, find};
 use tribunal_results::{
