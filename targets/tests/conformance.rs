@@ -522,3 +522,23 @@ async fn a_dead_node_is_a_definite_failure() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_clients_at_once_are_all_answered() {
+    for target in ALL {
+        let cluster = Cluster::start(*target, 3).await;
+        let clients: Vec<_> = (0..12_usize)
+            .map(|client| {
+                let mut session = cluster.session(client as u64, client % 3);
+                tokio::spawn(async move {
+                    for kind in target.operations().iter().cycle().take(40) {
+                        exercise(*kind, &mut session, &format!("k{client}")).await;
+                    }
+                })
+            })
+            .collect();
+        for client in clients {
+            client.await.unwrap();
+        }
+    }
+}

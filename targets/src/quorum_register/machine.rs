@@ -140,21 +140,20 @@ impl Register {
         if self.requests.len() >= REQUESTS_MAX || self.replica.len() >= KEYS_MAX {
             return Err(WireError::unavailable("too many requests or keys"));
         }
-        let newest = self.replica.newest(&key).cloned();
         let request = Request {
             client,
             msg_id,
             key,
             goal,
-            phase: Phase::Query {
-                newest: newest.clone(),
-                unanimous: true,
-            },
+            phase: Phase::Query(Vec::new()),
             answered: BTreeSet::from([self.id.clone()]),
             until: now + PATIENCE,
         };
         if self.bug == Some(Bug::ReadOne) && request.goal == Goal::Read {
-            out.send(&request.client, request.answer(newest.as_ref()));
+            out.send(
+                &request.client,
+                request.answer(self.replica.newest(&request.key)),
+            );
             return Ok(());
         }
         let number = self.next;
@@ -198,12 +197,22 @@ impl Register {
 
     /// What follows once a majority has answered: a version to store, or else the answer.
     fn next_phase(&self, request: &Request) -> Result<Version, Body> {
-        let (newest, unanimous) = match &request.phase {
+        let others = match &request.phase {
             Phase::Store(version) => return Err(request.answer(Some(version))),
-            Phase::Query { newest, unanimous } => (newest.as_ref(), *unanimous),
+            Phase::Query(others) => others,
         };
+        // Its own replica answers last. So a write sees what other writes of this node chose
+        // meanwhile, and takes a higher timestamp.
+        let own = self.replica.newest(&request.key);
+        let newest = others
+            .iter()
+            .map(Option::as_ref)
+            .chain([own])
+            .flatten()
+            .max_by_key(|v| &v.at);
+        let unanimous = others.iter().all(|version| version.as_ref() == own);
         match (&request.goal, newest) {
-            (Goal::Write(value), newest) => Ok(self.new_version(&request.key, newest, value)),
+            (Goal::Write(value), newest) => Ok(self.new_version(newest, value)),
             (Goal::Read, None) => Err(request.answer(None)),
             (Goal::Read, newest) if self.bug == Some(Bug::NoWriteBack) => {
                 Err(request.answer(newest))
@@ -214,14 +223,11 @@ impl Register {
         }
     }
 
-    /// A version newer than all that a majority knew. Its own replica is asked again: another
-    /// request of this node may have chosen a timestamp since it was asked first.
-    fn new_version(&self, key: &Scalar, newest: Option<&Version>, value: &Scalar) -> Version {
-        let known = newest.into_iter().chain(self.replica.newest(key));
-        let highest = known.map(|version| version.at.counter).max();
+    /// A version newer than all that a majority knew.
+    fn new_version(&self, newest: Option<&Version>, value: &Scalar) -> Version {
         Version {
             at: Timestamp {
-                counter: highest.map_or(1, |counter| counter.saturating_add(1)),
+                counter: newest.map_or(1, |version| version.at.counter.saturating_add(1)),
                 node: self.id.clone(),
             },
             value: value.clone(),

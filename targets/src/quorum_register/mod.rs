@@ -15,6 +15,8 @@
 mod machine;
 mod replica;
 mod request;
+#[cfg(test)]
+mod tests;
 
 use serde::Deserialize;
 use tribunal_results::Kind;
@@ -40,14 +42,13 @@ pub static TARGET: Reference = Reference {
         "refuse",
     ],
     bugs: &[
-        // With three nodes and links that keep order, whoever hears of a version has been sent it
-        // before. So it takes a writer that dies once the version is in its own log and before the
-        // others have it: after its restart, reads find the version or not, as it happens.
+        // Seen best when all that one node sends is slow: its own reads find a version that it
+        // is only just storing, and reads elsewhere don't, until the slow stores arrive.
         PlantedBug {
             name: "no-write-back",
             about: "a read answers without storing what it found at a majority",
             workload: "register",
-            faults: &["kill"],
+            faults: &["delay"],
             anomalies: &["stale-read", "not-linearizable"],
         },
         PlantedBug {
@@ -89,16 +90,4 @@ fn machine(spec: &NodeSpec) -> Result<Box<dyn Machine>, OptionError> {
     let bug = spec.bug.as_deref().and_then(Bug::from_name);
     let peers = spec.peers.iter().map(|(id, _)| id.clone()).collect();
     Ok(Box::new(Register::new(spec.id.clone(), peers, bug)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_row_names_a_bug() {
-        for row in TARGET.bugs {
-            assert!(Bug::from_name(row.name).is_some(), "{}", row.name);
-        }
-    }
 }
