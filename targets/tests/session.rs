@@ -1,4 +1,5 @@
 //! How a session decides the end of an operation, against nodes that misbehave on purpose.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 
