@@ -2,9 +2,12 @@
 //!
 //! Reference nodes run as tasks of the test on loopback ports. Aborting a task is the crash of a
 //! node: its sockets close, its log stays as it is.
-#![expect(clippy::unwrap_used,
+#![expect(
+    clippy::unwrap_used,
     clippy::expect_used,
-    clippy::panic, reason = "a test fails by panicking")]
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};

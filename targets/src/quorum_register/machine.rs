@@ -17,8 +17,8 @@ use crate::wire::{Body, Message, WireError};
 const REQUESTS_MAX: usize = 10_000;
 /// How many keys there may be.
 const KEYS_MAX: usize = 1_000_000;
-/// Replicas that are silent for so long are asked again.
-const RETRANSMIT_AFTER: Nanos = 200 * MILLISECOND;
+/// After so long without a majority, every replica that has not answered is asked (again).
+const RETRANSMIT_AFTER: Nanos = 100 * MILLISECOND;
 /// A request that has not found a majority by then is given up without an answer: its client has
 /// gone, and its outcome is unknown to it anyway.
 const PATIENCE: Nanos = 5_000 * MILLISECOND;
@@ -109,9 +109,9 @@ impl Register {
             }
             "query_ok" => {
                 let version = Version::take(body)?;
-                self.progress(body.field("request")?, out, |r| r.told(src, version));
+                self.progress(body.field("request")?, now, out, |r| r.told(src, version));
             }
-            "store_ok" => self.progress(body.field("request")?, out, |r| r.stored(src)),
+            "store_ok" => self.progress(body.field("request")?, now, out, |r| r.stored(src)),
             _ => {}
         }
         Ok(())
@@ -127,7 +127,7 @@ impl Register {
         }
     }
 
-    /// Begins a client's request with a query to every replica.
+    /// Begins a client's request with a query.
     fn begin(
         &mut self,
         client: NodeId,
@@ -158,22 +158,40 @@ impl Register {
         }
         let number = self.next;
         self.next += 1;
-        self.ask(number, &request, out);
+        self.ask_some(number, &request, now, out);
         out.timer(now + RETRANSMIT_AFTER, number);
         self.requests.insert(number, request);
-        self.progress(number, out, |_| {});
+        self.progress(number, now, out, |_| {});
         Ok(())
     }
 
+    /// Asks as many replicas as a majority needs, those first that seem to be alive, each in its
+    /// turn. The others are spared the message unless one of these stays silent.
+    fn ask_some(&self, number: u64, request: &Request, now: Nanos, out: &mut Outbox) {
+        let turn = usize::try_from(number % self.peers.len().max(1) as u64).unwrap_or_default();
+        let (later, first) = self.peers.split_at(turn);
+        let mut peers: Vec<&NodeId> = first.iter().chain(later).collect();
+        peers.sort_by_key(|peer| !self.heartbeat.is_alive(peer, now));
+        for peer in peers.into_iter().take(self.majority() - 1) {
+            out.send(peer, request.message(number));
+        }
+    }
+
     /// Asks every replica that has not answered yet.
-    fn ask(&self, number: u64, request: &Request, out: &mut Outbox) {
+    fn ask_all(&self, number: u64, request: &Request, out: &mut Outbox) {
         for peer in self.peers.iter().filter(|p| !request.answered.contains(*p)) {
             out.send(peer, request.message(number));
         }
     }
 
     /// Lets something happen to a request, and goes on with it as far as a majority allows.
-    fn progress(&mut self, number: u64, out: &mut Outbox, happen: impl FnOnce(&mut Request)) {
+    fn progress(
+        &mut self,
+        number: u64,
+        now: Nanos,
+        out: &mut Outbox,
+        happen: impl FnOnce(&mut Request),
+    ) {
         let Some(mut request) = self.requests.remove(&number) else {
             return;
         };
@@ -187,7 +205,7 @@ impl Register {
                     self.adopt(&request.key, &version, out);
                     request.phase = Phase::Store(version);
                     request.answered = BTreeSet::from([self.id.clone()]);
-                    self.ask(number, &request, out);
+                    self.ask_some(number, &request, now, out);
                 }
                 Err(answer) => return out.send(&request.client, answer),
             }
@@ -238,7 +256,7 @@ impl Register {
     fn retransmit(&mut self, number: u64, now: Nanos, out: &mut Outbox) {
         match self.requests.get(&number) {
             Some(request) if now < request.until => {
-                self.ask(number, request, out);
+                self.ask_all(number, request, out);
                 out.timer(now + RETRANSMIT_AFTER, number);
             }
             _ => drop(self.requests.remove(&number)),

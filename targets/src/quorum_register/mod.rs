@@ -4,7 +4,8 @@
 //! message-passing systems", JACM 1995; with many writers after Lynch and Shvartsman, 1997).
 //! A request first asks a majority for the newest version. A write then stores its value under a
 //! higher timestamp at a majority; a read stores what it found, so that no later read can find
-//! something older.
+//! something older. At first it asks just as many replicas as a majority needs, in turn, and the
+//! rest only if one of them stays silent.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -42,8 +43,9 @@ pub static TARGET: Reference = Reference {
         "refuse",
     ],
     bugs: &[
-        // Seen best when all that one node sends is slow: its own reads find a version that it
-        // is only just storing, and reads elsewhere don't, until the slow stores arrive.
+        // Seen while a version is at its writer alone and its store still on the way: a third node
+        // that asks the writer finds it, and then, asking the other one, does not. So the link
+        // from the writer to one other node must be slow, and the rest fast.
         PlantedBug {
             name: "no-write-back",
             about: "a read answers without storing what it found at a majority",
@@ -55,7 +57,7 @@ pub static TARGET: Reference = Reference {
             name: "read-one",
             about: "a read asks the node's own replica only",
             workload: "register",
-            faults: &["partition"],
+            faults: &[],
             anomalies: &["stale-read", "not-linearizable"],
         },
     ],
