@@ -2,6 +2,12 @@
 //!
 //! Reference nodes run as tasks of the test on loopback ports. Aborting a task is the crash of a
 //! node: its sockets close, its log stays as it is.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
@@ -520,5 +526,25 @@ async fn a_dead_node_is_a_definite_failure() {
             matches!(&outcome, Outcome::Fail(r) if r.code == "refused"),
             "{outcome:?}"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_clients_at_once_are_all_answered() {
+    for target in ALL {
+        let cluster = Cluster::start(*target, 3).await;
+        let clients: Vec<_> = (0..12_usize)
+            .map(|client| {
+                let mut session = cluster.session(client as u64, client % 3);
+                tokio::spawn(async move {
+                    for kind in target.operations().iter().cycle().take(40) {
+                        exercise(*kind, &mut session, &format!("k{client}")).await;
+                    }
+                })
+            })
+            .collect();
+        for client in clients {
+            client.await.unwrap();
+        }
     }
 }

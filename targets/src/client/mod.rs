@@ -38,7 +38,7 @@ impl Session {
         // Out of `self` while it is in use: if this future is dropped, so is the connection.
         let mut client = match self.client.take().and_then(usable) {
             Some(client) => client,
-            None => match self.open().await {
+            None => match open(self.target, &self.spec).await {
                 Ok(client) => client,
                 Err(reason) => return Outcome::Fail(reason),
             },
@@ -61,19 +61,16 @@ impl Session {
         self.client = None;
         self.spec.process = process;
     }
+}
 
-    async fn open(&mut self) -> Result<Box<dyn Client>, Reason> {
-        match timeout(self.spec.timeout, self.target.open(&self.spec)).await {
-            Ok(opened) => opened,
-            Err(_) => Err(Reason::new(
-                "no-connection",
-                format!(
-                    "{} did not say hello within {:?}",
-                    self.spec.node, self.spec.timeout
-                ),
-            )),
-        }
-    }
+/// Opens a connection within the spec's timeout.
+async fn open(target: &dyn Target, spec: &ClientSpec) -> Result<Box<dyn Client>, Reason> {
+    timeout(spec.timeout, target.open(spec))
+        .await
+        .unwrap_or_else(|_| {
+            let text = format!("{} did not say hello within {:?}", spec.node, spec.timeout);
+            Err(Reason::new("no-connection", text))
+        })
 }
 
 fn usable(mut client: Box<dyn Client>) -> Option<Box<dyn Client>> {

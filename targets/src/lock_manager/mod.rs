@@ -17,6 +17,8 @@ mod coordinator;
 mod lock;
 mod relay;
 mod request;
+#[cfg(test)]
+mod tests;
 
 use serde::Deserialize;
 use serde_json::Value as Json;

@@ -17,8 +17,8 @@ use crate::wire::{Body, Message, WireError};
 const REQUESTS_MAX: usize = 10_000;
 /// How many keys there may be.
 const KEYS_MAX: usize = 1_000_000;
-/// Replicas that are silent for so long are asked again.
-const RETRANSMIT_AFTER: Nanos = 200 * MILLISECOND;
+/// After so long without a majority, every replica that has not answered is asked (again).
+const RETRANSMIT_AFTER: Nanos = 100 * MILLISECOND;
 /// A request that has not found a majority by then is given up without an answer: its client has
 /// gone, and its outcome is unknown to it anyway.
 const PATIENCE: Nanos = 5_000 * MILLISECOND;
@@ -109,9 +109,9 @@ impl Register {
             }
             "query_ok" => {
                 let version = Version::take(body)?;
-                self.progress(body.field("request")?, out, |r| r.told(src, version));
+                self.progress(body.field("request")?, now, out, |r| r.told(src, version));
             }
-            "store_ok" => self.progress(body.field("request")?, out, |r| r.stored(src)),
+            "store_ok" => self.progress(body.field("request")?, now, out, |r| r.stored(src)),
             _ => {}
         }
         Ok(())
@@ -127,7 +127,7 @@ impl Register {
         }
     }
 
-    /// Begins a client's request with a query to every replica.
+    /// Begins a client's request with a query.
     fn begin(
         &mut self,
         client: NodeId,
@@ -140,41 +140,58 @@ impl Register {
         if self.requests.len() >= REQUESTS_MAX || self.replica.len() >= KEYS_MAX {
             return Err(WireError::unavailable("too many requests or keys"));
         }
-        let newest = self.replica.newest(&key).cloned();
         let request = Request {
             client,
             msg_id,
             key,
             goal,
-            phase: Phase::Query {
-                newest: newest.clone(),
-                unanimous: true,
-            },
+            phase: Phase::Query(Vec::new()),
             answered: BTreeSet::from([self.id.clone()]),
             until: now + PATIENCE,
         };
         if self.bug == Some(Bug::ReadOne) && request.goal == Goal::Read {
-            out.send(&request.client, request.answer(newest.as_ref()));
+            out.send(
+                &request.client,
+                request.answer(self.replica.newest(&request.key)),
+            );
             return Ok(());
         }
         let number = self.next;
         self.next += 1;
-        self.ask(number, &request, out);
+        self.ask_some(number, &request, now, out);
         out.timer(now + RETRANSMIT_AFTER, number);
         self.requests.insert(number, request);
-        self.progress(number, out, |_| {});
+        self.progress(number, now, out, |_| {});
         Ok(())
     }
 
+    /// Asks as many replicas as a majority needs, those first that seem to be alive, each in its
+    /// turn. The others are spared the message unless one of these stays silent.
+    fn ask_some(&self, number: u64, request: &Request, now: Nanos, out: &mut Outbox) {
+        let turn = usize::try_from(number % self.peers.len().max(1) as u64).unwrap_or_default();
+        let (later, first) = self.peers.split_at(turn);
+        let mut peers: Vec<&NodeId> = first.iter().chain(later).collect();
+        peers.sort_by_key(|peer| !self.heartbeat.is_alive(peer, now));
+        for peer in peers.into_iter().take(self.majority() - 1) {
+            out.send(peer, request.message(number));
+        }
+    }
+
     /// Asks every replica that has not answered yet.
-    fn ask(&self, number: u64, request: &Request, out: &mut Outbox) {
+    fn ask_all(&self, number: u64, request: &Request, out: &mut Outbox) {
         for peer in self.peers.iter().filter(|p| !request.answered.contains(*p)) {
             out.send(peer, request.message(number));
         }
     }
 
     /// Lets something happen to a request, and goes on with it as far as a majority allows.
-    fn progress(&mut self, number: u64, out: &mut Outbox, happen: impl FnOnce(&mut Request)) {
+    fn progress(
+        &mut self,
+        number: u64,
+        now: Nanos,
+        out: &mut Outbox,
+        happen: impl FnOnce(&mut Request),
+    ) {
         let Some(mut request) = self.requests.remove(&number) else {
             return;
         };
@@ -188,7 +205,7 @@ impl Register {
                     self.adopt(&request.key, &version, out);
                     request.phase = Phase::Store(version);
                     request.answered = BTreeSet::from([self.id.clone()]);
-                    self.ask(number, &request, out);
+                    self.ask_some(number, &request, now, out);
                 }
                 Err(answer) => return out.send(&request.client, answer),
             }
@@ -198,12 +215,22 @@ impl Register {
 
     /// What follows once a majority has answered: a version to store, or else the answer.
     fn next_phase(&self, request: &Request) -> Result<Version, Body> {
-        let (newest, unanimous) = match &request.phase {
+        let others = match &request.phase {
             Phase::Store(version) => return Err(request.answer(Some(version))),
-            Phase::Query { newest, unanimous } => (newest.as_ref(), *unanimous),
+            Phase::Query(others) => others,
         };
+        // Its own replica answers last. So a write sees what other writes of this node chose
+        // meanwhile, and takes a higher timestamp.
+        let own = self.replica.newest(&request.key);
+        let newest = others
+            .iter()
+            .map(Option::as_ref)
+            .chain([own])
+            .flatten()
+            .max_by_key(|v| &v.at);
+        let unanimous = others.iter().all(|version| version.as_ref() == own);
         match (&request.goal, newest) {
-            (Goal::Write(value), newest) => Ok(self.new_version(&request.key, newest, value)),
+            (Goal::Write(value), newest) => Ok(self.new_version(newest, value)),
             (Goal::Read, None) => Err(request.answer(None)),
             (Goal::Read, newest) if self.bug == Some(Bug::NoWriteBack) => {
                 Err(request.answer(newest))
@@ -214,14 +241,11 @@ impl Register {
         }
     }
 
-    /// A version newer than all that a majority knew. Its own replica is asked again: another
-    /// request of this node may have chosen a timestamp since it was asked first.
-    fn new_version(&self, key: &Scalar, newest: Option<&Version>, value: &Scalar) -> Version {
-        let known = newest.into_iter().chain(self.replica.newest(key));
-        let highest = known.map(|version| version.at.counter).max();
+    /// A version newer than all that a majority knew.
+    fn new_version(&self, newest: Option<&Version>, value: &Scalar) -> Version {
         Version {
             at: Timestamp {
-                counter: highest.map_or(1, |counter| counter.saturating_add(1)),
+                counter: newest.map_or(1, |version| version.at.counter.saturating_add(1)),
                 node: self.id.clone(),
             },
             value: value.clone(),
@@ -232,7 +256,7 @@ impl Register {
     fn retransmit(&mut self, number: u64, now: Nanos, out: &mut Outbox) {
         match self.requests.get(&number) {
             Some(request) if now < request.until => {
-                self.ask(number, request, out);
+                self.ask_all(number, request, out);
                 out.timer(now + RETRANSMIT_AFTER, number);
             }
             _ => drop(self.requests.remove(&number)),

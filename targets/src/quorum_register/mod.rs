@@ -4,7 +4,8 @@
 //! message-passing systems", JACM 1995; with many writers after Lynch and Shvartsman, 1997).
 //! A request first asks a majority for the newest version. A write then stores its value under a
 //! higher timestamp at a majority; a read stores what it found, so that no later read can find
-//! something older.
+//! something older. At first it asks just as many replicas as a majority needs, in turn, and the
+//! rest only if one of them stays silent.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -15,6 +16,8 @@
 mod machine;
 mod replica;
 mod request;
+#[cfg(test)]
+mod tests;
 
 use serde::Deserialize;
 use tribunal_results::Kind;
@@ -40,21 +43,21 @@ pub static TARGET: Reference = Reference {
         "refuse",
     ],
     bugs: &[
-        // With three nodes and links that keep order, whoever hears of a version has been sent it
-        // before. So it takes a writer that dies once the version is in its own log and before the
-        // others have it: after its restart, reads find the version or not, as it happens.
+        // Seen while a version is at its writer alone and its store still on the way: a third node
+        // that asks the writer finds it, and then, asking the other one, does not. So the link
+        // from the writer to one other node must be slow, and the rest fast.
         PlantedBug {
             name: "no-write-back",
             about: "a read answers without storing what it found at a majority",
             workload: "register",
-            faults: &["kill"],
+            faults: &["delay"],
             anomalies: &["stale-read", "not-linearizable"],
         },
         PlantedBug {
             name: "read-one",
             about: "a read asks the node's own replica only",
             workload: "register",
-            faults: &["partition"],
+            faults: &[],
             anomalies: &["stale-read", "not-linearizable"],
         },
     ],
@@ -89,16 +92,4 @@ fn machine(spec: &NodeSpec) -> Result<Box<dyn Machine>, OptionError> {
     let bug = spec.bug.as_deref().and_then(Bug::from_name);
     let peers = spec.peers.iter().map(|(id, _)| id.clone()).collect();
     Ok(Box::new(Register::new(spec.id.clone(), peers, bug)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_row_names_a_bug() {
-        for row in TARGET.bugs {
-            assert!(Bug::from_name(row.name).is_some(), "{}", row.name);
-        }
-    }
 }

@@ -19,11 +19,8 @@ pub(super) enum Goal {
 /// How far it has come.
 #[derive(Clone, Debug)]
 pub(super) enum Phase {
-    /// Asking for the newest version: the newest so far, and whether all who answered agree.
-    Query {
-        newest: Option<Version>,
-        unanimous: bool,
-    },
+    /// Asking for the newest version: what each other replica told, or that it has none.
+    Query(Vec<Option<Version>>),
     /// Storing a version.
     Store(Version),
 }
@@ -56,7 +53,7 @@ impl Request {
     /// The message that asks a replica for its part of the phase.
     pub(super) fn message(&self, number: u64) -> Body {
         let body = match &self.phase {
-            Phase::Query { .. } => Body::new("query"),
+            Phase::Query(_) => Body::new("query"),
             Phase::Store(version) => version.put(Body::new("store")),
         };
         body.with("request", number).with("key", json!(self.key))
@@ -64,13 +61,10 @@ impl Request {
 
     /// A replica told its newest version. What belongs to another phase comes too late.
     pub(super) fn told(&mut self, replica: &NodeId, version: Option<Version>) {
-        if let Phase::Query { newest, unanimous } = &mut self.phase
+        if let Phase::Query(told) = &mut self.phase
             && self.answered.insert(replica.clone())
         {
-            *unanimous &= *newest == version;
-            if newest.as_ref().map(|v| &v.at) < version.as_ref().map(|v| &v.at) {
-                *newest = version;
-            }
+            told.push(version);
         }
     }
 
