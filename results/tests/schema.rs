@@ -4,8 +4,6 @@
     clippy::panic,
     reason = "a test fails by panicking"
 )]
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::path::PathBuf;
 
 use tribunal_results::event::Line;
