@@ -244,85 +244,72 @@ fn a_suite_may_come_to_ten_thousand_runs() {
     assert_eq!(names.len(), 10_000);
 }
 
-/// The real registries if they are filled, and the catalogue of these tests.
-fn catalogues() -> Vec<Catalogue> {
-    let mut catalogues = vec![catalogue()];
-    let real = Catalogue::built_in();
-    if !(real.targets.is_empty() || real.workloads.is_empty() || real.faults.is_empty()) {
-        catalogues.push(real);
-    }
-    catalogues
-}
-
 #[test]
 fn each_built_in_suite_loads_under_its_own_name() {
-    for catalogue in catalogues() {
-        for suite in built_in() {
-            let plans = load(
-                &Source::BuiltIn(suite.name),
-                &catalogue,
-                &Overrides::default(),
-            )
-            .unwrap_or_else(|error| panic!("{error}"));
-            assert!(
-                !suite.about().is_empty(),
-                "{} says nothing of itself",
-                suite.name
-            );
-            assert!(plans.iter().all(|plan| plan.suite == suite.name));
-        }
+    let catalogue = Catalogue::built_in();
+    for suite in built_in() {
+        let plans = load(
+            &Source::BuiltIn(suite.name),
+            &catalogue,
+            &Overrides::default(),
+        )
+        .unwrap_or_else(|error| panic!("{error}"));
+        assert!(
+            !suite.about().is_empty(),
+            "{} says nothing of itself",
+            suite.name
+        );
+        assert!(plans.iter().all(|plan| plan.suite == suite.name));
     }
 }
 
 #[test]
 fn the_planted_suite_covers_every_planted_bug() {
-    for catalogue in catalogues() {
-        let known: BTreeSet<(&str, &str)> = catalogue
-            .targets
-            .iter()
-            .flat_map(|target| target.bugs.iter().map(|bug| (target.name, bug.name)))
-            .collect();
-        let plans = load(
-            &Source::BuiltIn("planted"),
-            &catalogue,
-            &Overrides::default(),
-        )
-        .unwrap();
-        let covered: BTreeSet<(&str, &str)> = plans
-            .iter()
-            .map(|plan| {
-                (
-                    &*plan.target.target,
-                    plan.target.bug.as_deref().unwrap_or("none"),
-                )
-            })
-            .collect();
-        assert_eq!(covered, known);
-        assert!(plans.iter().all(|plan| !plan.expect.is_empty()));
-    }
+    let catalogue = Catalogue::built_in();
+    let known: BTreeSet<(&str, &str)> = catalogue
+        .targets
+        .iter()
+        .flat_map(|target| target.bugs.iter().map(|bug| (target.name, bug.name)))
+        .collect();
+    let plans = load(
+        &Source::BuiltIn("planted"),
+        &catalogue,
+        &Overrides::default(),
+    )
+    .unwrap();
+    let covered: BTreeSet<(&str, &str)> = plans
+        .iter()
+        .map(|plan| {
+            (
+                &*plan.target.target,
+                plan.target.bug.as_deref().unwrap_or("none"),
+            )
+        })
+        .collect();
+    assert_eq!(covered, known);
+    assert!(plans.iter().all(|plan| !plan.expect.is_empty()));
 }
 
 #[test]
 fn the_lock_and_register_suites_meet_every_fault_alone_and_together() {
-    for catalogue in catalogues() {
-        for name in ["lock", "register"] {
-            let plans = load(&Source::BuiltIn(name), &catalogue, &Overrides::default()).unwrap();
-            for fault in &catalogue.faults {
-                let counts = plans.iter().filter_map(|plan| {
-                    let faults = &plan.nemesis.faults;
-                    faults
-                        .iter()
-                        .any(|f| f.fault == fault.name)
-                        .then_some(faults.len())
-                });
-                let counts: Vec<usize> = counts.collect();
-                assert_eq!(
-                    counts,
-                    [1, catalogue.faults.len()],
-                    "{name}: {}",
-                    fault.name
-                );
-            }
+    let catalogue = Catalogue::built_in();
+    for name in ["lock", "register"] {
+        let plans = load(&Source::BuiltIn(name), &catalogue, &Overrides::default()).unwrap();
+        for fault in &catalogue.faults {
+            let counts = plans.iter().filter_map(|plan| {
+                let faults = &plan.nemesis.faults;
+                faults
+                    .iter()
+                    .any(|f| f.fault == fault.name)
+                    .then_some(faults.len())
+            });
+            let counts: Vec<usize> = counts.collect();
+            assert_eq!(
+                counts,
+                [1, catalogue.faults.len()],
+                "{name}: {}",
+                fault.name
+            );
         }
     }
 }
