@@ -19,8 +19,8 @@ use tribunal_results::{Body, Event, Nanos, NodeId, Outcome, Process};
 
 use crate::clock::Clock;
 
-/// How often gathered events are written: half of what may be lost, for slow wake-ups.
-const FLUSH_INTERVAL: Duration = Duration::from_millis(40);
+/// How often gathered events are written: a fifth of what may be lost, for slow wake-ups.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(20);
 /// How often the file is fsynced.
 const SYNC_INTERVAL: Duration = Duration::from_millis(800);
 /// Beyond so many gathered bytes the recorder waits for the disk.
