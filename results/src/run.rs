@@ -44,7 +44,8 @@ pub struct RunInfo {
     pub machine: BTreeMap<String, String>,
     /// How long each phase took, in milliseconds, in order.
     pub phases: Vec<(String, f64)>,
-    /// Milliseconds that the run spent outside its own workload time.
+    /// Milliseconds that the run spent while no client was asked to do anything: starting, settling,
+    /// stopping, judging, drawing.
     #[serde(default)]
     pub overhead_ms: f64,
     /// What failed, if the harness did.

@@ -31,16 +31,17 @@ impl Phases {
         result
     }
 
-    /// Writes the phases into the record. What a run spent outside the `workload` time that its
-    /// plan asks for is overhead.
+    /// Writes the phases into the record. What a run spent outside the time that its plan gives
+    /// the workload, and outside the workload's final operations, is overhead.
     pub(super) fn finish(self, info: &mut RunInfo, workload: Duration) {
-        let driven = self
-            .taken
-            .iter()
-            .find(|(name, _)| name == "workload")
-            .map_or(0.0, |p| p.1);
-        let total = ms(self.clock.now());
-        info.overhead_ms = (total - driven.min(workload.as_secs_f64() * 1e3)).max(0.0);
+        let took = |phase: &str| {
+            self.taken
+                .iter()
+                .find(|(name, _)| name == phase)
+                .map_or(0.0, |p| p.1)
+        };
+        let asking = took("workload").min(workload.as_secs_f64() * 1e3) + took("finale");
+        info.overhead_ms = (ms(self.clock.now()) - asking).max(0.0);
         info.phases = self.taken;
     }
 }
