@@ -138,9 +138,7 @@ impl Stage {
                 clients.run_for(FINALE, &mut *program.finale, &mut stop),
             )
             .await;
-        recorder
-            .error()
-            .map_or(Ok(()), |error| Err(anyhow::anyhow!(error)))
+        Ok(())
     }
 
     fn record(&mut self, dir: &RunDir, plan: &Plan) -> anyhow::Result<Arc<Recorder>> {
@@ -264,7 +262,8 @@ impl Stage {
         field: &Field,
         stop: &mut watch::Receiver<bool>,
     ) -> anyhow::Result<()> {
-        for problem in schedule::heal_all(field).await {
+        let mut problems = schedule::heal_all(field).await;
+        for problem in &problems {
             tracing::warn!("while healing: {problem}");
         }
         let Some(cluster) = &self.cluster else {
@@ -280,7 +279,10 @@ impl Stage {
                 .iter()
                 .for_each(|unready| cluster.mark_unresponsive(&unready.node)),
             ClusterError::Died { .. } => {}
-            ours => return Err(anyhow::Error::new(ours).context("after healing")),
+            ours => {
+                problems.push("after healing".into());
+                return Err(anyhow::Error::new(ours).context(problems.join("; ")));
+            }
         }
         Ok(())
     }
