@@ -154,6 +154,20 @@ fn a_dry_run_prints_plans_that_can_be_run() {
 }
 
 #[test]
+fn a_whole_name_selects_one_run_though_another_contains_it() {
+    let run = Run::new();
+    let again = SHORT.split("runs:\n").nth(1).unwrap();
+    let longer = again.replace("name: short", "name: short-too");
+    let path = suite(&run, &format!("{SHORT}{longer}"));
+    let selected = |only: &str| {
+        let output = tribunal(&["run", &path, "--dry-run", "--only", only]);
+        text_of(&output).matches("- name:").count()
+    };
+    assert_eq!(selected("short"), 1);
+    assert_eq!(selected("sho"), 2);
+}
+
+#[test]
 fn a_run_leaves_every_file_and_can_be_judged_again() {
     let run = Run::new();
     let path = suite(&run, SHORT);

@@ -32,7 +32,8 @@ pub(super) struct Run {
     /// A YAML file, or the name of a built-in suite (see `tribunal list suites`)
     #[arg(default_value = DEFAULT_SUITE)]
     suite: String,
-    /// Only the runs whose name contains this, or matches it if it has a *
+    /// Only the run of this name; if there is none, those whose name contains this, or matches it
+    /// if it has a *
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// Seed of every choice, for all runs
