@@ -77,8 +77,8 @@ impl Clients {
         clients
     }
 
-    /// Runs a generator until it is exhausted, told to stop, or out of time, and then until
-    /// nothing is outstanding.
+    /// Runs a generator until it is exhausted, told to stop, or out of time, or the record is
+    /// lost, and then until nothing is outstanding.
     pub async fn run_for(
         &mut self,
         time: Duration,
@@ -92,7 +92,7 @@ impl Clients {
                 self.complete(done, generator);
             }
             let now = self.recorder.clock().now();
-            open = open && !*stop.borrow() && now < end;
+            open = open && !*stop.borrow() && now < end && !self.recorder.is_lost();
             let offer = if open {
                 generator.offer(&self.view(now))
             } else {

@@ -53,6 +53,8 @@ struct Shared {
     written: Condvar,
     wake: Condvar,
     closing: AtomicBool,
+    /// Set with [`State::error`], to be asked often without the lock.
+    lost: AtomicBool,
     totals: Totals,
 }
 
@@ -79,6 +81,7 @@ impl Recorder {
             written: Condvar::new(),
             wake: Condvar::new(),
             closing: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
             totals: Totals::default(),
         });
         let (sync, due) = sync_channel::<()>(1);
@@ -119,7 +122,13 @@ impl Recorder {
         self.shared.lock().error.clone()
     }
 
-    /// Stamps and journals; returns the time of the stamp.
+    /// Whether [`error`](Self::error) says something: it is no use to go on.
+    pub fn is_lost(&self) -> bool {
+        self.shared.lost.load(Ordering::Acquire)
+    }
+
+    /// Stamps and journals; returns the time of the stamp. Once the file is lost, nothing is
+    /// journalled any more: there is nobody to take it.
     pub fn record(&self, process: Process, node: Option<NodeId>, body: Body) -> Nanos {
         self.count(&body);
         let mut state = self.shared.lock();
@@ -139,10 +148,13 @@ impl Recorder {
             node,
             body,
         };
+        if state.error.is_some() {
+            return time;
+        }
         if let Err(e) = state.journal.append(&event) {
-            state
-                .error
-                .get_or_insert(format!("cannot put an event into JSON: {e}"));
+            drop(state);
+            self.shared
+                .fail(&format!("cannot put an event into JSON: {e}"));
         }
         time
     }
@@ -195,6 +207,7 @@ impl Shared {
 
     fn fail(&self, error: &str) {
         self.lock().error.get_or_insert_with(|| error.to_owned());
+        self.lost.store(true, Ordering::Release);
         self.written.notify_all();
     }
 }

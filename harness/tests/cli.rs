@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Run, processes_of, text_of, tribunal, wait_until};
+use common::{Run, nodes_of, processes_of, text_of, tribunal, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -154,6 +154,20 @@ fn a_dry_run_prints_plans_that_can_be_run() {
 }
 
 #[test]
+fn a_whole_name_selects_one_run_though_another_contains_it() {
+    let run = Run::new();
+    let again = SHORT.split("runs:\n").nth(1).unwrap();
+    let longer = again.replace("name: short", "name: short-too");
+    let path = suite(&run, &format!("{SHORT}{longer}"));
+    let selected = |only: &str| {
+        let output = tribunal(&["run", &path, "--dry-run", "--only", only]);
+        text_of(&output).matches("- name:").count()
+    };
+    assert_eq!(selected("short"), 1);
+    assert_eq!(selected("sho"), 2);
+}
+
+#[test]
 fn a_run_leaves_every_file_and_can_be_judged_again() {
     let run = Run::new();
     let path = suite(&run, SHORT);
@@ -195,6 +209,35 @@ fn an_interrupted_run_is_judged_and_leaves_nothing_running() {
     assert!(run.latest("short").join("report.html").exists());
     assert!(run.latest("short").join("verdict.json").exists());
     assert_eq!(processes_of(&run), Vec::<String>::new());
+}
+
+#[test]
+fn a_run_that_still_waits_for_its_nodes_ends_soon_when_told_to() {
+    let run = Run::new();
+    let path = suite(&run, &format!("{SHORT}    ready: 10m\n"));
+    let mut controller = run.start(&["run", &path, "--out", &run.out()]);
+    wait_until("there is a node", || !nodes_of(&run).is_empty());
+    for node in nodes_of(&run) {
+        // Stopped, it does not become ready.
+        kill(node, Signal::SIGSTOP).unwrap();
+    }
+    let controller_pid = Pid::from_raw(i32::try_from(controller.id()).unwrap());
+    kill(controller_pid, Signal::SIGTERM).unwrap();
+    wait_until("the run ends", || controller.try_wait().unwrap().is_some());
+    assert_eq!(controller.wait().unwrap().code(), Some(130));
+    assert_eq!(processes_of(&run), Vec::<String>::new());
+}
+
+#[test]
+fn a_node_that_ends_by_itself_is_a_violation() {
+    let run = Run::new();
+    let path = suite(&run, &SHORT.replace("nemesis: [kill]", "nemesis: none"));
+    let mut controller = run.start(&["run", &path, "--out", &run.out()]);
+    wait_until("operations are recorded", || run.recorded("short") > 4096);
+    kill(nodes_of(&run)[0], Signal::SIGKILL).unwrap();
+    assert_eq!(controller.wait().unwrap().code(), Some(1));
+    let verdict = std::fs::read_to_string(run.latest("short").join("verdict.json")).unwrap();
+    assert!(verdict.contains("unexpected-exit"), "{verdict}");
 }
 
 #[test]

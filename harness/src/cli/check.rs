@@ -186,9 +186,14 @@ pub(super) struct Judge {
 
 /// The judging process.
 pub(super) fn judge(args: &Judge) -> Done {
-    use nix::sys::resource::{Resource, setrlimit};
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    // Without its controller nobody listens, nor bounds its time.
+    #[cfg(target_os = "linux")]
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)
+        .context("cannot tie the judging process to its controller")?;
     if let Some(mib) = args.memory {
-        let bytes = mib.saturating_mul(1 << 20);
+        let (_, most) = getrlimit(Resource::RLIMIT_AS).context("cannot limit memory")?;
+        let bytes = mib.saturating_mul(1 << 20).min(most);
         setrlimit(Resource::RLIMIT_AS, bytes, bytes).context("cannot limit memory")?;
     }
     let dir = RunDir::at(&args.run);

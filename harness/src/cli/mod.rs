@@ -12,6 +12,7 @@ mod report;
 mod run;
 mod stop;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -95,7 +96,18 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let done = match cli.command {
+    // The panic itself has been printed by then.
+    catch_unwind(AssertUnwindSafe(|| obey(cli.command))).unwrap_or_else(|_| {
+        let bad = output::BAD;
+        anstream::eprintln!(
+            "{bad}error: {bad:#}this is a bug of Tribunal; please report it with the lines above"
+        );
+        ExitCode::from(exit::HARNESS_ERROR)
+    })
+}
+
+fn obey(command: Option<Command>) -> ExitCode {
+    let done = match command {
         None => run::run(run::Run::demo()),
         Some(Command::Run(args)) => run::run(*args),
         Some(Command::Check(args)) => check::check(&args),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
+use tokio::sync::watch;
 use tribunal_results::options::Time;
 use tribunal_results::run::RunInfo;
 use tribunal_results::{ResultClass, RunVerdict, report};
@@ -31,7 +32,8 @@ pub(super) struct Run {
     /// A YAML file, or the name of a built-in suite (see `tribunal list suites`)
     #[arg(default_value = DEFAULT_SUITE)]
     suite: String,
-    /// Only the runs whose name contains this, or matches it if it has a *
+    /// Only the run of this name; if there is none, those whose name contains this, or matches it
+    /// if it has a *
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// Seed of every choice, for all runs
@@ -153,24 +155,42 @@ pub(super) fn run(args: Run) -> Done {
         .enable_all()
         .build()
         .context("cannot start the scheduler")?;
-    let runs = scheduler.block_on(run_all(&args, &plans, fabric.handle()))?;
+    // Signals are waited for on a thread that nothing keeps busy.
+    let stop = {
+        let _entered = fabric.enter();
+        stop::on_signal().context("cannot wait for signals")?
+    };
+    let mut runs = Vec::with_capacity(plans.len());
+    let played = scheduler.block_on(run_all(&args, &plans, fabric.handle(), &stop, &mut runs));
     let not_run = plans.len() - runs.len();
     if args.format == Format::Human {
         output::print_totals(&runs, not_run);
     }
-    write_combined(&args, &runs)?;
+    // Whatever failed, what the other runs found is told and counts.
+    let failed = [played, write_combined(&args, &runs)]
+        .into_iter()
+        .find_map(Result::err);
     let mut classes: Vec<ResultClass> = runs.iter().map(|run| run.verdict.class).collect();
-    classes.extend((not_run > 0).then_some(ResultClass::Interrupted));
-    Ok(ResultClass::combine(classes).map_or(exit::INSUFFICIENT, ResultClass::exit_code))
+    classes.extend((not_run > 0 && *stop.borrow()).then_some(ResultClass::Interrupted));
+    classes.extend(failed.as_ref().map(|_| ResultClass::HarnessError));
+    let code = ResultClass::combine(classes).map_or(exit::INSUFFICIENT, ResultClass::exit_code);
+    match failed {
+        None => Ok(code),
+        Some(error) => Err(Failure {
+            code,
+            error,
+            rendered: false,
+        }),
+    }
 }
 
 async fn run_all(
     args: &Run,
     plans: &[Plan],
     fabric: &tokio::runtime::Handle,
-) -> Result<Vec<Finished>, Failure> {
-    let stop = stop::on_signal().context("cannot wait for signals")?;
-    let mut runs = Vec::with_capacity(plans.len());
+    stop: &watch::Receiver<bool>,
+    runs: &mut Vec<Finished>,
+) -> anyhow::Result<()> {
     for plan in plans {
         if *stop.borrow() {
             break;
@@ -194,7 +214,7 @@ async fn run_all(
         }
         runs.push(finished);
     }
-    Ok(runs)
+    Ok(())
 }
 
 fn announce(plan: &Plan) {

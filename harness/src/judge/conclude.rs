@@ -40,13 +40,14 @@ fn conclusion(plan: &Plan, judgement: &Judgement, ending: &Ending) -> Conclusion
         .flat_map(|v| &v.anomalies)
         .collect();
     let expected = found.iter().find(|a| plan.expect.contains(&a.name));
-    let unexpected = found.first().filter(|_| plan.expect.is_empty());
-    if let Some(anomaly) = unexpected {
-        return of(
-            ResultClass::Violation,
-            &anomaly.name,
-            anomaly.sentence.clone(),
-        );
+    // A violation counts whatever else went wrong.
+    if let (None, Some(anomaly)) = (expected, found.first()) {
+        let (reason, claim) = if plan.expect.is_empty() {
+            (anomaly.name.as_str(), anomaly.sentence.clone())
+        } else {
+            ("expected-anomaly-missing", not_found(plan, &found))
+        };
+        return of(ResultClass::Violation, reason, claim);
     }
     if let Some(error) = ending.error.as_ref().or(judgement.error.as_ref()) {
         return of(ResultClass::HarnessError, "harness-error", error.clone());
@@ -130,4 +131,77 @@ fn claim_of_pass(plan: &Plan, judgement: &Judgement) -> String {
     };
     let (operations, properties) = (judgement.evidence.total.ok, properties.join(", "));
     format!("{subject} held {properties} over {operations} acknowledged operations {under}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::suite::{self, Catalogue, Overrides, Source};
+
+    /// A plan that must be valid, or must show a `double-hold`.
+    fn plan(name: &str) -> Plan {
+        let overrides = Overrides {
+            only: Some(name.into()),
+            ..Overrides::default()
+        };
+        suite::load(&Source::BuiltIn("demo"), &Catalogue::built_in(), &overrides)
+            .unwrap()
+            .remove(0)
+    }
+
+    fn invalid(anomaly: &str) -> Verdict {
+        let anomaly = Anomaly {
+            name: anomaly.into(),
+            sentence: format!("there was a {anomaly}"),
+            key: None,
+            calls: Vec::new(),
+            facts: Vec::new(),
+            span: (0, 0),
+        };
+        Verdict::invalid("some", vec![anomaly], 1)
+    }
+
+    fn class(plan: &Plan, verdicts: Vec<Verdict>, ending: &Ending) -> ResultClass {
+        let judgement = Judgement {
+            verdicts,
+            ..Judgement::default()
+        };
+        conclude(plan, &judgement, ending).class
+    }
+
+    fn endings() -> [Ending; 3] {
+        let of = |error: Option<&str>, interrupted| Ending {
+            error: error.map(str::to_owned),
+            interrupted,
+        };
+        [of(None, false), of(Some("no disk"), false), of(None, true)]
+    }
+
+    #[test]
+    fn a_violation_counts_however_the_run_ended() {
+        let open = Verdict::unknown("other", "budget-time", "too long");
+        for ending in &endings() {
+            for name in ["lock-manager-holds", "double-grant-is-found"] {
+                let verdicts = vec![open.clone(), invalid("overtaking")];
+                assert_eq!(class(&plan(name), verdicts, ending), ResultClass::Violation);
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_violation_the_ending_decides() {
+        use ResultClass::{HarnessError, Interrupted, Pass};
+        let plan = plan("lock-manager-holds");
+        let classes = endings().map(|ending| class(&plan, Vec::new(), &ending));
+        assert_eq!(classes, [Pass, HarnessError, Interrupted]);
+    }
+
+    #[test]
+    fn an_expected_anomaly_passes_and_its_absence_does_not() {
+        let plan = plan("double-grant-is-found");
+        let [ended, ..] = endings();
+        let found = vec![invalid("overtaking"), invalid("double-hold")];
+        assert_eq!(class(&plan, found, &ended), ResultClass::Pass);
+        assert_eq!(class(&plan, Vec::new(), &ended), ResultClass::Violation);
+    }
 }

@@ -30,6 +30,13 @@ pub struct Judgement {
     pub error: Option<String>,
 }
 
+impl Judgement {
+    /// The judging itself failed; the first cause is kept.
+    fn fail(&mut self, error: String) {
+        self.error.get_or_insert(error);
+    }
+}
+
 /// One line of the judging process's output.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

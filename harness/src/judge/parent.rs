@@ -1,5 +1,6 @@
 //! The controller's side: starts the judging process, bounds it, and takes what it says.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -29,11 +30,19 @@ pub async fn in_child(dir: &RunDir, plan: &Plan) -> Judgement {
     let ended = tokio::time::timeout(limit, listen(&mut child, &mut judgement)).await;
     let cause = match ended {
         Ok(Ok(status)) if status.success() => None,
-        Ok(Ok(status)) => Some(("budget-memory", over_memory(plan, &status))),
-        Ok(Err(e)) => Some((
-            "budget-memory",
-            format!("the judging process was lost: {e}"),
-        )),
+        Ok(Ok(status)) if status.signal().is_some() => {
+            Some(("budget-memory", over_memory(plan, &status)))
+        }
+        Ok(Ok(status)) => {
+            judgement.fail(format!(
+                "the judging process failed ({status}); what it said is on standard error"
+            ));
+            None
+        }
+        Ok(Err(e)) => {
+            judgement.fail(format!("the judging process was lost: {e}"));
+            None
+        }
         Err(_) => {
             if let Err(e) = child.kill().await {
                 tracing::warn!("cannot end the judging process: {e}");
@@ -75,8 +84,8 @@ async fn listen(
             match serde_json::from_str(&line) {
                 Ok(Finding::Evidence(evidence)) => judgement.evidence = evidence,
                 Ok(Finding::Verdict(verdict)) => judgement.verdicts.push(*verdict),
-                Ok(Finding::Error(error)) => judgement.error = Some(error),
-                Err(e) => judgement.error = Some(format!("the judging process said {line:?}: {e}")),
+                Ok(Finding::Error(error)) => judgement.fail(error),
+                Err(e) => judgement.fail(format!("the judging process said {line:?}: {e}")),
             }
         }
     }

@@ -53,12 +53,13 @@ pub(super) async fn run(
     status: &Status,
     phases: &mut Phases,
 ) -> Ending {
-    let mut stop = circumstances.stop.clone();
+    let stop = circumstances.stop.clone();
     let mut stage = Stage::default();
     let played = stage.play(plan, dir, circumstances, status, phases).await;
+    // From here on a stop cuts nothing off any more.
+    let interrupted = *stop.borrow();
     status.phase("stopping nodes");
     let problems = phases.during("teardown", stage.strike()).await;
-    let interrupted = *stop.borrow_and_update();
     let mut causes: Vec<String> = played.err().map(|e| format!("{e:#}")).into_iter().collect();
     causes.extend(problems);
     let error = (!causes.is_empty()).then(|| causes.join("; "));
@@ -101,13 +102,16 @@ impl Stage {
         status.phase("starting nodes");
         let fabric = self.weave(plan, circumstances, &nodes).await?;
         let setup = self.setup(target, plan, dir, &nodes, node_events)?;
-        let cluster = phases.during("startup", self.raise(plan, setup)).await?;
+        let mut stop = circumstances.stop.clone();
+        let raised = phases.during("startup", self.raise(plan, setup, &mut stop));
+        let Some(cluster) = raised.await? else {
+            return Ok(());
+        };
         let field = Field {
             nodes: nodes.clone(),
             processes: cluster,
             fabric: Arc::clone(&fabric),
         };
-        let mut stop = circumstances.stop.clone();
         let mut clients = open_clients(plan, target, &nodes, &fabric, &recorder)?;
         let mut program = program(plan)?;
         status.phase("running");
@@ -125,16 +129,16 @@ impl Stage {
             )
             .await?;
         status.phase("settling");
-        phases.during("settle", self.settle(plan, &field)).await;
+        phases
+            .during("settle", self.settle(plan, &field, &mut stop))
+            .await?;
         phases
             .during(
                 "finale",
                 clients.run_for(FINALE, &mut *program.finale, &mut stop),
             )
             .await;
-        recorder
-            .error()
-            .map_or(Ok(()), |error| Err(anyhow::anyhow!(error)))
+        Ok(())
     }
 
     fn record(&mut self, dir: &RunDir, plan: &Plan) -> anyhow::Result<Arc<Recorder>> {
@@ -189,12 +193,21 @@ impl Stage {
         })
     }
 
-    /// Starts the nodes and waits until they are ready.
-    async fn raise(&mut self, plan: &Plan, setup: Setup<'_>) -> anyhow::Result<Arc<Cluster>> {
+    /// Starts the nodes and waits until they are ready; `None` if the user stops that.
+    async fn raise(
+        &mut self,
+        plan: &Plan,
+        setup: Setup<'_>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> anyhow::Result<Option<Arc<Cluster>>> {
         let cluster = Cluster::start(setup).await?;
         self.cluster = Some(Arc::clone(&cluster));
-        cluster.wait_ready(cluster.ids(), plan.ready.0).await?;
-        Ok(cluster)
+        let ready = cluster.wait_ready(cluster.ids(), plan.ready.0);
+        match unless_stopped(stop, ready).await {
+            Some(ready) => ready?,
+            None => return Ok(None),
+        }
+        Ok(Some(cluster))
     }
 
     /// Records what the nodes and the nemesis report, until they have nothing more to report.
@@ -238,20 +251,40 @@ impl Stage {
         nemesis.await.context("the nemesis failed")
     }
 
-    /// Heals everything and waits until every node is ready again: the liveness check.
-    async fn settle(&self, plan: &Plan, field: &Field) {
-        for problem in schedule::heal_all(field).await {
+    /// Heals everything and waits until every node is ready again: the liveness check. A stop
+    /// ends the wait, and then it says nothing.
+    ///
+    /// A node that died or does not become ready is theirs, and recorded; one that cannot be
+    /// started or asked is ours, and an error.
+    async fn settle(
+        &self,
+        plan: &Plan,
+        field: &Field,
+        stop: &mut watch::Receiver<bool>,
+    ) -> anyhow::Result<()> {
+        let mut problems = schedule::heal_all(field).await;
+        for problem in &problems {
             tracing::warn!("while healing: {problem}");
         }
-        let Some(cluster) = &self.cluster else { return };
-        if let Err(e) = cluster.wait_ready(&field.nodes, plan.recovery.0).await {
-            tracing::warn!("after healing: {e}");
-            if let ClusterError::NotReady { nodes, .. } = e {
-                nodes
-                    .iter()
-                    .for_each(|unready| cluster.mark_unresponsive(&unready.node));
+        let Some(cluster) = &self.cluster else {
+            return Ok(());
+        };
+        let ready = cluster.wait_ready(&field.nodes, plan.recovery.0);
+        let Some(Err(e)) = unless_stopped(stop, ready).await else {
+            return Ok(());
+        };
+        tracing::warn!("after healing: {e}");
+        match e {
+            ClusterError::NotReady { nodes, .. } => nodes
+                .iter()
+                .for_each(|unready| cluster.mark_unresponsive(&unready.node)),
+            ClusterError::Died { .. } => {}
+            ours => {
+                problems.push("after healing".into());
+                return Err(anyhow::Error::new(ours).context(problems.join("; ")));
             }
         }
+        Ok(())
     }
 
     /// Takes everything down; returns what went wrong, in words.
@@ -274,6 +307,19 @@ impl Stage {
             problems.push(error);
         }
         problems
+    }
+}
+
+/// What `work` comes to, or `None` if the user stops the run before.
+async fn unless_stopped<T>(
+    stop: &mut watch::Receiver<bool>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        // If the sender is gone, nobody can stop the run any more.
+        Ok(_) = stop.wait_for(|stopped| *stopped) => None,
+        done = work => Some(done),
     }
 }
 

@@ -66,16 +66,36 @@ pub async fn execute(
     let ending = field::run(plan, &dir, circumstances, status, &mut phases).await;
     status.phase("judging");
     let judgement = phases.during("judge", judge::in_child(&dir, plan)).await;
-    let verdict = judge::conclude(plan, &judgement, &ending);
+    let mut verdict = judge::conclude(plan, &judgement, &ending);
     info.class = verdict.class;
-    info.error = ending.error.clone().or_else(|| judgement.error.clone());
+    // What failed in judging is not kept here: the record can be judged again.
+    info.error = ending.error;
     status.phase("writing the report");
     phases.finish(&mut info, plan.time.0);
-    show::write_all(&dir, &info, &verdict, plan)?;
+    if let Err(e) = show::write_all(&dir, &info, &verdict, plan) {
+        not_written(&e, &mut info, &mut verdict);
+    }
     directory::link_latest(&dir);
     crate::logging::to_nowhere();
     status.phase("done");
     Ok(Finished { dir, info, verdict })
+}
+
+/// A result that could not be written is a failure of ours, unless a violation was found.
+fn not_written(error: &anyhow::Error, info: &mut RunInfo, verdict: &mut RunVerdict) {
+    tracing::error!("{error:#}");
+    let text = format!("{error:#}; free some space and run again");
+    let text = match info.error.take() {
+        Some(cause) => format!("{cause}; {text}"),
+        None => text,
+    };
+    if verdict.class != ResultClass::Violation {
+        verdict.class = ResultClass::HarnessError;
+        verdict.reason = "harness-error".into();
+        verdict.claim.clone_from(&text);
+        info.class = verdict.class;
+    }
+    info.error = Some(text);
 }
 
 fn describe(plan: &Plan, circumstances: &Circumstances, started: String) -> RunInfo {

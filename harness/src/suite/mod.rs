@@ -124,7 +124,12 @@ pub fn load(
     }
     if let Some(only) = &overrides.only {
         let names: Vec<String> = plans.iter().map(|plan| plan.name.clone()).collect();
-        plans.retain(|plan| naming::selects(only, &plan.name));
+        // A whole name means that run alone, also if it occurs in the name of another.
+        let whole = names.contains(only);
+        plans.retain(|plan| match whole {
+            true => plan.name == *only,
+            false => naming::selects(only, &plan.name),
+        });
         if plans.is_empty() {
             return Err(SuiteError::no_match(&text.file, only, &names));
         }

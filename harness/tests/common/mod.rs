@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use nix::unistd::Pid;
+
 /// The longest that a test waits for something that must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -91,13 +93,27 @@ impl Run {
 
 /// The command lines of all processes that have this test's folder in theirs.
 pub(crate) fn processes_of(run: &Run) -> Vec<String> {
+    processes(run).into_iter().map(|(_, line)| line).collect()
+}
+
+/// The nodes of this test's runs.
+pub(crate) fn nodes_of(run: &Run) -> Vec<Pid> {
+    let mut all = processes(run);
+    all.retain(|(_, line)| line.contains(" node ") && line.contains(" --id "));
+    all.into_iter().map(|(pid, _)| pid).collect()
+}
+
+fn processes(run: &Run) -> Vec<(Pid, String)> {
     let folder = run.folder().display().to_string();
     let entries = std::fs::read_dir("/proc").unwrap();
     let lines = entries.filter_map(|entry| {
-        let line = std::fs::read(entry.ok()?.path().join("cmdline")).ok()?;
-        Some(String::from_utf8_lossy(&line).replace('\0', " "))
+        let entry = entry.ok()?;
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        Some((Pid::from_raw(pid), line))
     });
-    lines.filter(|line| line.contains(&folder)).collect()
+    lines.filter(|(_, line)| line.contains(&folder)).collect()
 }
 
 /// Waits until something is so; fails the test if it does not become so.
