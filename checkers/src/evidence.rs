@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
-use tribunal_results::verdict::{Counts, EvidenceFloor};
+use tribunal_results::verdict::Counts;
 use tribunal_results::{
     Answer, Call, Evidence, FaultSpan, History, Nanos, Operation, Outcome, Record, Scalar, Verdict,
 };
@@ -31,12 +31,12 @@ impl Checker for EvidenceCheck {
     }
 
     fn blind_to(&self) -> &'static str {
-        "whether the answers are right; faults that were never tried"
+        "whether the answers are right; what else a fault did than what its proof counts"
     }
 
     fn check(&self, record: &Record, _: Budget) -> Verdict {
         let evidence = gather(record);
-        let missed = missed(&evidence, &record.floor);
+        let missed = missed(&evidence, record);
         let verdict = if !record.is_run {
             let operations = explain::count(evidence.total.total() as usize, "operation");
             let text = format!("{operations}; no floors apply: only a history was given");
@@ -77,7 +77,8 @@ fn summary(evidence: &Evidence) -> String {
 }
 
 /// The floors that were missed, each with its figures.
-fn missed(evidence: &Evidence, floor: &EvidenceFloor) -> Vec<String> {
+fn missed(evidence: &Evidence, record: &Record) -> Vec<String> {
+    let floor = &record.floor;
     let mut missed = Vec::new();
     let mut ask = |what: String, have: u64, least: u64| {
         if have < least {
@@ -100,12 +101,14 @@ fn missed(evidence: &Evidence, floor: &EvidenceFloor) -> Vec<String> {
         floor.concurrency,
     );
     let bitten = &evidence.faults_bitten;
-    let tried: BTreeSet<&String> = bitten
+    // Those too that the run was too short to try.
+    let faults: BTreeSet<&String> = bitten
         .keys()
         .chain(evidence.faults_idle.keys())
         .chain(evidence.faults_skipped.keys())
+        .chain(&record.faults)
         .collect();
-    for fault in tried {
+    for fault in faults {
         let bit = bitten.get(fault).copied().unwrap_or_default();
         ask(
             format!("{fault} faults that bit:"),
@@ -300,6 +303,19 @@ mod tests {
     fn a_mere_history_is_never_too_little() {
         let verdict = EvidenceCheck.check(&Record::default(), Budget::default());
         assert_eq!(verdict.validity, tribunal_results::Validity::Valid);
+    }
+
+    #[test]
+    fn a_fault_that_was_planned_and_never_tried_is_missed() {
+        let mut record = Record {
+            faults: vec!["kill".into()],
+            ..Record::default()
+        };
+        record.floor.faults_of_each = 1;
+        let missing = |record: &Record| missed(&gather(record), record).join("; ");
+        assert!(missing(&record).contains("kill faults that bit: 0 of at least 1"));
+        record.floor.faults_of_each = 0;
+        assert!(!missing(&record).contains("kill"));
     }
 
     #[test]

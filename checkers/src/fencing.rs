@@ -42,28 +42,35 @@ impl Checker for Fencing {
 
     fn check(&self, record: &Record, _: Budget) -> Verdict {
         let mut anomalies = Vec::new();
-        let (mut granted, mut guarded) = (0, 0);
+        let (mut granted, mut compared, mut guarded) = (0, 0, 0);
         for (lock, calls) in locks::by_lock(&record.history) {
             let holds = locks::holds(&calls);
             let writes = writes(&calls);
             granted += holds.len();
+            compared += holds.len().saturating_sub(1);
             guarded += writes.len();
             anomalies.extend(reused(lock, &holds));
             anomalies.extend(regressed(lock, &holds));
             anomalies.extend(accepted(lock, &writes));
         }
-        verdict(anomalies, granted, guarded)
+        verdict(anomalies, granted, compared, guarded)
     }
 }
 
-fn verdict(mut anomalies: Vec<Anomaly>, granted: usize, guarded: usize) -> Verdict {
+/// `compared` is how many holds followed another of the same lock.
+fn verdict(
+    mut anomalies: Vec<Anomaly>,
+    granted: usize,
+    compared: usize,
+    guarded: usize,
+) -> Verdict {
     let verdict = if !anomalies.is_empty() {
         anomalies.sort_by_key(|anomaly| (anomaly.span.1, anomaly.calls.clone()));
         let total = anomalies.len() as u64;
         Verdict::invalid(NAME, anomalies, total)
-    } else if granted < 2 {
+    } else if compared == 0 {
         let text = format!(
-            "{}: no two tokens to compare",
+            "{}: no two tokens of one lock to compare",
             explain::count(granted, "hold")
         );
         Verdict::unknown(NAME, "vacuous", text)

@@ -32,7 +32,8 @@ impl Checker for MutualExclusion {
 
     fn check(&self, record: &Record, _: Budget) -> Verdict {
         let mut anomalies = Vec::new();
-        let (mut certain, mut holders) = (0_usize, BTreeSet::new());
+        // Whom a hold could exclude is who holds the same lock at another time.
+        let (mut certain, mut holders) = (0_usize, 0);
         let by_lock = locks::by_lock(&record.history);
         for (lock, calls) in &by_lock {
             let holds: Vec<Hold<'_>> = locks::holds(calls)
@@ -40,11 +41,12 @@ impl Checker for MutualExclusion {
                 .filter(Hold::is_certain)
                 .collect();
             certain += holds.len();
-            holders.extend(holds.iter().map(|hold| hold.process));
+            let clients: BTreeSet<u64> = holds.iter().map(|hold| hold.process).collect();
+            holders = holders.max(clients.len());
             anomalies.extend(double_holds(lock, &holds));
             anomalies.extend(foreign_releases(lock, calls));
         }
-        verdict(anomalies, by_lock.len(), certain, holders.len())
+        verdict(anomalies, by_lock.len(), certain, holders)
     }
 }
 
@@ -55,7 +57,7 @@ fn verdict(mut anomalies: Vec<Anomaly>, locks: usize, holds: usize, holders: usi
         Verdict::invalid(NAME, anomalies, total)
     } else if holders < 2 {
         let text = format!(
-            "{} by {}: nobody whom a hold could exclude",
+            "{}, and of no lock by more than {}: nobody whom a hold could exclude",
             explain::count(holds, "certain hold"),
             explain::count(holders, "client")
         );

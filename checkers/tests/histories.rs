@@ -82,6 +82,7 @@ fn record(case: &Case) -> Record {
             concurrency: 2,
             faults_of_each: 1,
         },
+        faults: Vec::new(),
         is_run: true,
     }
 }

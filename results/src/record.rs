@@ -21,6 +21,8 @@ pub struct Record {
     pub logs: Vec<NodeLog>,
     /// The least that the run must have shown.
     pub floor: EvidenceFloor,
+    /// The names of the faults that the plan asks for.
+    pub faults: Vec<String>,
     /// Whether this is a whole run (with nodes, faults and logs) or just a history.
     pub is_run: bool,
 }

@@ -63,20 +63,18 @@ fn say(output: &mut impl Write, finding: &Finding) -> anyhow::Result<()> {
 /// The record of a run as the checkers see it.
 fn read(dir: &RunDir, plan: &Plan) -> anyhow::Result<Record> {
     let journal = history(&dir.history())?;
-    let mut floor = plan.evidence.clone();
-    if plan.nemesis.faults.is_empty() {
-        floor.faults_of_each = 0;
-    }
     let logs = journal
         .header
         .nodes
         .iter()
         .map(|node| log(dir, node))
         .collect();
+    let faults = plan.nemesis.faults.iter();
     Ok(Record {
         history: journal.history,
         logs,
-        floor,
+        floor: plan.evidence.clone(),
+        faults: faults.map(|wanted| wanted.fault.clone()).collect(),
         is_run: true,
     })
 }
