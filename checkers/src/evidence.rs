@@ -100,6 +100,11 @@ fn missed(evidence: &Evidence, record: &Record) -> Vec<String> {
         evidence.concurrency_peak,
         floor.concurrency,
     );
+    ask(
+        "final operations answered:".into(),
+        evidence.final_reads,
+        floor.final_reads,
+    );
     let bitten = &evidence.faults_bitten;
     // Those too that the run was too short to try.
     let faults: BTreeSet<&String> = bitten
@@ -303,6 +308,15 @@ mod tests {
     fn a_mere_history_is_never_too_little() {
         let verdict = EvidenceCheck.check(&Record::default(), Budget::default());
         assert_eq!(verdict.validity, tribunal_results::Validity::Valid);
+    }
+
+    #[test]
+    fn a_system_that_never_answers_again_is_missed() {
+        let missing = missed(&gather(&Record::default()), &Record::default()).join("; ");
+        assert!(
+            missing.contains("final operations answered: 0 of at least 1"),
+            "{missing}"
+        );
     }
 
     #[test]

@@ -81,6 +81,7 @@ fn record(case: &Case) -> Record {
             cross_observations: 1,
             concurrency: 2,
             faults_of_each: 1,
+            final_reads: 0,
         },
         faults: Vec::new(),
         is_run: true,

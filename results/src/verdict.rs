@@ -184,16 +184,20 @@ pub struct EvidenceFloor {
     pub concurrency: u64,
     /// Faults that bit, of each kind that the plan asks for.
     pub faults_of_each: u64,
+    /// Final operations (reads, or grants where nothing is read) that were answered after the last
+    /// cure: the system came back.
+    pub final_reads: u64,
 }
 
 impl Default for EvidenceFloor {
-    /// A little of everything; no faults, since a plan may ask for none.
+    /// A little of everything. Of faults only those count that the plan asks for.
     fn default() -> Self {
         Self {
             ok_operations: 50,
             cross_observations: 5,
             concurrency: 2,
             faults_of_each: 1,
+            final_reads: 1,
         }
     }
 }

@@ -334,6 +334,7 @@ pub(super) fn evidence(value: &Json) -> Read<EvidenceFloor> {
         ("cross_observations", &mut floor.cross_observations),
         ("concurrency", &mut floor.concurrency),
         ("faults_of_each", &mut floor.faults_of_each),
+        ("final_reads", &mut floor.final_reads),
     ];
     let known = floors.each_ref().map(|(name, _)| *name);
     check_keys("`evidence`", given, &known)?;

@@ -84,16 +84,18 @@ prop_compose! {
         faults in proptest::collection::vec(fault(), 0..4),
         (quiet, hold) in (range(), range()),
         seed in any::<u64>(),
-        floors in any::<[u64; 4]>(),
+        floors in any::<[u64; 5]>(),
         memory_mib in 16..1_048_576_u64,
     ) -> Plan {
-        let [ok_operations, cross_observations, concurrency, faults_of_each] = floors;
+        let [ok_operations, cross_observations, concurrency, faults_of_each, final_reads] = floors;
         Plan {
             suite, name, target, nodes, workload, clients, rate, time, timeout, ready, recovery,
             nemesis: NemesisPlan { faults, quiet, hold },
             seed,
             expect,
-            evidence: EvidenceFloor { ok_operations, cross_observations, concurrency, faults_of_each },
+            evidence: EvidenceFloor {
+                ok_operations, cross_observations, concurrency, faults_of_each, final_reads,
+            },
             judge: JudgePlan { time: judge, memory_mib },
         }
     }
