@@ -14,6 +14,8 @@ mod conduct;
 mod guard;
 mod heal;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use tribunal_results::options::{OptionError, TimeRange};
@@ -44,6 +46,15 @@ pub struct NemesisPlan {
     pub quiet: TimeRange,
     /// How long each fault lasts.
     pub hold: TimeRange,
+}
+
+impl NemesisPlan {
+    /// The names of its faults, each once, in order.
+    pub fn kinds(&self) -> impl Iterator<Item = &str> {
+        let mut seen = BTreeSet::new();
+        let names = self.faults.iter().map(|plan| plan.fault.as_str());
+        names.filter(move |name| seen.insert(*name))
+    }
 }
 
 impl Default for NemesisPlan {
