@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn names_and_colours_are_unique() {
         let unique = |of: fn(&dyn crate::Fault) -> &'static str| {
-            let set: std::collections::BTreeSet<_> = ALL.iter().map(|f| of(*f)).collect();
+            let set: BTreeSet<_> = ALL.iter().map(|f| of(*f)).collect();
             set.len()
         };
         assert_eq!(unique(|f| f.name()), ALL.len());
