@@ -103,7 +103,8 @@ fn reused(lock: &Scalar, holds: &[Hold<'_>]) -> Vec<Anomaly> {
                 hold.process,
                 explain::seconds(hold.from),
             );
-            found.push(not_monotonic(lock, sentence, earlier, hold, Vec::new()));
+            let fact = "Every grant needs a token larger than all before.".to_owned();
+            found.push(not_monotonic(lock, sentence, earlier, hold, vec![fact]));
         }
     }
     found
@@ -123,12 +124,17 @@ fn regressed(lock: &Scalar, holds: &[Hold<'_>]) -> Vec<Anomaly> {
         if let Some(earlier) = asked.filter(smaller) {
             let asked = hold.request.unwrap_or(hold.grant);
             let fact = format!(
-                "{}, after that: this grant came later.",
-                explain::invoked(asked)
+                "{}, after p{} had its answer: so this grant came later, and needs a larger token.",
+                explain::invoked(asked),
+                earlier.process,
             );
             found.push(regression(lock, earlier, hold, fact));
         } else if let Some(earlier) = held.filter(smaller) {
-            let fact = "The first hold was over before the second began.".to_owned();
+            let fact = format!(
+                "p{}'s hold was over before p{}'s began: so this grant came later, and needs a \
+                 larger token.",
+                earlier.process, hold.process,
+            );
             found.push(regression(lock, earlier, hold, fact));
         }
     }
@@ -188,8 +194,8 @@ fn not_monotonic(
     more: Vec<String>,
 ) -> Anomaly {
     let calls: Vec<&Call> = earlier.calls().chain(later.calls()).collect();
-    let mut facts = vec![format!("{}.", explain::done(earlier.grant))];
-    facts.push(format!("{}.", explain::done(later.grant)));
+    let mut facts = vec![format!("{}.", earlier.granted())];
+    facts.push(format!("{}.", later.granted()));
     facts.extend(more);
     locks::anomaly("token-not-monotonic", lock, sentence, &calls, facts)
 }
@@ -248,7 +254,12 @@ fn stale_token(lock: &Scalar, newer: &Write<'_>, stale: &Write<'_>) -> Anomaly {
     );
     let facts = vec![
         format!("{}.", explain::acknowledged(newer.call)),
-        format!("{}, after that.", explain::invoked(stale.call)),
+        format!(
+            "{}, after that: from then on a token below {} must be refused.",
+            explain::invoked(stale.call),
+            newer.token,
+        ),
+        format!("Yet {}.", explain::acknowledged(stale.call)),
     ];
     let calls = [newer.call, stale.call];
     locks::anomaly("stale-token-accepted", lock, sentence, &calls, facts)

@@ -134,14 +134,18 @@ fn overtaking(lock: &Scalar, passed: &Hold<'_>, by: &Hold<'_>) -> Option<Anomaly
     );
     let tried = matches!(asked.operation, Operation::TryAcquire { .. });
     let facts = vec![
-        format!("{}.", explain::done(request)),
+        format!(
+            "{}: p{} had its place in the queue.",
+            explain::returned(request),
+            passed.process
+        ),
         format!(
             "{}, after that{}.",
             explain::invoked(asked),
             if tried {
-                ", and may only succeed if nobody waits"
+                ": it may only succeed if nobody waits"
             } else {
-                ""
+                ": its place is further back"
             }
         ),
         format!("{}.", by.sentence()),

@@ -106,11 +106,11 @@ fn double_hold(lock: &Scalar, first: &Hold<'_>, second: &Hold<'_>) -> Anomaly {
         first.token,
         second.token,
     );
-    let calls: Vec<&Call> = first.calls().chain(second.calls()).collect();
-    let facts = vec![
-        format!("{}.", first.sentence()),
-        format!("{}.", second.sentence()),
-    ];
+    let kept = first.keepers(second.from);
+    let calls: Vec<&Call> = first.calls().chain(kept).chain(second.calls()).collect();
+    let mut facts = vec![format!("{}.", first.sentence())];
+    facts.extend(first.kept_until(second.from));
+    facts.push(format!("{}.", second.sentence()));
     locks::anomaly("double-hold", lock, sentence, &calls, facts)
 }
 
@@ -164,16 +164,22 @@ fn foreign_release(
         explain::seconds(explain::ended(release)),
         explain::place(release),
     );
-    let mut facts = vec![format!("{}.", explain::acknowledged(release))];
-    facts.extend(owner.map(|owner| format!("{}.", explain::done(owner))));
+    let mut facts: Vec<String> = owner
+        .map(|owner| format!("{}.", explain::returned(owner)))
+        .into_iter()
+        .collect();
     facts.push(if had {
         format!(
             "p{} had as many releases acknowledged as acquires before.",
             release.process
         )
     } else {
-        format!("p{} never was granted token {token}.", release.process)
+        format!("p{} was never granted token {token}.", release.process)
     });
+    facts.push(format!(
+        "Yet {}, where a refusal is due.",
+        explain::acknowledged(release)
+    ));
     let calls: Vec<&Call> = owner.into_iter().chain([release]).collect();
     locks::anomaly("foreign-release", lock, sentence, &calls, facts)
 }

@@ -195,11 +195,11 @@ fn anomalies_are_told_in_the_words_of_the_domain() {
     let told = [
         (
             "linearizable/invalid/stale-read-after-ack",
-            "p4 read x → 3 at 0.070 s (n2), after p1's write x = 5 was acknowledged at 0.040 s (n2)",
+            "p4 read the old value x → 3 at 0.070 s (n2), after p1's write x = 5 was acknowledged at 0.040 s (n2)",
         ),
         (
             "linearizable/invalid/stale-read-after-newer-was-read",
-            "p4 read x → 3 at 0.100 s (n2), after p3 had read 5 at 0.060 s (n1)",
+            "p4 read the old value x → 3 at 0.100 s (n2), after p3 had read 5 at 0.060 s (n1)",
         ),
         (
             "mutual-exclusion/invalid/double-hold-of-two-clients",

@@ -97,10 +97,11 @@ impl Fault for Delay {
         Some(Injection {
             fault: self.name().to_owned(),
             what: format!(
-                "delay {} by {} ({} links)",
+                "delay {} by {} ({} link{})",
                 nodes.join(","),
                 options.by,
-                links.len()
+                links.len(),
+                if links.len() == 1 { "" } else { "s" },
             ),
             nodes,
             links,

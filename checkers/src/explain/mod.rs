@@ -1,6 +1,6 @@
 //! Calls in the words that people use about them.
 
-use tribunal_results::{Call, Nanos, Outcome};
+use tribunal_results::{Call, Kind, Nanos, Outcome};
 
 /// A time in seconds with three decimals: `12.402 s`.
 pub(crate) fn seconds(nanos: Nanos) -> String {
@@ -21,21 +21,45 @@ pub(crate) fn ended(call: &Call) -> Nanos {
     call.completed.unwrap_or(call.invoked).time
 }
 
-/// What happened in full: `p4 read k7 → 3 at 12.402 s (n2)`.
-pub(crate) fn done(call: &Call) -> String {
+/// The call with its answer, to begin a sentence: `p4's read k7 → 3`.
+pub(crate) fn whose(call: &Call) -> String {
+    format!("p{}'s {}{}", call.process, call.operation, answer(call))
+}
+
+/// With an arrow and a space before; empty if there is nothing to tell.
+fn answer(call: &Call) -> String {
     let answer = match &call.outcome {
         Outcome::Ok(answer) => answer.to_string(),
         Outcome::Fail(_) => "refused".into(),
         Outcome::Info(_) => "unknown".into(),
     };
     let arrow = if answer.is_empty() { "" } else { " → " };
-    let when = seconds(ended(call));
+    format!("{arrow}{answer}")
+}
+
+/// What a read saw: `p4 read k7 → 3 at 12.402 s (n2)`; of anything else, when it returned.
+pub(crate) fn done(call: &Call) -> String {
+    if call.operation.kind() != Kind::Read {
+        return returned(call);
+    }
     format!(
-        "p{} {}{arrow}{answer} at {when}{}",
+        "p{} {}{} at {}{}",
         call.process,
         call.operation,
+        answer(call),
+        seconds(ended(call)),
         place(call)
     )
+}
+
+/// When it returned, and with what: `p4's read k7 → 3 returned at 12.402 s (n2)`.
+pub(crate) fn returned(call: &Call) -> String {
+    let verb = match (call.operation.kind(), call.is_ok()) {
+        (Kind::Write, true) => "was acknowledged",
+        _ => "returned",
+    };
+    let (when, place) = (seconds(ended(call)), place(call));
+    format!("{} {verb} at {when}{place}", whose(call))
 }
 
 /// That it was answered: `p1's write k7 = 5 was acknowledged at 11.980 s (n1)`.

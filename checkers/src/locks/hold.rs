@@ -27,17 +27,31 @@ pub(crate) struct Hold<'a> {
     pub(crate) leased_until: Nanos,
     /// The first release that may have ended it.
     pub(crate) release: Option<&'a Call>,
+    /// The renewal or re-entry to which the last lease is owed; `None` if the grant's own is it.
+    pub(crate) renewal: Option<&'a Call>,
+    /// The latest call by which it was entered again, and the first release, an inner one then.
+    pub(crate) again: Option<&'a Call>,
+    /// See `again`.
+    pub(crate) inner: Option<&'a Call>,
     /// Whether it ended for certain: as many releases were acknowledged as times it was entered.
     pub(crate) released: bool,
 }
 
-impl Hold<'_> {
+impl<'a> Hold<'a> {
     /// When it stops being certain, in nanoseconds.
     pub(crate) fn until(&self) -> Nanos {
         let asked = self
             .release
             .map_or(Nanos::MAX, |release| release.invoked.time);
         asked.min(self.leased_until)
+    }
+
+    /// The lease starts anew.
+    fn extend(&mut self, call: &'a Call, grant: Grant) {
+        let end = lease_end(call, grant);
+        if end > self.leased_until {
+            (self.leased_until, self.renewal) = (end, Some(call));
+        }
     }
 
     /// Whether there is an instant at which the client held the lock for certain.
@@ -68,7 +82,7 @@ impl Hold<'_> {
                 explain::seconds(release.invoked.time)
             ),
             _ => format!(
-                "its lease could end at {}",
+                "its lease ended at {} at the earliest",
                 explain::seconds(self.leased_until)
             ),
         };
@@ -82,8 +96,70 @@ impl Hold<'_> {
         )
     }
 
+    /// `p3 was granted b with token 2 at 0.448 s (n2)`.
+    pub(crate) fn granted(&self) -> String {
+        let lock = self.grant.operation.key().map(ToString::to_string);
+        format!(
+            "p{} was granted {} with token {} at {}{}",
+            self.process,
+            lock.unwrap_or_default(),
+            self.token,
+            explain::seconds(self.from),
+            explain::place(self.grant),
+        )
+    }
+
+    /// The renewal and the re-entry with its inner release, as far as the hold would have ended
+    /// by `time` without them.
+    fn kept_by(&self, time: Nanos) -> (Option<&'a Call>, Option<(&'a Call, &'a Call)>) {
+        let granted = match &self.grant.outcome {
+            Outcome::Ok(Answer::Grant(grant)) => lease_end(self.grant, *grant),
+            _ => self.leased_until,
+        };
+        let renewal = self.renewal.filter(|_| granted <= time);
+        let entered = self.again.zip(self.inner);
+        (
+            renewal,
+            entered.filter(|(_, inner)| inner.invoked.time <= time),
+        )
+    }
+
+    /// The calls without which the hold would have ended by `time`.
+    pub(crate) fn keepers(&self, time: Nanos) -> impl Iterator<Item = &'a Call> + use<'a> {
+        let (renewal, entered) = self.kept_by(time);
+        let entered = entered
+            .into_iter()
+            .flat_map(|(again, inner)| [again, inner]);
+        renewal.into_iter().chain(entered)
+    }
+
+    /// Why the hold had not ended by `time`, where its grant alone does not tell.
+    pub(crate) fn kept_until(&self, time: Nanos) -> Vec<String> {
+        let (renewal, entered) = self.kept_by(time);
+        let mut facts = Vec::new();
+        if let Some((again, inner)) = entered {
+            facts.push(format!(
+                "{}: p{} had entered twice.",
+                explain::returned(again),
+                self.process
+            ));
+            facts.push(format!(
+                "{}: that gave back one entry of the two.",
+                explain::invoked(inner)
+            ));
+        }
+        if let Some(renewal) = renewal {
+            facts.push(format!(
+                "{}: this lease lasted until {} at the earliest.",
+                explain::returned(renewal),
+                explain::seconds(self.leased_until),
+            ));
+        }
+        facts
+    }
+
     /// The calls that show it.
-    pub(crate) fn calls(&self) -> impl Iterator<Item = &Call> {
+    pub(crate) fn calls(&self) -> impl Iterator<Item = &'a Call> + use<'a> {
         [self.request, Some(self.grant), self.release]
             .into_iter()
             .flatten()
@@ -138,7 +214,7 @@ impl<'a> Client<'a> {
             (Operation::Renew { .. }, Outcome::Ok(Answer::Grant(grant))) => {
                 let at = self.latest.get(&grant.token).map(|latest| latest.hold);
                 if let Some(hold) = at.and_then(|at| self.holds.get_mut(at)) {
-                    hold.leased_until = hold.leased_until.max(lease_end(call, *grant));
+                    hold.extend(call, *grant);
                 }
             }
             (Operation::Release { token, .. }, _) => self.leave(call, *token),
@@ -151,7 +227,8 @@ impl<'a> Client<'a> {
         if let Some(latest) = known.filter(|latest| latest.asked < latest.entered) {
             latest.entered += 1;
             if let Some(hold) = self.holds.get_mut(latest.hold) {
-                hold.leased_until = hold.leased_until.max(lease_end(call, grant));
+                hold.extend(call, grant);
+                hold.again = Some(call);
             }
             return;
         }
@@ -169,6 +246,9 @@ impl<'a> Client<'a> {
             from: explain::ended(call),
             leased_until: lease_end(call, grant),
             release: None,
+            renewal: None,
+            again: None,
+            inner: None,
             released: false,
         });
     }
@@ -184,6 +264,8 @@ impl<'a> Client<'a> {
         };
         if latest.asked >= latest.entered && hold.release.is_none() {
             hold.release = Some(call);
+        } else if latest.asked < latest.entered && hold.inner.is_none() {
+            hold.inner = Some(call);
         }
         hold.released |= latest.left >= latest.entered;
     }

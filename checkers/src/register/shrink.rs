@@ -114,9 +114,11 @@ fn describe<'a>(key: &Key<'a>, kept: &[Entry<'a>], last: &Entry<'a>) -> Contradi
         .take(FACTS_MAX)
         .map(|e| match e.op.ret {
             Some(_) => format!(
-                "{}, invoked at {}.",
-                explain::done(e.call),
-                explain::seconds(e.call.invoked.time)
+                "{} began at {}{} and returned at {}.",
+                explain::whose(e.call),
+                explain::seconds(e.call.invoked.time),
+                explain::place(e.call),
+                explain::seconds(explain::ended(e.call)),
             ),
             None => format!(
                 "{}; when it took effect does not matter.",
@@ -129,9 +131,12 @@ fn describe<'a>(key: &Key<'a>, kept: &[Entry<'a>], last: &Entry<'a>) -> Contradi
     }
     let value = key.show(last.op.step.needs().unwrap_or_default());
     facts.push(format!(
-        "{}: in every order of these, something else than {value} was there from then until its \
-         answer.",
-        explain::invoked(last.call)
+        "{} began at {}{} and returned at {}: in every order of these, something else than \
+         {value} was there all that time.",
+        explain::whose(last.call),
+        explain::seconds(last.call.invoked.time),
+        explain::place(last.call),
+        explain::seconds(explain::ended(last.call)),
     ));
     Contradiction {
         name: "not-linearizable",

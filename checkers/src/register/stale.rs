@@ -136,35 +136,7 @@ impl<'s, 'a> Scene<'s, 'a> {
         // An acknowledged write says it best; else the latest that is known.
         let rank = |e: &&Entry<'a>| (e.op.step.sets().is_some(), e.op.ret);
         let newer = self.prefix.iter().filter(between).max_by_key(rank)?;
-        let old = self.key.show(self.old);
-        let mut facts = Vec::new();
-        if let Some(shown) = settled.shown_by {
-            let how = if self.once() {
-                "is written once"
-            } else {
-                "had no write open after that"
-            };
-            facts.push(format!("{}: {old} {how}.", explain::done(shown.call)));
-        }
-        facts.push(format!(
-            "{}{}; {} by {}.",
-            explain::invoked(newer.call),
-            if settled.shown_by.is_some() {
-                ", after that"
-            } else {
-                ""
-            },
-            if newer.op.step.sets().is_some() {
-                "acknowledged"
-            } else {
-                "answered"
-            },
-            explain::seconds(explain::ended(newer.call)),
-        ));
-        facts.push(format!(
-            "{}, later still: {old} was gone by then.",
-            explain::invoked(self.last.call)
-        ));
+        let facts = self.superseded_facts(&settled, newer);
         let mut calls: Vec<&Entry<'a>> = vec![newer];
         calls.extend(settled.shown_by);
         if newer.op.step.sets().is_none() {
@@ -183,25 +155,7 @@ impl<'s, 'a> Scene<'s, 'a> {
             .filter(|zone| zone.first.op.ret.is_some_and(|ret| ret < called))
             .filter(|zone| zone.latest.op.call > after)
             .max_by_key(|zone| (zone.first.op.ret, zone.value))?;
-        let (old, new) = (self.key.show(self.old), self.key.show(conflict.value));
-        let facts = vec![
-            format!(
-                "{}: {old} was there by then, and is written once.",
-                explain::done(shown.call)
-            ),
-            format!(
-                "{}, after that: {new}, also written once, came after {old}.",
-                explain::invoked(conflict.latest.call)
-            ),
-            format!(
-                "{}: {new} was there by then.",
-                explain::done(conflict.first.call)
-            ),
-            format!(
-                "{}, after that: {old} was gone by then.",
-                explain::invoked(self.last.call)
-            ),
-        ];
+        let facts = self.inversion_facts(shown, &conflict);
         let calls = [shown, conflict.latest, conflict.first, conflict.writer];
         Some(self.contradiction(self.after(conflict.first), &calls, facts))
     }
@@ -247,6 +201,84 @@ impl<'s, 'a> Scene<'s, 'a> {
         writers.next().filter(|_| writers.next().is_none())
     }
 
+    /// Why *old* was gone when `last` began, in order of time.
+    fn superseded_facts(&self, settled: &Settled<'s, 'a>, newer: &Entry<'a>) -> Vec<String> {
+        let old = self.key.show(self.old);
+        let mut facts = Vec::new();
+        if let Some(shown) = settled.shown_by {
+            let why = if !self.once() {
+                format!("no write of {old} was open any more")
+            } else if shown.op.step.sets() == Some(self.old) {
+                format!("nothing else ever wrote {old}")
+            } else {
+                format!("the only write of {old} had taken effect")
+            };
+            facts.push(format!("{}: {why}.", explain::returned(shown.call)));
+        }
+        let (after, gone, still) = match (settled.shown_by, self.old) {
+            (Some(_), _) => (
+                "began after that,",
+                format!("{old} had been overwritten"),
+                "later still,",
+            ),
+            (None, _) => (
+                "began",
+                format!("{} was not empty any more", self.key.key),
+                "after that,",
+            ),
+        };
+        facts.push(format!(
+            "{} {after} at {}{}, and returned at {}: {gone}.",
+            explain::whose(newer.call),
+            explain::seconds(newer.call.invoked.time),
+            explain::place(newer.call),
+            explain::seconds(explain::ended(newer.call)),
+        ));
+        let seen = if self.old == ABSENT {
+            "found it empty"
+        } else if self.last.op.step.sets().is_some() {
+            "succeeded with the overwritten value"
+        } else {
+            "returned the overwritten value"
+        };
+        facts.push(format!(
+            "{} began {still} at {}{}, and {seen}.",
+            explain::whose(self.last.call),
+            explain::seconds(self.last.call.invoked.time),
+            explain::place(self.last.call),
+        ));
+        facts
+    }
+
+    /// Each of two values must have come after the other; in order of time.
+    fn inversion_facts(&self, shown: &Entry<'a>, conflict: &Zone<'s, 'a>) -> Vec<String> {
+        let (old, new) = (self.key.show(self.old), self.key.show(conflict.value));
+        let there = |entry: &Entry<'a>, value: &str| {
+            let text = format!(
+                "{}: {value}, which was written only once, was there by then.",
+                explain::returned(entry.call)
+            );
+            (entry.op.ret.unwrap_or(u64::MAX), text)
+        };
+        let later = |entry: &Entry<'a>, value: &str, other: &str| {
+            let text = format!(
+                "{} began at {}{}, when {other} had been there: so {value} came after {other}.",
+                explain::whose(entry.call),
+                explain::seconds(entry.call.invoked.time),
+                explain::place(entry.call),
+            );
+            (entry.op.call, text)
+        };
+        let mut facts = [
+            there(shown, &old),
+            there(conflict.first, &new),
+            later(conflict.latest, &new, &old),
+            later(self.last, &old, &new),
+        ];
+        facts.sort_by_key(|(at, _)| *at);
+        facts.into_iter().map(|(_, text)| text).collect()
+    }
+
     /// What `last` saw, after a newer value was certain.
     fn after(&self, newer: &Entry<'a>) -> String {
         let value = self.key.show(newer.op.step.leaves());
@@ -266,7 +298,17 @@ impl<'s, 'a> Scene<'s, 'a> {
                 explain::acknowledged(self.last.call),
                 self.key.show(from)
             ),
-            _ => format!("{}, after {evidence}", explain::done(self.last.call)),
+            _ if self.old == ABSENT => {
+                format!("{}, after {evidence}", explain::done(self.last.call))
+            }
+            _ => format!(
+                "p{} read the old value {} → {} at {}{}, after {evidence}",
+                self.last.call.process,
+                self.key.key,
+                self.key.show(self.old),
+                explain::seconds(explain::ended(self.last.call)),
+                explain::place(self.last.call),
+            ),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::suite;
 
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// Only this
+    /// Only these; everything if left out
     #[arg(value_enum)]
     what: Option<What>,
     /// Print JSON
@@ -22,11 +22,11 @@ enum What {
     Suites,
     /// Systems to test, with their planted bugs
     Targets,
-    /// Loads
+    /// What clients ask of a target
     Workloads,
     /// What the nemesis can break
     Faults,
-    /// Judges
+    /// What judges a history, and the anomalies it finds (the names for `expect`)
     Checkers,
 }
 

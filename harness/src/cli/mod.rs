@@ -25,6 +25,8 @@ Examples:
   tribunal                          run the built-in demo: a pass and a found bug, in 20 s
   tribunal run lock                 every fault against the lock manager
   tribunal run my-suite.yaml        your own suite; `tribunal list` says what it can name
+  tribunal run my-suite.yaml --dry-run
+                                    check a suite and print what would run
   tribunal check results/runs/demo/latest
                                     judge a recorded run again
 

@@ -16,7 +16,7 @@ pub(super) const UNSURE: Style = AnsiColor::Yellow.on_default().bold();
 pub(super) const FAINT: Style = Style::new().dimmed();
 
 /// Facts of an anomaly that are printed; the report has all.
-const FACTS_SHOWN_MAX: usize = 4;
+const FACTS_SHOWN_MAX: usize = 6;
 
 /// The style of a result class.
 pub(super) const fn style_of(class: ResultClass) -> Style {

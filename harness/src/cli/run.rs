@@ -27,7 +27,9 @@ Examples:
   tribunal run                              the demo
   tribunal run planted --only double-grant  one run of a suite
   tribunal run lock --seed 7 --time 30s     other choices, longer
-  tribunal run my-suite.yaml --dry-run      what would run")]
+  tribunal run my-suite.yaml --dry-run      check the suite; print what would run
+
+Each run ends with its report's path and the command that repeats it. Exit codes: tribunal --help.")]
 pub(super) struct Run {
     /// A YAML file, or the name of a built-in suite (see `tribunal list suites`)
     #[arg(default_value = DEFAULT_SUITE)]
@@ -36,7 +38,8 @@ pub(super) struct Run {
     /// if it has a *
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
-    /// Seed of every choice, for all runs
+    /// Seed of every random choice, the same for all runs; otherwise each run has its own, made
+    /// of its name
     #[arg(long)]
     seed: Option<u64>,
     /// How long each run asks new operations, such as 30s
@@ -225,12 +228,7 @@ fn announce(plan: &Plan) {
         .as_ref()
         .map(|bug| format!(" with bug {bug}"))
         .unwrap_or_default();
-    let faults: Vec<&str> = plan
-        .nemesis
-        .faults
-        .iter()
-        .map(|f| f.fault.as_str())
-        .collect();
+    let faults: Vec<&str> = plan.nemesis.kinds().collect();
     let faults = if faults.is_empty() {
         "no faults".into()
     } else {

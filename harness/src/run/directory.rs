@@ -59,12 +59,7 @@ fn name(plan: &Plan, time: &str) -> String {
     if let Some(bug) = &plan.target.bug {
         target = format!("{target}.{bug}");
     }
-    let faults: Vec<&str> = plan
-        .nemesis
-        .faults
-        .iter()
-        .map(|f| f.fault.as_str())
-        .collect();
+    let faults: Vec<&str> = plan.nemesis.kinds().collect();
     let faults = if faults.is_empty() {
         "none".into()
     } else {

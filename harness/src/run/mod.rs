@@ -106,12 +106,7 @@ fn describe(plan: &Plan, circumstances: &Circumstances, started: String) -> RunI
         target: plan.target.target.clone(),
         bug: plan.target.bug.clone(),
         workload: plan.workload.workload.clone(),
-        faults: plan
-            .nemesis
-            .faults
-            .iter()
-            .map(|f| f.fault.clone())
-            .collect(),
+        faults: plan.nemesis.kinds().map(str::to_owned).collect(),
         seed: plan.seed,
         nodes: node_names(plan.nodes),
         clients: plan.clients,

@@ -60,7 +60,8 @@ pub(super) fn drafts<'a>(root: &'a Map<String, Json>, problems: &mut Problems) -
         }
     };
     for (i, run) in runs.iter().enumerate() {
-        let expanded = expand(run, at.item(i), &defaults, RUNS_MAX - drafts.len());
+        let room = RUNS_MAX - drafts.len();
+        let expanded = expand(run, at.item(i), &defaults, room, problems);
         match expanded {
             Ok(runs) => drafts.extend(runs),
             Err(problem) => problems.push(problem),
@@ -102,10 +103,14 @@ fn expand<'a>(
     path: Path,
     defaults: &Fields<'a>,
     room: usize,
+    problems: &mut Problems,
 ) -> Result<Vec<Draft<'a>>, Problem> {
     let map = mapping("a run", run).map_err(|problem| problem.under(&path))?;
     let known: Vec<&str> = ["name", "matrix"].into_iter().chain(FIELDS).collect();
-    check_keys("a run", map, &known).map_err(|problem| problem.under(&path))?;
+    // What else is wrong with the run is told as well.
+    if let Err(problem) = check_keys("a run", map, &known) {
+        problems.push(problem.under(&path));
+    }
     let mut merged = defaults.clone();
     merged.extend(fields(map, &path));
     let named = map.get("name").map(|value| Given {

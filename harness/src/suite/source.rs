@@ -110,7 +110,11 @@ fn read(path: &Path, file: &str) -> Result<String, SuiteError> {
     File::open(path)
         .and_then(|opened| opened.take(TEXT_MAX + 1).read_to_end(&mut bytes))
         .map_err(|error| {
-            let help = "a built-in suite is given by its name alone";
+            let names: Vec<&str> = built_in().iter().map(|suite| suite.name).collect();
+            let help = format!(
+                "give the path of a YAML file, or the name of a built-in suite: {}",
+                names.join(", ")
+            );
             SuiteError::whole(file, format!("cannot read the suite: {error}"), help)
         })?;
     if bytes.len() as u64 > TEXT_MAX {

@@ -14,6 +14,8 @@ mod conduct;
 mod guard;
 mod heal;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use tribunal_results::options::{OptionError, TimeRange};
@@ -44,6 +46,15 @@ pub struct NemesisPlan {
     pub quiet: TimeRange,
     /// How long each fault lasts.
     pub hold: TimeRange,
+}
+
+impl NemesisPlan {
+    /// The names of its faults, each once, in order.
+    pub fn kinds(&self) -> impl Iterator<Item = &str> {
+        let mut seen = BTreeSet::new();
+        let names = self.faults.iter().map(|plan| plan.fault.as_str());
+        names.filter(move |name| seen.insert(*name))
+    }
 }
 
 impl Default for NemesisPlan {
@@ -141,7 +152,7 @@ mod tests {
     #[test]
     fn names_and_colours_are_unique() {
         let unique = |of: fn(&dyn crate::Fault) -> &'static str| {
-            let set: std::collections::BTreeSet<_> = ALL.iter().map(|f| of(*f)).collect();
+            let set: BTreeSet<_> = ALL.iter().map(|f| of(*f)).collect();
             set.len()
         };
         assert_eq!(unique(|f| f.name()), ALL.len());

@@ -9,7 +9,7 @@ use askama::Template;
 use super::contradiction::Contradiction;
 use super::performance::{self, KindLatency};
 use super::text::{clip, count, duration, evidence_line, instant, percent};
-use super::{Report, ReportError, columns, contradiction};
+use super::{Report, ReportError, columns, contradiction, text};
 use crate::verdict::Evidence;
 use crate::{FaultSpan, ResultClass, Validity};
 
@@ -169,9 +169,21 @@ fn run_facts(report: &Report<'_>) -> Vec<Fact> {
         fact("Nodes", info.nodes.len().to_string()),
         fact("Clients", info.clients.to_string()),
         fact("Seed", info.seed.to_string()),
-        fact("Started", info.started.as_str()),
+        fact("Started", in_words(&info.started)),
         fact("Recorded", instant(end)),
     ]
+}
+
+/// `2026-03-01T09:30:00.123Z` as `2026-03-01 09:30:00 UTC`; any other text as it is.
+fn in_words(instant: &str) -> String {
+    match instant.split_once('T') {
+        Some((day, time)) if time.ends_with('Z') => {
+            let end = |c: char| c == '.' || c == 'Z';
+            let time = time.split(end).next().unwrap_or(time);
+            format!("{day} {time} UTC")
+        }
+        _ => instant.to_owned(),
+    }
 }
 
 /// One figure of the evidence.
@@ -294,8 +306,8 @@ fn fault_row<'a>(report: &Report<'a>, span: &'a FaultSpan) -> FaultRow<'a> {
     let proof = match &span.skipped {
         Some(why) => why.clone(),
         None => {
-            let proofs: Vec<String> = span.proof.iter().map(ToString::to_string).collect();
-            proofs.join(" → ")
+            let proofs: Vec<String> = span.proof.iter().map(text::proof).collect();
+            proofs.join(" → healed: ")
         }
     };
     let asked = match span.what.as_str() {

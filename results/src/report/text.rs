@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::verdict::Evidence;
 use crate::{Nanos, Outcome};
 
@@ -72,6 +74,28 @@ pub fn clip(text: &str, max: usize) -> Cow<'_, str> {
     }
 }
 
+/// What shows that a fault bit, as people read it: `n2: new pid 412, old pid 397`.
+pub fn proof(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let parts = map.iter().map(|(name, value)| {
+                let (name, text) = (name.replace('_', " "), proof(value));
+                match value {
+                    Value::Object(_) => format!("{name}: {text}"),
+                    _ => format!("{name} {text}"),
+                }
+            });
+            let nested = map.values().any(Value::is_object);
+            parts
+                .collect::<Vec<_>>()
+                .join(if nested { "; " } else { ", " })
+        }
+        Value::String(text) => text.clone(),
+        Value::Bool(yes) => (if *yes { "yes" } else { "no" }).into(),
+        other => other.to_string(),
+    }
+}
+
 /// What comes after the operation: `→ 5`, `failed (refused)`, `unknown (timeout)`; empty if it
 /// was just done.
 pub fn ending(outcome: &Outcome) -> String {
@@ -106,8 +130,8 @@ pub fn evidence_line(evidence: &Evidence) -> String {
     ));
     let seen = evidence.cross_observations;
     parts.push(format!(
-        "{} of another client's work",
-        counted(seen, "sighting")
+        "{} that showed another client's work",
+        counted(seen, "answer")
     ));
     if evidence.final_reads > 0 {
         parts.push(counted(evidence.final_reads, "final read"));
@@ -145,6 +169,18 @@ mod tests {
     }
 
     #[test]
+    fn a_proof_reads_as_text() {
+        let value = serde_json::json!({
+            "n2": { "new_pid": 412, "old_pid": 397 },
+            "n3": { "was_stopped": true, "kernel_state": "T" },
+        });
+        assert_eq!(
+            proof(&value),
+            "n2: new pid 412, old pid 397; n3: kernel state T, was stopped yes"
+        );
+    }
+
+    #[test]
     fn the_evidence_line_names_what_happened_and_leaves_out_what_did_not() {
         let evidence = Evidence {
             total: Counts {
@@ -162,7 +198,7 @@ mod tests {
         assert_eq!(
             evidence_line(&evidence),
             "12,406 ok · 3 fail · 1 info · 9 × kill · 1 × pause skipped · 71 % of operations \
-             overlapped a fault · up to 5 at once · 1 sighting of another client's work"
+             overlapped a fault · up to 5 at once · 1 answer that showed another client's work"
         );
     }
 }
