@@ -29,9 +29,9 @@ pub(crate) struct Hold<'a> {
     pub(crate) release: Option<&'a Call>,
     /// The renewal or re-entry to which the last lease is owed; `None` if the grant's own is it.
     pub(crate) renewal: Option<&'a Call>,
-    /// The latest call by which it was entered again, and the first release, an inner one then.
+    /// The first call by which it was entered again.
     pub(crate) again: Option<&'a Call>,
-    /// See `again`.
+    /// The first release, if it was an inner one: of a hold entered more often than left by it.
     pub(crate) inner: Option<&'a Call>,
     /// Whether it ended for certain: as many releases were acknowledged as times it was entered.
     pub(crate) released: bool,
@@ -139,12 +139,12 @@ impl<'a> Hold<'a> {
         let mut facts = Vec::new();
         if let Some((again, inner)) = entered {
             facts.push(format!(
-                "{}: p{} had entered twice.",
+                "{}: p{} had entered more than once.",
                 explain::returned(again),
                 self.process
             ));
             facts.push(format!(
-                "{}: that gave back one entry of the two.",
+                "{}: that gives back one entry only.",
                 explain::invoked(inner)
             ));
         }
@@ -228,7 +228,7 @@ impl<'a> Client<'a> {
             latest.entered += 1;
             if let Some(hold) = self.holds.get_mut(latest.hold) {
                 hold.extend(call, grant);
-                hold.again = Some(call);
+                hold.again.get_or_insert(call);
             }
             return;
         }
