@@ -117,7 +117,9 @@ impl Run {
 
     /// The command that repeats one plan.
     fn reproduce(&self, plan: &Plan) -> String {
-        let mut command = vec!["tribunal run".to_owned(), quoted(&self.suite)];
+        // As it was called, so that the line works where the program is not on the path.
+        let program = std::env::args().next().unwrap_or_else(|| "tribunal".into());
+        let mut command = vec![quoted(&program), "run".into(), quoted(&self.suite)];
         command.push(format!(
             "--only {} --seed {}",
             quoted(&plan.name),

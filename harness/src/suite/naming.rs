@@ -68,13 +68,7 @@ fn label(plan: &Plan, field: &str) -> String {
         },
         "workload" => plan.workload.workload.clone(),
         "nemesis" if plan.nemesis.faults.is_empty() => "none".into(),
-        "nemesis" => {
-            let faults = plan.nemesis.faults.iter();
-            faults
-                .map(|fault| fault.fault.as_str())
-                .collect::<Vec<_>>()
-                .join("+")
-        }
+        "nemesis" => plan.nemesis.kinds().collect::<Vec<_>>().join("+"),
         "nodes" => format!("nodes{}", plan.nodes),
         "clients" => format!("clients{}", plan.clients),
         "rate" => format!("rate{}", plan.rate),
