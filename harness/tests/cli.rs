@@ -133,6 +133,23 @@ fn nodes_that_are_never_ready_are_a_harness_error_with_a_report() {
 }
 
 #[test]
+fn a_run_that_needs_more_files_than_allowed_is_refused_before_anything_starts() {
+    let run = Run::new();
+    let line = format!(
+        "ulimit -n 100; exec {} run demo --out {}",
+        env!("CARGO_BIN_EXE_tribunal"),
+        run.out()
+    );
+    let output = std::process::Command::new("sh")
+        .args(["-c", &line])
+        .output()
+        .unwrap();
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(64), "{text}");
+    assert!(text.contains("ulimit -n"), "{text}");
+}
+
+#[test]
 fn a_corrupt_history_is_refused_with_its_line() {
     let run = Run::new();
     let path = run.folder().join("history.jsonl");

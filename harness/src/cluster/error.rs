@@ -23,12 +23,12 @@ pub struct Unready {
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// The run directory cannot be written to, or no thread can be started.
-    #[error("cannot prepare {path}: {source}", path = path.display())]
+    #[error("cannot prepare {path}: {cause}", path = path.display())]
     Prepare {
         /// What was to be made.
         path: PathBuf,
         /// Why not.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The guard, without which nodes could outlive the run, did not start.
     #[error(
@@ -53,14 +53,14 @@ pub enum ClusterError {
         program: PathBuf,
     },
     /// The program cannot be started.
-    #[error("{node}: cannot start {program}: {source}", program = program.display())]
+    #[error("{node}: cannot start {program}: {cause}", program = program.display())]
     Spawn {
         /// The node.
         node: NodeId,
         /// The program.
         program: PathBuf,
         /// Why not.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A node ended by itself before it was ready.
     #[error("{node} died before it was ready: {exit}; see {log}{}", quoted(last), log = log.display())]

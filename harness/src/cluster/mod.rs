@@ -87,9 +87,9 @@ impl Cluster {
     pub async fn start(setup: Setup<'_>) -> Result<Arc<Self>, ClusterError> {
         let run = run_id(&setup.block);
         let marker = format!("{MARKER}={run}");
-        let prepare = |source| ClusterError::Prepare {
+        let prepare = |cause| ClusterError::Prepare {
             path: setup.dir.path().to_owned(),
-            source,
+            cause,
         };
         let spawner = Spawner::start().map_err(prepare)?;
         let lock = setup.block.share().map_err(prepare)?;

@@ -186,9 +186,9 @@ impl Node {
     async fn spawn(&self) -> Result<(Child, Mark), ClusterError> {
         let launch = self.shared.target.launch(&self.spec);
         let marker = (MARKER, self.shared.run.as_str());
-        let prepare = |source| ClusterError::Prepare {
+        let prepare = |cause| ClusterError::Prepare {
             path: self.spec.data.clone(),
-            source,
+            cause,
         };
         let program = spawn::program(&launch, &self.shared.program).map_err(prepare)?;
         let (command, mark) =
@@ -199,10 +199,10 @@ impl Node {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(ClusterError::ProgramNotFound { node, program })
             }
-            Err(source) => Err(ClusterError::Spawn {
+            Err(cause) => Err(ClusterError::Spawn {
                 node,
                 program,
-                source,
+                cause,
             }),
         }
     }
