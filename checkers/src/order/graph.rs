@@ -15,7 +15,7 @@ pub(crate) enum Why {
     Inferred {
         /// The read.
         by: OpId,
-        /// From the first to the read, if it is known; else any path over earlier edges.
+        /// The operations that show it, if they are known; else any path over earlier edges.
         path: Vec<OpId>,
     },
     /// The session of the second had read the first, by this read, before it wrote the second.

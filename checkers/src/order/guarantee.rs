@@ -44,7 +44,7 @@ pub(crate) fn read_your_writes<'a>(
                 }
                 Role::Read(source) => {
                     if let Some(&write) = own.get(&key) {
-                        versions.behind(&[write, op], source);
+                        versions.behind(write, &[write, op], source);
                     }
                 }
             }
@@ -70,7 +70,7 @@ pub(crate) fn monotonic_reads<'a>(
             };
             let key = sessions.ops[read].key;
             if let Some(&(write, before)) = last.get(&key) {
-                versions.behind(&[write, before, read], source);
+                versions.behind(write, &[write, before, read], source);
             }
             if let Some(source) = source {
                 last.insert(key, (source, read));
@@ -104,7 +104,7 @@ pub(crate) fn monotonic_writes<'a>(
                 let before = |write: &OpId| sessions.ops[*write].place < place;
                 let count = line.writes.partition_point(before);
                 if let Some(&write) = count.checked_sub(1).and_then(|at| line.writes.get(at)) {
-                    versions.behind(&[write, latest, by, read], source);
+                    versions.behind(write, &[write, latest, by, read], source);
                 }
             }
             note(sessions, &mut seen, own, (read, source));
@@ -135,7 +135,7 @@ pub(crate) fn writes_follow_reads<'a>(
                 let before = known.partition_point(|(first, _)| sessions.ops[*first].place < place);
                 meter.spend(before + 1)?;
                 for &(first, write) in known.iter().take(before) {
-                    versions.behind(&[write, first, latest, by, read], source);
+                    versions.behind(write, &[write, first, latest, by, read], source);
                 }
                 let Some(&(newer, by)) = seen_of_key.get(&(session, key)) else {
                     continue;
@@ -144,8 +144,8 @@ pub(crate) fn writes_follow_reads<'a>(
                 let had_read = |(first, write): &(OpId, OpId)| {
                     Some(*write) == source && sessions.ops[*first].place < place
                 };
-                if known.iter().take(before).any(had_read) {
-                    versions.behind(&[newer, by, read], source);
+                if let Some(&(first, older)) = known.iter().take(before).find(|r| had_read(r)) {
+                    versions.behind(newer, &[older, first, newer, by, read], source);
                 }
             }
             if let Some(write) = source {
@@ -242,11 +242,9 @@ impl<'s, 'a> Versions<'s, 'a> {
         }
     }
 
-    /// The first of the path is a write that was behind the last of it, a read of that source.
-    fn behind(&mut self, path: &[OpId], source: Option<OpId>) {
-        let (Some(&write), Some(&by)) = (path.first(), path.last()) else {
-            return;
-        };
+    /// The write was behind the last of the path, a read of that source; the path shows why.
+    fn behind(&mut self, write: OpId, path: &[OpId], source: Option<OpId>) {
+        let Some(&by) = path.last() else { return };
         match source {
             Some(source) if source == write => {}
             Some(source) => {
@@ -259,7 +257,7 @@ impl<'s, 'a> Versions<'s, 'a> {
                 let name = self.name;
                 self.found.add(|| {
                     let mut witness = Witness::new(sessions, graph);
-                    witness.path(path);
+                    witness.walk(path);
                     witness.nothing(write, by);
                     witness.end(name, witness::unseen(sessions, write, by), by)
                 });

@@ -67,12 +67,12 @@ impl<'s, 'a> Witness<'s, 'a> {
     }
 
     /// Tells a path by its operations: each step is in one session, or from a write to its reader.
-    fn walk(&mut self, path: &[OpId]) {
+    pub(crate) fn walk(&mut self, path: &[OpId]) {
         for step in path.windows(2) {
-            if self.sessions.ops[step[0]].session == self.sessions.ops[step[1]].session {
-                self.in_session(step[0], step[1]);
-            } else {
+            if self.sessions.ops[step[1]].role == Role::Read(Some(step[0])) {
                 self.reads_from(step[0], step[1]);
+            } else {
+                self.in_session(step[0], step[1]);
             }
         }
     }
@@ -148,11 +148,6 @@ impl<'s, 'a> Witness<'s, 'a> {
             self.whose(old)
         );
         self.say(&[old, new, read], fact);
-    }
-
-    /// Tells a path by its operations.
-    pub(crate) fn path(&mut self, path: &[OpId]) {
-        self.walk(path);
     }
 
     /// The contradiction, of the key of `about`.
