@@ -16,10 +16,12 @@ const HISTORIES: u64 = 30_000;
 
 /// Each operation takes effect at a random instant of its interval; then some answers are spoilt.
 fn generate(rng: &mut Lcg) -> Vec<Timed> {
+    // Half of them read anything at all; their clients begin with a write.
+    let wild = rng.percent(50);
+    let spoilt = if wild { 100 } else { rng.below(4) * 25 };
     let clients = 2 + rng.below(2);
-    let ops = 5 + rng.below(3);
+    let ops = 5 + rng.below(3) + 2 * u64::from(wild);
     let (one_key, reads) = (50 + 25 * rng.below(3), 40 + 15 * rng.below(3));
-    let spoilt = rng.below(4) * 33;
     let mut free: Vec<(u64, u64)> = (0..clients).map(|client| (0, client)).collect();
     let mut drafts = Vec::new();
     for id in 0..ops {
@@ -31,7 +33,8 @@ fn generate(rng: &mut Lcg) -> Vec<Timed> {
         let stamp = |time: u64| time * 1000 + id;
         let lost = rng.percent(10);
         let key: Scalar = if rng.percent(one_key) { "x" } else { "y" }.into();
-        let operation = if rng.percent(reads) {
+        let first = wild && since == 0;
+        let operation = if rng.percent(if first { 20 } else { reads }) {
             Operation::Read { key }
         } else {
             let value = Scalar::Int(id as i64 + 1);
@@ -69,9 +72,13 @@ fn answer(rng: &mut Lcg, spoilt: u64, drafts: Vec<(u64, bool, Timed)>) -> Vec<Ti
                 let mut seen = state.get(key).cloned();
                 if rng.percent(spoilt) {
                     // Mostly of the past, rarely of the future, hardly ever of nobody.
-                    let all = if rng.percent(80) { &past } else { &written };
+                    let all = if rng.percent(180 - spoilt) {
+                        &past
+                    } else {
+                        &written
+                    };
                     let any = all.get(key).map_or(&[][..], Vec::as_slice);
-                    let absent = u64::from(rng.percent(30));
+                    let absent = u64::from(rng.percent(spoilt));
                     let at = rng.below((any.len() as u64 + absent).max(1)) as usize;
                     seen = any.get(at).cloned();
                     if rng.percent(1) {
