@@ -6,21 +6,32 @@
 //! in [`ALL`].
 #![forbid(unsafe_code)]
 
+pub mod causal;
+pub mod causal_convergence;
+pub mod causal_memory;
 pub mod crash_log;
 pub mod evidence;
 pub mod fencing;
 pub mod fifo;
 pub mod linearizable;
+pub mod monotonic_reads;
+pub mod monotonic_writes;
 pub mod mutual_exclusion;
+pub mod pram;
+pub mod read_your_writes;
 pub mod recovery;
+pub mod sequential;
 pub mod stats;
+pub mod writes_follow_reads;
 
 mod engine;
 mod explain;
 mod locks;
+mod order;
 mod register;
 
 pub use evidence::gather;
+pub use order::{ModelVerdict, Standing, strongest};
 use tribunal_results::{History, Kind, Record, Verdict};
 
 /// What a checker may spend. On exhaustion it says *unknown*, and what it verified until then.
@@ -64,6 +75,15 @@ pub trait Checker: Send + Sync {
 /// Every checker.
 pub static ALL: &[&dyn Checker] = &[
     &linearizable::Linearizable,
+    &sequential::Sequential,
+    &causal_memory::CausalMemory,
+    &causal_convergence::CausalConvergence,
+    &causal::Causal,
+    &pram::Pram,
+    &read_your_writes::ReadYourWrites,
+    &monotonic_reads::MonotonicReads,
+    &monotonic_writes::MonotonicWrites,
+    &writes_follow_reads::WritesFollowReads,
     &mutual_exclusion::MutualExclusion,
     &fencing::Fencing,
     &fifo::Fifo,

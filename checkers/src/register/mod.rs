@@ -222,11 +222,16 @@ pub(crate) struct Contradiction<'a> {
 impl Contradiction<'_> {
     /// The anomaly of a key.
     pub(crate) fn anomaly(self, key: &Scalar) -> Anomaly {
+        self.about(Some(key))
+    }
+
+    /// The anomaly of a key, or of none alone.
+    pub(crate) fn about(self, key: Option<&Scalar>) -> Anomaly {
         let (calls, span) = crate::explain::extent(&self.calls);
         Anomaly {
             name: self.name.into(),
             sentence: self.sentence,
-            key: Some(key.clone()),
+            key: key.cloned(),
             calls,
             facts: self.facts,
             span,
