@@ -185,7 +185,7 @@ fn check_run(args: &Check, record: &Path) -> Done {
     }
     show::write_all(&dir, &info, &verdict, &plan)?;
     if args.json {
-        anstream::println!("{}", serde_json::to_string(&verdict).context("no JSON")?);
+        print_json(&verdict, args, record)?;
     } else {
         output::print_verdict(&info, &verdict);
         print_verdicts(&verdict.verdicts, args, record)?;
@@ -196,32 +196,39 @@ fn check_run(args: &Check, record: &Path) -> Done {
 
 /// A verdict with the record that it is of.
 #[derive(serde::Serialize)]
-struct Judged<'a> {
+struct Judged<'a, T> {
     record: &'a str,
     #[serde(flatten)]
-    verdict: &'a Verdict,
+    verdict: &'a T,
+}
+
+/// Prints a verdict as one line of JSON, which names its record if there are several.
+fn print_json(verdict: &impl serde::Serialize, args: &Check, record: &Path) -> anyhow::Result<()> {
+    let name = name_of(record);
+    let line = match args.records.len() {
+        1 => serde_json::to_string(verdict),
+        _ => serde_json::to_string(&Judged {
+            record: &name,
+            verdict,
+        }),
+    };
+    anstream::println!("{}", line.context("no JSON")?);
+    Ok(())
 }
 
 fn print_verdicts(verdicts: &[Verdict], args: &Check, record: &Path) -> anyhow::Result<()> {
-    let name = name_of(record);
-    let several = args.records.len() > 1;
-    let of = if several {
-        format!("{name}: ")
-    } else {
-        String::new()
+    let of = match args.records.len() {
+        1 => String::new(),
+        _ => format!("{}: ", name_of(record)),
     };
     if verdicts.is_empty() {
         anstream::eprintln!("{of}no checker applies: the history has no operation that one knows");
     }
     for verdict in verdicts {
-        match (args.json, several) {
-            (false, _) => print_verdict(verdict, &of),
-            (true, false) => anstream::println!("{}", serde_json::to_string(verdict)?),
-            (true, true) => {
-                let record = name.as_str();
-                let judged = Judged { record, verdict };
-                anstream::println!("{}", serde_json::to_string(&judged)?);
-            }
+        if args.json {
+            print_json(verdict, args, record)?;
+        } else {
+            print_verdict(verdict, &of);
         }
     }
     Ok(())

@@ -525,7 +525,7 @@ fn number(token: &str, unsigned: &str) -> Option<Value> {
         let read = i64::from_str_radix(&format!("{sign}{digits_of}"), base);
         return read.map_or_else(|_| exact(), |n| Some(Value::Int(n)));
     }
-    let float = is_decimal(unsigned).then(|| token.parse().ok())??;
+    let float = (is_decimal(unsigned) && !whole(unsigned)).then(|| token.parse().ok())??;
     Some(Value::Float(Float(float)))
 }
 
