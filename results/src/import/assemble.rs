@@ -41,7 +41,7 @@ pub(super) fn assemble(mut entries: Vec<Entry>) -> Result<Imported, ImportError>
     notes.extend(unknown_note(&unknown));
     if strangers > 0 {
         notes.push(format!(
-            "{strangers} entries of the nemesis and others that are no clients are left out"
+            "left out as of the nemesis, or of another that is no client: {strangers}"
         ));
     }
     Ok(Imported {
@@ -80,8 +80,8 @@ fn unknown_note(unknown: &BTreeMap<String, u64>) -> Option<String> {
     };
     (count > 0).then(|| {
         format!(
-            "{count} operations that are neither read, write nor cas are left out ({}{more}): \
-             if they change a register, the verdict does not hold",
+            "left out as neither read, write nor cas: {count} ({}{more}); if they change a \
+             register, the verdict does not hold",
             listed.join(", ")
         )
     })
@@ -192,13 +192,13 @@ impl Assembly {
         let mut notes = Vec::new();
         if self.renumbered > 0 {
             notes.push(format!(
-                "{} times a process that goes on after an unknown outcome got a new number",
+                "given a new number, to go on after an unknown outcome: {}",
                 self.renumbered
             ));
         }
         if self.stood_still > 0 {
             notes.push(format!(
-                "{} times that run backwards were set to the time before",
+                "set to the time before, as running backwards: {}",
                 self.stood_still
             ));
         }

@@ -15,7 +15,8 @@ pub(super) static FORMAT: Format = Format {
 
 fn detect(head: &Head<'_>) -> bool {
     let begins = head.text.starts_with(['{', '[', '(', '#', ';']);
-    head.named(".edn") || begins && head.text.contains(":f ")
+    let has_field = [":f ", ":type ", ":process "].map(|field| head.text.contains(field));
+    head.named(".edn") || begins && has_field.contains(&true)
 }
 
 fn read(input: &mut dyn BufRead) -> Result<Imported, ImportError> {

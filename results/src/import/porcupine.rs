@@ -41,7 +41,7 @@ fn read(input: &mut dyn BufRead) -> Result<Imported, ImportError> {
     let mut imported = assemble::assemble(entries)?;
     if others > 0 {
         imported.notes.push(format!(
-            "{others} lines of the log are no events and left out"
+            "left out as lines of the log that are no events: {others}"
         ));
     }
     Ok(imported)
