@@ -9,6 +9,7 @@
 //! | [`event`] | one line of the history file |
 //! | [`fault`] | what the nemesis did, with its proof |
 //! | [`history`] | events paired into calls; well-formed by construction |
+//! | [`import`] | histories that others recorded: EDN, JSON, text logs |
 //! | [`journal`] | the history file: written as the run goes, readable after any crash |
 //! | [`options`] | how the options of a plan's parts are read |
 //! | [`record`] | all that a checker may look at |
@@ -20,6 +21,7 @@
 pub mod event;
 pub mod fault;
 pub mod history;
+pub mod import;
 pub mod journal;
 pub mod operation;
 pub mod options;

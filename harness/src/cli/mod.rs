@@ -122,11 +122,7 @@ fn obey(command: Option<Command>) -> ExitCode {
     };
     match done {
         Ok(code) => ExitCode::from(code),
-        Err(e) => {
-            let (bad, label) = (output::BAD, if e.rendered { "" } else { "error: " });
-            anstream::eprintln!("{bad}{label}{bad:#}{:#}", e.error);
-            ExitCode::from(e.code)
-        }
+        Err(failure) => ExitCode::from(failure.say()),
     }
 }
 
@@ -147,6 +143,13 @@ impl Failure {
             error: error.into(),
             rendered: false,
         }
+    }
+
+    /// Prints it; its exit code.
+    fn say(&self) -> u8 {
+        let (bad, label) = (output::BAD, if self.rendered { "" } else { "error: " });
+        anstream::eprintln!("{bad}{label}{bad:#}{:#}", self.error);
+        self.code
     }
 }
 
