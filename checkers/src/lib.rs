@@ -90,7 +90,7 @@ pub fn applicable(history: &History) -> Vec<&'static dyn Checker> {
             | Kind::Renew
             | Kind::Release
             | Kind::GuardedWrite => &["mutual-exclusion", "fencing", "fifo"],
-            Kind::Custom => &[],
+            Kind::Append | Kind::Txn | Kind::Custom => &[],
         };
         if !suited.iter().all(|name| names.contains(name)) {
             names.extend(suited);
