@@ -11,17 +11,20 @@ pub mod evidence;
 pub mod fencing;
 pub mod fifo;
 pub mod linearizable;
+pub mod list_append;
 pub mod mutual_exclusion;
 pub mod recovery;
 pub mod stats;
 
 mod engine;
 mod explain;
+mod graph;
 mod locks;
 mod register;
+mod transactions;
 
 pub use evidence::gather;
-use tribunal_results::{History, Kind, Record, Verdict};
+use tribunal_results::{History, Kind, Micro, Operation, Record, Verdict};
 
 /// What a checker may spend. On exhaustion it says *unknown*, and what it verified until then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +67,7 @@ pub trait Checker: Send + Sync {
 /// Every checker.
 pub static ALL: &[&dyn Checker] = &[
     &linearizable::Linearizable,
+    &list_append::ListAppend,
     &mutual_exclusion::MutualExclusion,
     &fencing::Fencing,
     &fifo::Fifo,
@@ -90,7 +94,9 @@ pub fn applicable(history: &History) -> Vec<&'static dyn Checker> {
             | Kind::Renew
             | Kind::Release
             | Kind::GuardedWrite => &["mutual-exclusion", "fencing", "fifo"],
-            Kind::Append | Kind::Txn | Kind::Custom => &[],
+            Kind::Append => &["list-append"],
+            Kind::Txn => of_transaction(&call.operation),
+            Kind::Custom => &[],
         };
         if !suited.iter().all(|name| names.contains(name)) {
             names.extend(suited);
@@ -98,4 +104,17 @@ pub fn applicable(history: &History) -> Vec<&'static dyn Checker> {
     }
     let suits = |checker: &&&dyn Checker| names.contains(&checker.name());
     ALL.iter().filter(suits).copied().collect()
+}
+
+/// The checkers that suit the steps of a transaction.
+fn of_transaction(operation: &Operation) -> &'static [&'static str] {
+    let Operation::Txn { micros } = operation else {
+        return &[];
+    };
+    let has = |wanted: fn(&Micro) -> bool| micros.iter().any(wanted);
+    if has(|micro| matches!(micro, Micro::Append { .. })) {
+        &["list-append"]
+    } else {
+        &[]
+    }
 }
