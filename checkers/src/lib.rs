@@ -14,6 +14,7 @@ pub mod linearizable;
 pub mod list_append;
 pub mod mutual_exclusion;
 pub mod recovery;
+pub mod rw_register;
 pub mod stats;
 
 mod engine;
@@ -68,6 +69,7 @@ pub trait Checker: Send + Sync {
 pub static ALL: &[&dyn Checker] = &[
     &linearizable::Linearizable,
     &list_append::ListAppend,
+    &rw_register::RwRegister,
     &mutual_exclusion::MutualExclusion,
     &fencing::Fencing,
     &fifo::Fifo,
@@ -114,6 +116,8 @@ fn of_transaction(operation: &Operation) -> &'static [&'static str] {
     let has = |wanted: fn(&Micro) -> bool| micros.iter().any(wanted);
     if has(|micro| matches!(micro, Micro::Append { .. })) {
         &["list-append"]
+    } else if has(|micro| matches!(micro, Micro::Write { .. })) {
+        &["rw-register"]
     } else {
         &[]
     }

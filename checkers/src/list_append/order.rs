@@ -45,6 +45,7 @@ impl<'a> List<'a> {
     fn elements(&mut self, txns: &[Txn<'a>], read: &Read<'a>, anomalies: &mut Vec<Anomaly>) {
         let mut met: FxHashSet<&Scalar> = FxHashSet::default();
         let mut aborted: Option<(&Scalar, &Call)> = None;
+        let mut last: Option<(u32, u32)> = None;
         for element in read.seen {
             let writers = self.writers.get(element);
             let unique = writers.is_none_or(|writers| writers.len() <= 1);
@@ -53,6 +54,13 @@ impl<'a> List<'a> {
                 anomalies.extend(self.tell("duplicate-elements", txns, read, element, &[]));
                 continue;
             }
+            let writer = self.writer(element);
+            if writer.is_some_and(|(txn, step)| last.is_some_and(|l| l.0 == txn && l.1 > step)) {
+                self.broken = true;
+                let calls: Vec<&Call> = writer.iter().filter_map(|w| call(txns, w.0)).collect();
+                anomalies.extend(self.tell("incompatible-order", txns, read, element, &calls));
+            }
+            last = writer;
             let Some(writers) = writers else {
                 anomalies.extend(self.tell("phantom-value", txns, read, element, &[]));
                 continue;
@@ -83,6 +91,9 @@ impl<'a> List<'a> {
             "phantom-value" => format!("{element} in {key}, which nobody appended"),
             "dirty-update" => {
                 format!("{key} with elements appended after {element}, which was never committed")
+            }
+            "incompatible-order" => {
+                format!("{key} with {element} after what its transaction appended later")
             }
             "G1b" => format!("{key} only up to {element}, in the middle of a transaction"),
             _ => format!("{element} in {key}, of a transaction that failed"),
@@ -288,10 +299,10 @@ impl<'a> List<'a> {
         }
         let old = if why.meets(Why::WR) {
             let read = self.reads.iter().find(|read| read.txn == to)?;
-            let old = place(from).filter(|(at, _)| *at < read.before).last()?.1;
+            let old = place(from).rfind(|(at, _)| *at < read.before)?.1;
             return Some(format!("it appended {old} to {key}, which the other read"));
         } else {
-            place(from).last().map(|(_, element)| element)?
+            place(from).next_back().map(|(_, element)| element)?
         };
         Some(format!(
             "it appended {old} to {key} before the other appended {}",

@@ -29,6 +29,15 @@ pub(super) struct List<'a> {
     pub(super) broken: bool,
 }
 
+/// What a transaction knows of a list.
+struct Known<'a> {
+    key: &'a Scalar,
+    /// What it read last.
+    last: Option<&'a [Scalar]>,
+    /// Its own appends since, or from its beginning.
+    own: Vec<&'a Scalar>,
+}
+
 /// All lists.
 #[derive(Debug, Default)]
 pub(super) struct Lists<'a> {
@@ -101,9 +110,10 @@ pub(super) fn lists<'a>(txns: &'a [Txn<'a>]) -> Lists<'a> {
     let mut lists = Lists::default();
     for (at, txn) in (0_u32..).zip(txns) {
         for (step, micro) in (0_u32..).zip(txn.micros.iter()) {
-            if let Micro::Append { key, value } = micro {
-                let writers = lists.list(key).map(|list| list.writers.entry(value));
-                writers.map(|writers| writers.or_default().push((at, step)));
+            if let Micro::Append { key, value } = micro
+                && let Some(list) = lists.list(key)
+            {
+                list.writers.entry(value).or_default().push((at, step));
             }
         }
     }
@@ -149,16 +159,19 @@ impl<'a> Lists<'a> {
 
     /// Follows a transaction through its own steps.
     fn replay(&mut self, at: u32, txn: &'a Txn<'a>) {
-        // Of each list: what was read last, and the own appends since.
-        let mut known: Vec<(&Scalar, Option<&[Scalar]>, Vec<&Scalar>)> = Vec::new();
+        let mut known: Vec<Known<'a>> = Vec::new();
         for (step, micro) in txn.micros.iter().enumerate() {
             let key = micro.key();
-            let place = known.iter().position(|(of, ..)| *of == key);
+            let place = known.iter().position(|known| known.key == key);
             let place = place.unwrap_or_else(|| {
-                known.push((key, None, Vec::new()));
+                known.push(Known {
+                    key,
+                    last: None,
+                    own: Vec::new(),
+                });
                 known.len() - 1
             });
-            let Some((_, last, own)) = known.get_mut(place) else {
+            let Some(Known { last, own, .. }) = known.get_mut(place) else {
                 continue;
             };
             let seen = match micro {
