@@ -14,25 +14,29 @@ pub mod evidence;
 pub mod fencing;
 pub mod fifo;
 pub mod linearizable;
+pub mod list_append;
 pub mod monotonic_reads;
 pub mod monotonic_writes;
 pub mod mutual_exclusion;
 pub mod pram;
 pub mod read_your_writes;
 pub mod recovery;
+pub mod rw_register;
 pub mod sequential;
 pub mod stats;
 pub mod writes_follow_reads;
 
 mod engine;
 mod explain;
+mod graph;
 mod locks;
 mod order;
 mod register;
+mod transactions;
 
 pub use evidence::gather;
 pub use order::{ModelVerdict, Standing, strongest};
-use tribunal_results::{History, Kind, Record, Verdict};
+use tribunal_results::{History, Kind, Micro, Operation, Record, Verdict};
 
 /// What a checker may spend. On exhaustion it says *unknown*, and what it verified until then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +88,8 @@ pub static ALL: &[&dyn Checker] = &[
     &monotonic_reads::MonotonicReads,
     &monotonic_writes::MonotonicWrites,
     &writes_follow_reads::WritesFollowReads,
+    &list_append::ListAppend,
+    &rw_register::RwRegister,
     &mutual_exclusion::MutualExclusion,
     &fencing::Fencing,
     &fifo::Fifo,
@@ -110,6 +116,8 @@ pub fn applicable(history: &History) -> Vec<&'static dyn Checker> {
             | Kind::Renew
             | Kind::Release
             | Kind::GuardedWrite => &["mutual-exclusion", "fencing", "fifo"],
+            Kind::Append => &["list-append"],
+            Kind::Txn => of_transaction(&call.operation),
             Kind::Custom => &[],
         };
         if !suited.iter().all(|name| names.contains(name)) {
@@ -118,4 +126,19 @@ pub fn applicable(history: &History) -> Vec<&'static dyn Checker> {
     }
     let suits = |checker: &&&dyn Checker| names.contains(&checker.name());
     ALL.iter().filter(suits).copied().collect()
+}
+
+/// The checkers that suit the steps of a transaction.
+fn of_transaction(operation: &Operation) -> &'static [&'static str] {
+    let Operation::Txn { micros } = operation else {
+        return &[];
+    };
+    let has = |wanted: fn(&Micro) -> bool| micros.iter().any(wanted);
+    if has(|micro| matches!(micro, Micro::Append { .. })) {
+        &["list-append"]
+    } else if has(|micro| matches!(micro, Micro::Write { .. })) {
+        &["rw-register"]
+    } else {
+        &[]
+    }
 }

@@ -11,6 +11,7 @@
 //! | [`history`] | events paired into calls; well-formed by construction |
 //! | [`import`] | histories that others recorded: EDN, JSON, text logs |
 //! | [`journal`] | the history file: written as the run goes, readable after any crash |
+//! | [`micro`] | the steps of a transaction |
 //! | [`options`] | how the options of a plan's parts are read |
 //! | [`record`] | all that a checker may look at |
 //! | [`verdict`] | what the checkers concluded, result classes, exit codes |
@@ -23,6 +24,7 @@ pub mod fault;
 pub mod history;
 pub mod import;
 pub mod journal;
+pub mod micro;
 pub mod operation;
 pub mod options;
 pub mod record;
@@ -35,6 +37,7 @@ pub mod verdict;
 pub use event::{Body, Event, Process};
 pub use fault::{FaultEvent, FaultSpan, NodeEvent, NodeState, Phase};
 pub use history::{Call, History, HistoryError, Stamp};
+pub use micro::{Micro, Seen};
 pub use operation::{Answer, Grant, Kind, Operation, Outcome, Reason};
 pub use record::{NodeLog, Record};
 pub use scalar::Scalar;

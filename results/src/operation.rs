@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use crate::Scalar;
+use crate::micro::{Micro, separated};
 
 /// An operation's kind: the `f` of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -33,13 +34,17 @@ pub enum Kind {
     Release,
     /// Write to a resource that checks the fencing token.
     GuardedWrite,
+    /// Append to a list.
+    Append,
+    /// Several steps that take effect together or not at all.
+    Txn,
     /// An operation of a user's own model.
     Custom,
 }
 
 impl Kind {
     /// Every kind, in the order in which reports list them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Read,
         Self::Write,
         Self::Cas,
@@ -49,6 +54,8 @@ impl Kind {
         Self::Renew,
         Self::Release,
         Self::GuardedWrite,
+        Self::Append,
+        Self::Txn,
         Self::Custom,
     ];
 
@@ -64,6 +71,8 @@ impl Kind {
             Self::Renew => "renew",
             Self::Release => "release",
             Self::GuardedWrite => "guarded-write",
+            Self::Append => "append",
+            Self::Txn => "txn",
             Self::Custom => "custom",
         }
     }
@@ -151,6 +160,18 @@ pub enum Operation {
         /// The fencing token under which the writer believes to hold the lock.
         token: u64,
     },
+    /// Append `value` to the list `key`.
+    Append {
+        /// The list.
+        key: Scalar,
+        /// The new last element.
+        value: Scalar,
+    },
+    /// A transaction: its steps take effect together or not at all. Answer: [`Answer::Txn`].
+    Txn {
+        /// The steps, in order; reads have seen nothing yet.
+        micros: Vec<Micro>,
+    },
     /// An operation of a user's own model.
     Custom {
         /// What it is called.
@@ -180,6 +201,8 @@ pub enum Answer {
     Ticket(u64),
     /// The lock is held.
     Grant(Grant),
+    /// The steps of a transaction, with what its reads saw.
+    Txn(Vec<Micro>),
     /// The answer to a custom operation, any JSON.
     Custom(Json),
 }
@@ -237,6 +260,8 @@ impl Operation {
             Self::Renew { .. } => Kind::Renew,
             Self::Release { .. } => Kind::Release,
             Self::GuardedWrite { .. } => Kind::GuardedWrite,
+            Self::Append { .. } => Kind::Append,
+            Self::Txn { .. } => Kind::Txn,
             Self::Custom { .. } => Kind::Custom,
         }
     }
@@ -247,13 +272,14 @@ impl Operation {
             Self::Read { key }
             | Self::Write { key, .. }
             | Self::Cas { key, .. }
+            | Self::Append { key, .. }
             | Self::GuardedWrite { key, .. } => Some(key),
             Self::Request { lock }
             | Self::Acquire { lock, .. }
             | Self::TryAcquire { lock }
             | Self::Renew { lock, .. }
             | Self::Release { lock, .. } => Some(lock),
-            Self::Custom { .. } => None,
+            Self::Txn { .. } | Self::Custom { .. } => None,
         }
     }
 
@@ -261,11 +287,12 @@ impl Operation {
     pub fn value(&self) -> Option<Json> {
         Some(match self {
             Self::Read { .. } | Self::Request { .. } | Self::TryAcquire { .. } => return None,
-            Self::Write { value, .. } => json!(value),
+            Self::Write { value, .. } | Self::Append { value, .. } => json!(value),
             Self::Cas { from, to, .. } => json!([from, to]),
             Self::Acquire { ticket, .. } => json!({ "ticket": (*ticket)? }),
             Self::Renew { token, .. } | Self::Release { token, .. } => json!({ "token": token }),
             Self::GuardedWrite { value, token, .. } => json!({ "value": value, "token": token }),
+            Self::Txn { micros } => json!(asked(micros)),
             Self::Custom { name, value } => json!({ "name": name, "value": value }),
         })
     }
@@ -317,6 +344,17 @@ impl Operation {
                 value: form.field("value")?,
                 token: form.field("token")?,
             },
+            Kind::Append => Self::Append {
+                key: need_key()?,
+                value: form.whole()?,
+            },
+            Kind::Txn => {
+                let micros: Vec<Micro> = form.whole()?;
+                if asked(&micros) != micros {
+                    return Err("a read that is asked for has seen nothing yet: null".into());
+                }
+                Self::Txn { micros }
+            }
             Kind::Custom => Self::Custom {
                 name: form.field("name")?,
                 value: form.field::<Option<Json>>("value")?.unwrap_or(Json::Null),
@@ -332,6 +370,7 @@ impl Operation {
             Answer::Value(value) => Some(json!(value)),
             Answer::Ticket(ticket) => Some(json!({ "ticket": ticket })),
             Answer::Grant(grant) => Some(json!(grant)),
+            Answer::Txn(micros) => Some(json!(micros)),
             Answer::Custom(value) => Some(value.clone()),
         }
     }
@@ -358,7 +397,15 @@ impl Operation {
             Self::Write { .. }
             | Self::Cas { .. }
             | Self::Release { .. }
+            | Self::Append { .. }
             | Self::GuardedWrite { .. } => Answer::Done,
+            Self::Txn { micros } => {
+                let answered: Vec<Micro> = form.whole()?;
+                if asked(&answered) != *micros {
+                    return Err("the answer has other steps than the transaction".into());
+                }
+                Answer::Txn(answered)
+            }
             Self::Custom { .. } => Answer::Custom(value.unwrap_or(Json::Null)),
         })
     }
@@ -383,6 +430,12 @@ impl fmt::Display for Operation {
             Self::GuardedWrite { key, value, token } => {
                 write!(f, "guarded-write {key} = {value} (token {token})")
             }
+            Self::Append { key, value } => write!(f, "append {key} {value}"),
+            Self::Txn { micros } => {
+                f.write_str("txn {")?;
+                separated(f, micros)?;
+                f.write_str("}")
+            }
             Self::Custom { name, value } => write!(f, "{name} {value}"),
         }
     }
@@ -397,9 +450,19 @@ impl fmt::Display for Answer {
             Self::Value(None) => f.write_str("nothing"),
             Self::Ticket(ticket) => write!(f, "ticket {ticket}"),
             Self::Grant(g) => write!(f, "token {}, lease {} ms", g.token, g.lease_ms),
+            Self::Txn(micros) => {
+                f.write_str("{")?;
+                separated(f, micros)?;
+                f.write_str("}")
+            }
             Self::Custom(value) => write!(f, "{value}"),
         }
     }
+}
+
+/// The steps as they are asked for.
+fn asked(micros: &[Micro]) -> Vec<Micro> {
+    micros.iter().map(Micro::asked).collect()
 }
 
 /// The `value` of an event while it is taken apart, with errors that name the operation.

@@ -12,7 +12,9 @@ use serde_json::{Value as Json, json};
 use tribunal_results::event::{Body, Event, Process};
 use tribunal_results::fault::{FaultEvent, NodeEvent, NodeState, Phase};
 use tribunal_results::journal::{Header, Journal, JournalWriter, ReadError, read};
-use tribunal_results::{Answer, Grant, History, Kind, NodeId, Operation, Outcome, Reason, Scalar};
+use tribunal_results::{
+    Answer, Grant, History, Kind, Micro, NodeId, Operation, Outcome, Reason, Scalar, Seen,
+};
 
 const CLIENTS: u64 = 3;
 
@@ -53,6 +55,37 @@ fn any_json() -> impl Strategy<Value = Json> {
     })
 }
 
+/// A step of a transaction, as it is asked for.
+fn step() -> impl Strategy<Value = Micro> {
+    (scalar(), scalar(), 0..3_u8).prop_map(|(key, value, kind)| match kind {
+        0 => Micro::Append { key, value },
+        1 => Micro::Write { key, value },
+        _ => Micro::Read {
+            key,
+            seen: Seen::Nothing,
+        },
+    })
+}
+
+fn seen() -> impl Strategy<Value = Seen> {
+    prop_oneof![
+        Just(Seen::Nothing),
+        scalar().prop_map(Seen::Value),
+        vec(scalar(), 0..4).prop_map(Seen::List),
+    ]
+}
+
+/// The step as it is answered, if a read sees this.
+fn answered(step: &Micro, seen: &Seen) -> Micro {
+    match step {
+        Micro::Read { key, .. } => Micro::Read {
+            key: key.clone(),
+            seen: seen.clone(),
+        },
+        other => other.clone(),
+    }
+}
+
 fn operation() -> impl Strategy<Value = Operation> {
     let parts = (
         scalar(),
@@ -61,8 +94,9 @@ fn operation() -> impl Strategy<Value = Operation> {
         any::<Option<u64>>(),
         any::<u64>(),
     );
-    (parts, text(), any_json(), 0..Kind::ALL.len()).prop_map(
-        |((key, a, b, ticket, token), name, value, kind)| {
+    let steps = vec(step(), 0..4);
+    (parts, text(), any_json(), steps, 0..Kind::ALL.len()).prop_map(
+        |((key, a, b, ticket, token), name, value, micros, kind)| {
             let lock = key.clone();
             match Kind::ALL[kind] {
                 Kind::Read => Operation::Read { key },
@@ -82,6 +116,8 @@ fn operation() -> impl Strategy<Value = Operation> {
                     value: a,
                     token,
                 },
+                Kind::Append => Operation::Append { key, value: a },
+                Kind::Txn => Operation::Txn { micros },
                 Kind::Custom => Operation::Custom { name, value },
             }
         },
@@ -93,12 +129,18 @@ fn operation() -> impl Strategy<Value = Operation> {
 struct Answers {
     value: Option<Scalar>,
     numbers: (u64, u64),
+    seen: Vec<Seen>,
     any: Json,
 }
 
 impl Answers {
     fn to(&self, operation: &Operation) -> Answer {
         let (token, lease_ms) = self.numbers;
+        if let Operation::Txn { micros } = operation {
+            let seen = self.seen.iter().cycle();
+            let steps = micros.iter().zip(seen);
+            return Answer::Txn(steps.map(|(step, seen)| answered(step, seen)).collect());
+        }
         match operation.kind() {
             Kind::Read => Answer::Value(self.value.clone()),
             Kind::Request => Answer::Ticket(token),
@@ -106,7 +148,7 @@ impl Answers {
                 Answer::Grant(Grant { token, lease_ms })
             }
             Kind::Custom => Answer::Custom(self.any.clone()),
-            Kind::Write | Kind::Cas | Kind::Release | Kind::GuardedWrite => Answer::Done,
+            _ => Answer::Done,
         }
     }
 }
@@ -127,11 +169,13 @@ fn client_step() -> impl Strategy<Value = Step> {
     let answers = (
         proptest::option::of(scalar()),
         any::<(u64, u64)>(),
+        vec(seen(), 1..4),
         any_json(),
     )
-        .prop_map(|(value, numbers, any)| Answers {
+        .prop_map(|(value, numbers, seen, any)| Answers {
             value,
             numbers,
+            seen,
             any,
         });
     let reason = (text(), text()).prop_map(|(code, text)| Reason::new(code, text));
@@ -457,6 +501,25 @@ fn a_line_that_is_no_event_is_refused() {
     );
     assert_refused(&changed(json!({"f": "read"})), 2, "of a read has no value");
     assert_refused(&[json!([1, 2])], 2, "invalid");
+}
+
+#[test]
+fn a_transaction_of_the_wrong_form_is_refused() {
+    let txn = |value: Json| json!({"index": 0, "time": 0, "process": 1, "type": "invoke", "f": "txn", "value": value});
+    let refused = |value: Json, because: &str| assert_refused(&[txn(value)], 2, because);
+    refused(json!([["x", "k", 1]]), "unknown step \"x\"");
+    refused(json!([["append", "k", [1]]]), "needs a value");
+    refused(json!([["w", "k", null]]), "needs a value");
+    refused(json!([["r", "k", 1]]), "has seen nothing yet");
+    refused(json!([["r", "k"]]), "invalid length");
+    refused(json!([["r", "k", 1.5]]), "must be null");
+    let asked = txn(json!([["r", "k", null], ["w", "k", 1]]));
+    let answer = json!([["r", "k", 7], ["w", "k", 2]]);
+    let answer = with(
+        asked.clone(),
+        json!({"index": 1, "type": "ok", "value": answer}),
+    );
+    assert_refused(&[asked, answer], 3, "other steps than the transaction");
 }
 
 #[test]
