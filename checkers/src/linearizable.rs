@@ -1,9 +1,11 @@
 //! `linearizable`: each register behaves as if its operations happened one at a time.
 
+use std::borrow::Cow;
+
 use tribunal_results::{Anomaly, History, Record, Verdict};
 
-use crate::engine::{Finding, Op, Searched, WIDTH_MAX, search};
-use crate::register::{self, Contradiction, Entry, Key, Register, Step};
+use crate::engine::{Finding, Op, WIDTH_MAX};
+use crate::register::{self, Contradiction, Entry, Key};
 use crate::{Budget, Checker, explain};
 
 /// The checker.
@@ -21,7 +23,7 @@ impl Checker for Linearizable {
     }
 
     fn about(&self) -> &'static str {
-        "each register behaves as one copy, in real time (Herlihy & Wing 1990; Lowe 2017)"
+        "each register behaves as one copy, in real time (Herlihy & Wing 1990; Gibbons & Korach 1997; Lowe 2017)"
     }
 
     fn anomalies(&self) -> &'static [&'static str] {
@@ -72,31 +74,19 @@ fn check(history: &History, budget: Budget) -> Verdict {
 }
 
 fn judge(key: &Key<'_>, budget: Budget, tally: &mut Tally) {
-    let mut possible = vec![true; key.entries.len()];
-    for (at, contradiction) in register::unwritten(key) {
+    let unwritten = register::unwritten(key);
+    let impossible: Vec<usize> = unwritten.iter().map(|(at, _)| *at).collect();
+    for (_, contradiction) in unwritten {
         tally.anomalies.push(contradiction.anomaly(&key.key));
-        possible
-            .iter_mut()
-            .skip(at)
-            .take(1)
-            .for_each(|possible| *possible = false);
     }
-    let (mut kept, mut dropped) = (Vec::new(), 0);
-    for (entry, possible) in key.entries.iter().zip(possible) {
-        match (possible, entry.op.step.sets()) {
-            (true, _) => kept.push(*entry),
-            // Without a read that cannot be, the rest can be judged; a compare-and-set that
-            // cannot be leaves its value behind.
-            (false, None) => dropped += 1,
-            (false, Some(_)) => return,
-        }
-    }
-    let entries = register::prune(&kept);
-    let searched = run(&entries, left(budget, tally.steps));
+    let Some(entries) = without(&key.entries, &impossible) else {
+        return;
+    };
+    let searched = register::decide(&entries, left(budget, tally.steps));
     tally.steps += searched.steps;
     tally.peak = tally.peak.max(searched.peak);
     match searched.finding {
-        Finding::Linearizable if dropped == 0 => tally.verified.push(key.key.to_string()),
+        Finding::Linearizable if impossible.is_empty() => tally.verified.push(key.key.to_string()),
         Finding::Linearizable => {}
         Finding::Stuck(at) => {
             if let Some(last) = entries.get(at) {
@@ -106,7 +96,7 @@ fn judge(key: &Key<'_>, budget: Budget, tally: &mut Tally) {
                     steps: if listed { SHRINK_STEPS_MAX } else { 0 },
                     ..budget
                 };
-                let found = contradiction(key, &kept, last, spend);
+                let found = contradiction(key, &entries, last, spend);
                 tally.anomalies.push(found.anomaly(&key.key));
             }
         }
@@ -124,9 +114,21 @@ fn judge(key: &Key<'_>, budget: Budget, tally: &mut Tally) {
     }
 }
 
-fn run(entries: &[Entry<'_>], budget: Budget) -> Searched {
-    let ops: Vec<Op<Step>> = entries.iter().map(|entry| entry.op).collect();
-    search(&Register, &ops, budget)
+/// The entries without those at these places, in order. Without a read that cannot be, the rest
+/// can be judged; a compare-and-set that cannot be leaves its value behind: `None`.
+fn without<'k, 'a>(entries: &'k [Entry<'a>], impossible: &[usize]) -> Option<Cow<'k, [Entry<'a>]>> {
+    if impossible.is_empty() {
+        return Some(Cow::Borrowed(entries));
+    }
+    let mut kept = Vec::new();
+    for (at, entry) in entries.iter().enumerate() {
+        match (impossible.binary_search(&at), entry.op.step.sets()) {
+            (Err(_), _) => kept.push(*entry),
+            (Ok(_), None) => {}
+            (Ok(_), Some(_)) => return None,
+        }
+    }
+    Some(Cow::Owned(kept))
 }
 
 const fn left(budget: Budget, spent: u64) -> Budget {

@@ -373,7 +373,7 @@ fn too_many_open_operations_are_unknown() {
         ret: 1000 + n,
         operation: Operation::Write {
             key: key(),
-            value: int(n),
+            value: int(n % 100),
         },
         outcome: Outcome::Ok(Answer::Done),
     };

@@ -1,0 +1,182 @@
+//! Decides one register by the cheapest method that can.
+
+use super::{Entry, Register, Step, prune, zones};
+use crate::Budget;
+use crate::engine::{Finding, Op, Searched, search};
+
+/// Decides whether there is an order of the entries: without search if every value was written
+/// at most once.
+pub(crate) fn decide(entries: &[Entry<'_>], budget: Budget) -> Searched {
+    zones::decide(entries, budget).unwrap_or_else(|| by_search(entries, budget))
+}
+
+/// The same by search, whatever the values.
+pub(crate) fn by_search(entries: &[Entry<'_>], budget: Budget) -> Searched {
+    let kept = prune(entries);
+    let ops: Vec<Op<Step>> = kept.iter().map(|entry| entry.op).collect();
+    let mut searched = search(&Register, &ops, budget);
+    let place = |at: usize| {
+        let kept = kept.get(at)?;
+        entries.iter().position(|entry| entry.is(kept))
+    };
+    if let Finding::Stuck(at) = searched.finding {
+        searched.finding = Finding::Stuck(place(at).unwrap_or_default());
+    }
+    searched
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use tribunal_results::{Call, Operation, Outcome, Reason, Stamp};
+
+    use super::super::{ABSENT, Value};
+    use super::*;
+
+    /// A linear congruential generator (Knuth's MMIX constants).
+    struct Lcg(u64);
+
+    impl Lcg {
+        fn below(&mut self, bound: u64) -> u64 {
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) % bound
+        }
+    }
+
+    /// A register's history in which every value has one writer at most; some answers are wrong.
+    fn unique(seed: u64, operations: u64, width: u64, wrong: u64) -> Vec<Op<Step>> {
+        let mut lcg = Lcg(seed);
+        let (unknown, cas) = ([0, 10, 40][lcg.below(3) as usize], lcg.below(80));
+        let mut drafts = Vec::new();
+        for id in 0..operations {
+            let instant = id * 4 + lcg.below(4);
+            let call = instant.saturating_sub(lcg.below(width));
+            let ret = instant + 1 + lcg.below(width);
+            let lost = lcg.below(100) < unknown;
+            drafts.push((instant, call, (!lost).then_some(ret)));
+        }
+        drafts.sort_unstable();
+        let (mut state, mut values, mut ops) = (ABSENT, 0, Vec::new());
+        for (id, (_, call, ret)) in drafts.into_iter().enumerate() {
+            let any = lcg.below(values + 1) as Value;
+            let seen = if lcg.below(100) < wrong { any } else { state };
+            let (reads, takes) = (lcg.below(100) < 55, lcg.below(100) < cas);
+            let step = match (reads, takes && seen != ABSENT) {
+                (true, _) => Step::Read(seen),
+                (false, takes) => {
+                    values += 1;
+                    let value = values as Value;
+                    if takes {
+                        Step::Cas(seen, value)
+                    } else {
+                        Step::Write(value)
+                    }
+                }
+            };
+            if ret.is_some() || lcg.below(2) == 0 {
+                state = step.leaves();
+            }
+            let stamp = |time: u64| time * 100 + id as u64;
+            let ret = ret.map(|ret| stamp(ret) + 50);
+            if ret.is_some() || step.sets().is_some() {
+                let call = stamp(call);
+                ops.push(Op {
+                    call,
+                    ret,
+                    step,
+                    idle: false,
+                });
+            }
+        }
+        ops.sort_by_key(|op| op.call);
+        ops
+    }
+
+    fn any_call() -> Call {
+        let at = Stamp { index: 0, time: 0 };
+        Call {
+            process: 0,
+            node: None,
+            operation: Operation::Read { key: "k".into() },
+            invoked: at,
+            completed: None,
+            outcome: Outcome::Info(Reason::new("open", "")),
+        }
+    }
+
+    fn entries<'a>(ops: &[Op<Step>], call: &'a Call) -> Vec<Entry<'a>> {
+        ops.iter().map(|&op| Entry { call, op }).collect()
+    }
+
+    /// Tries every order.
+    fn possible(left: &mut Vec<Op<Step>>, state: Value) -> bool {
+        let due = left.iter().filter_map(|op| op.ret).min();
+        let Some(due) = due else { return true };
+        for at in 0..left.len() {
+            let op = left[at];
+            if op.call <= due && op.step.needs().is_none_or(|needed| needed == state) {
+                left.remove(at);
+                let fits = possible(left, op.step.leaves());
+                left.insert(at, op);
+                if fits {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    #[test]
+    fn zones_agree_with_trying_every_order() {
+        let (mut valid, mut invalid) = (0, 0);
+        let call = any_call();
+        for seed in 0..60_000 {
+            let ops = unique(
+                seed,
+                2 + seed % 7,
+                3 + seed % 23,
+                [95, 60][seed as usize % 2],
+            );
+            let found = zones::decide(&entries(&ops, &call), Budget::default());
+            let found = found.expect("unique values").finding == Finding::Linearizable;
+            let expected = possible(&mut ops.clone(), ABSENT);
+            assert_eq!(found, expected, "seed {seed}: {ops:#?}");
+            *(if expected { &mut valid } else { &mut invalid }) += 1;
+        }
+        assert!(
+            valid > 10_000 && invalid > 8_000,
+            "{valid} valid, {invalid} invalid"
+        );
+    }
+
+    #[test]
+    fn zones_and_search_stop_at_the_same_operation() {
+        let (mut valid, mut stuck) = (0, BTreeSet::new());
+        let call = any_call();
+        for seed in 0..6_000 {
+            let ops = unique(
+                seed,
+                20 + seed % 60,
+                3 + seed % 23,
+                [0, 1, 4][seed as usize % 3],
+            );
+            let entries = entries(&ops, &call);
+            let zones = zones::decide(&entries, Budget::default()).expect("unique values");
+            let search = by_search(&entries, Budget::default());
+            assert_eq!(zones.finding, search.finding, "seed {seed}: {ops:#?}");
+            match zones.finding {
+                Finding::Linearizable => valid += 1,
+                finding => drop(stuck.insert(format!("{seed} {finding:?}"))),
+            }
+        }
+        assert!(
+            valid > 1_500 && stuck.len() > 1_500,
+            "{valid} valid, {} stuck",
+            stuck.len()
+        );
+    }
+}
