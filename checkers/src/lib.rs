@@ -14,6 +14,7 @@ pub mod linearizable;
 pub mod mutual_exclusion;
 pub mod recovery;
 pub mod stats;
+pub mod verify;
 
 mod engine;
 mod explain;

@@ -6,7 +6,7 @@ use tribunal_results::{Anomaly, History, Record, Verdict};
 
 use crate::engine::{Finding, Op, WIDTH_MAX};
 use crate::register::{self, Contradiction, Entry, Key};
-use crate::{Budget, Checker, explain};
+use crate::{Budget, Checker, explain, verify};
 
 /// The checker.
 pub struct Linearizable;
@@ -54,6 +54,10 @@ struct Tally {
     peak: u64,
     steps: u64,
     verified: Vec<String>,
+    /// Keys of which the order that was found was replayed.
+    replayed: usize,
+    /// Keys of which it did not fit: the checker itself is wrong.
+    doubted: Vec<String>,
     stopped: Vec<String>,
     too_wide: bool,
     anomalies: Vec<Anomaly>,
@@ -86,8 +90,14 @@ fn judge(key: &Key<'_>, budget: Budget, tally: &mut Tally) {
     tally.steps += searched.steps;
     tally.peak = tally.peak.max(searched.peak);
     match searched.finding {
-        Finding::Linearizable if impossible.is_empty() => tally.verified.push(key.key.to_string()),
-        Finding::Linearizable => {}
+        Finding::Linearizable => {
+            if let Err(why) = replay(&entries, searched.order.as_deref()) {
+                tally.doubted.push(format!("{} ({why})", key.key));
+            } else if impossible.is_empty() {
+                tally.replayed += usize::from(searched.order.is_some());
+                tally.verified.push(key.key.to_string());
+            }
+        }
         Finding::Stuck(at) => {
             if let Some(last) = entries.get(at) {
                 let listed =
@@ -131,6 +141,14 @@ fn without<'k, 'a>(entries: &'k [Entry<'a>], impossible: &[usize]) -> Option<Cow
     Some(Cow::Owned(kept))
 }
 
+/// Checks the order that a search found with code that knows nothing of it.
+fn replay(entries: &[Entry<'_>], order: Option<&[usize]>) -> Result<(), String> {
+    let Some(order) = order else { return Ok(()) };
+    let index = |at: &usize| entries.get(*at).map(|entry| entry.call.invoked.index);
+    let order: Vec<u64> = order.iter().filter_map(index).collect();
+    verify::order(entries.iter().map(|entry| entry.call), &order)
+}
+
 const fn left(budget: Budget, spent: u64) -> Budget {
     Budget {
         steps: budget.steps.saturating_sub(spent),
@@ -171,6 +189,12 @@ impl Tally {
                 .sort_by_key(|a| (a.calls.len(), a.span.1, a.calls.first().copied()));
             let total = self.anomalies.len() as u64;
             Verdict::invalid(NAME, std::mem::take(&mut self.anomalies), total)
+        } else if !self.doubted.is_empty() {
+            let text = format!(
+                "the checker contradicts itself, please report it: {}",
+                named(&self.doubted)
+            );
+            Verdict::unknown(NAME, "self-check", text)
         } else if !self.stopped.is_empty() {
             let code = if self.too_wide { "too-wide" } else { "budget" };
             Verdict::unknown(NAME, code, self.unfinished())
@@ -186,6 +210,7 @@ impl Tally {
             .figure("keys", self.keys)
             .figure("keys-verified", self.verified.len())
             .figure("keys-unknown", self.stopped.len())
+            .figure("keys-replayed", self.replayed)
             .figure("operations", self.operations)
             .figure("observations", self.observations)
             .figure("configurations-peak", self.peak)

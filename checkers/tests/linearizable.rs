@@ -1,10 +1,14 @@
 //! The search against an independent oracle that tries every order of a few operations.
-#![allow(clippy::expect_used, reason = "a test that cannot go on panics")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on panics"
+)]
 
 mod random;
 
 use random::{Lcg, Timed, failed, history, only, unknown, verdict};
-use tribunal_checkers::{Budget, Checker, linearizable::Linearizable};
+use tribunal_checkers::{Budget, Checker, linearizable::Linearizable, verify};
 use tribunal_results::{Answer, Call, Operation, Outcome, Record, Scalar, Validity};
 
 fn key() -> Scalar {
@@ -216,6 +220,8 @@ fn the_calls_of_every_anomaly_contradict_each_other_without_the_rest() {
                 .map(|&index| whole.call_at(index).expect("a call"))
                 .collect();
             assert!(!linearizable(&only(&calls)), "seed {seed}: {anomaly:#?}");
+            verify::witness(&whole, &anomaly)
+                .unwrap_or_else(|why| panic!("seed {seed}: {why}: {anomaly:#?}"));
             assert!(!anomaly.facts.is_empty() && !anomaly.sentence.is_empty());
             *names.entry(anomaly.name).or_insert(0) += 1;
         }

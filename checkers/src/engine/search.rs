@@ -1,15 +1,11 @@
 //! The forward search.
 
-use std::hash::Hash;
-
-use rustc_hash::FxHashMap;
-
-use super::antichain::{Antichain, Config, Used};
+use super::antichain::{Antichain, Config};
+use super::log::Log;
+use super::transitions::{Class, Transitions};
 use super::{Finding, Model, Op, Searched};
 use crate::Budget;
 
-/// How many transitions are remembered before the memory is wiped.
-const TRANSITIONS_MAX: usize = 1 << 18;
 /// How many comparisons cost as much as one step.
 const COMPARISONS_PER_STEP: u64 = 16;
 
@@ -18,58 +14,15 @@ const COMPARISONS_PER_STEP: u64 = 16;
 pub(crate) fn search<M: Model>(model: &M, ops: &[Op<M::Step>], budget: Budget) -> Searched {
     let mut search = Search::new(model, budget);
     let finding = search.run(ops);
+    let order = match (finding, search.current.first()) {
+        (Finding::Linearizable, Some(config)) => search.log.order(config.past),
+        _ => None,
+    };
     Searched {
         finding,
         steps: search.steps,
         peak: search.peak,
-    }
-}
-
-/// Numbers values by their first appearance.
-struct Numbers<T> {
-    ids: FxHashMap<T, u32>,
-    values: Vec<T>,
-}
-
-impl<T: Clone + Eq + Hash> Numbers<T> {
-    fn new() -> Self {
-        Self {
-            ids: FxHashMap::default(),
-            values: Vec::new(),
-        }
-    }
-
-    fn id(&mut self, value: T) -> u32 {
-        let next = self.values.len() as u32;
-        let values = &mut self.values;
-        *self.ids.entry(value).or_insert_with_key(|value| {
-            values.push(value.clone());
-            next
-        })
-    }
-}
-
-/// The model's transitions, each computed once.
-struct Transitions<'a, M: Model> {
-    model: &'a M,
-    states: Numbers<M::State>,
-    steps: Numbers<M::Step>,
-    known: FxHashMap<(u32, u32), Option<u32>>,
-}
-
-impl<M: Model> Transitions<'_, M> {
-    fn apply(&mut self, state: u32, class: u32) -> Option<u32> {
-        if let Some(&known) = self.known.get(&(state, class)) {
-            return known;
-        }
-        let from = self.states.values.get(state as usize)?;
-        let step = self.steps.values.get(class as usize)?;
-        let to = self.model.apply(from, step).map(|to| self.states.id(to));
-        if self.known.len() >= TRANSITIONS_MAX {
-            self.known.clear();
-        }
-        self.known.insert((state, class), to);
-        to
+        order,
     }
 }
 
@@ -79,47 +32,53 @@ enum Halt {
     Exhausted,
 }
 
+/// An operation that was called and has not returned.
+#[derive(Clone, Copy)]
+struct Open {
+    bit: u128,
+    class: Class,
+    ret: u64,
+    op: u32,
+}
+
+/// The operations of unknown end that were called, of one class, in that order.
+struct Optional {
+    class: Class,
+    ops: Vec<u32>,
+}
+
 struct Search<'a, M: Model> {
     transitions: Transitions<'a, M>,
     budget: Budget,
     steps: u64,
     peak: u64,
+    log: Log,
     /// All ways in which things may stand now.
     current: Vec<Config>,
-    /// Open operations: slot and class.
-    mutators: Vec<(u128, u32)>,
-    observers: Vec<(u128, u32)>,
+    /// Open mutators, those first that return first.
+    mutators: Vec<Open>,
+    observers: Vec<Open>,
     free: u128,
-    /// Slots of open operations that are in nobody's way: see [`Op::idle`].
-    idle: u128,
-    /// Operations of unknown end that were called: class and count.
-    optional: Vec<(u32, u32)>,
+    /// Open operations that are in nobody's way: see [`Op::idle`].
+    idle: Vec<Open>,
+    optional: Vec<Optional>,
 }
 
 impl<'a, M: Model> Search<'a, M> {
     fn new(model: &'a M, budget: Budget) -> Self {
-        let mut states = Numbers::new();
-        let state = states.id(model.initial());
+        let mut transitions = Transitions::new(model);
+        let state = transitions.initial();
         Self {
-            transitions: Transitions {
-                model,
-                states,
-                steps: Numbers::new(),
-                known: FxHashMap::default(),
-            },
+            transitions,
             budget,
             steps: 0,
             peak: 1,
-            current: vec![Config {
-                state,
-                mutated: 0,
-                observed: 0,
-                used: Used::default(),
-            }],
+            log: Log::new(),
+            current: vec![Config::initial(state)],
             mutators: Vec::new(),
             observers: Vec::new(),
             free: u128::MAX,
-            idle: 0,
+            idle: Vec::new(),
             optional: Vec::new(),
         }
     }
@@ -131,7 +90,7 @@ impl<'a, M: Model> Search<'a, M> {
                 continue;
             };
             if !returns {
-                match self.call(op) {
+                match self.call(at as u32, op) {
                     Some(bit) => *slot = bit,
                     None => return Finding::TooWide(event),
                 }
@@ -148,40 +107,50 @@ impl<'a, M: Model> Search<'a, M> {
 
     /// Opens an operation and gives its slot (none if its end is unknown); `None` if all slots
     /// are taken.
-    fn call(&mut self, op: &Op<M::Step>) -> Option<u128> {
-        let observes = self.transitions.model.observes(&op.step);
-        let class = self.transitions.steps.id(op.step.clone());
-        if op.ret.is_none() {
-            if !observes {
-                self.offer(class);
+    fn call(&mut self, at: u32, op: &Op<M::Step>) -> Option<u128> {
+        let class = self.transitions.class(&op.step);
+        let Some(ret) = op.ret else {
+            if !class.observes {
+                self.offer(class, at);
             }
             return Some(0);
-        }
+        };
         if self.free == 0 {
             return None;
         }
         let bit = 1 << self.free.trailing_zeros();
         self.free &= !bit;
-        if !observes {
-            if op.idle && self.transitions.model.overwrites(&op.step) {
-                self.idle |= bit;
+        let open = Open {
+            bit,
+            class,
+            ret,
+            op: at,
+        };
+        if !class.observes {
+            if op.idle && class.overwrites {
+                self.idle.push(open);
             }
-            self.mutators.push((bit, class));
+            let place = self.mutators.partition_point(|m| m.ret < ret);
+            self.mutators.insert(place, open);
             return Some(bit);
         }
-        self.observers.push((bit, class));
+        self.observers.push(open);
         for config in &mut self.current {
-            if self.transitions.apply(config.state, class).is_some() {
+            if self.transitions.apply(config.state, class.id).is_some() {
                 config.observed |= bit;
+                config.past = self.log.and(config.past, at);
             }
         }
         Some(bit)
     }
 
-    fn offer(&mut self, class: u32) {
-        match self.optional.iter_mut().find(|(c, _)| *c == class) {
-            Some((_, count)) => *count += 1,
-            None => self.optional.push((class, 1)),
+    fn offer(&mut self, class: Class, at: u32) {
+        match self.optional.iter_mut().find(|o| o.class.id == class.id) {
+            Some(optional) => optional.ops.push(at),
+            None => self.optional.push(Optional {
+                class,
+                ops: vec![at],
+            }),
         }
     }
 
@@ -191,6 +160,7 @@ impl<'a, M: Model> Search<'a, M> {
         let mut next = Antichain::default();
         let mut seen = Antichain::default();
         let mut work = Work::default();
+        let mut reached = Vec::new();
         for config in std::mem::take(&mut self.current) {
             if config.has(bit) {
                 next.insert(config.without(bit));
@@ -199,27 +169,32 @@ impl<'a, M: Model> Search<'a, M> {
             }
         }
         while let Some(config) = work.pop() {
-            for reached in self.successors(&config) {
+            if !seen.has(&config) {
+                continue;
+            }
+            self.successors(&config, &mut reached);
+            for reached in reached.drain(..) {
                 self.steps += 1;
                 if reached.has(bit) {
-                    next.insert(reached.without(bit));
+                    // What is used for what comes later can be used later.
+                    if !reached.hungry {
+                        next.insert(reached.without(bit));
+                    }
                 } else if seen.insert(reached.clone()) {
                     work.push(reached);
                 }
             }
             self.peak = self.peak.max((seen.len() + next.len()) as u64);
-            let bytes = 2 * (seen.bytes() + next.bytes());
+            let bytes = 2 * (seen.bytes() + next.bytes()) + self.log.bytes();
             let compared = (seen.compared() + next.compared()) / COMPARISONS_PER_STEP;
             if self.steps + compared > self.budget.steps || bytes > self.budget.bytes {
                 return Err(Halt::Exhausted);
             }
         }
-        self.mutators.retain(|(b, _)| *b != bit);
-        self.observers.retain(|(b, _)| *b != bit);
-        self.free |= bit;
-        self.idle &= !bit;
         self.steps += (seen.compared() + next.compared()) / COMPARISONS_PER_STEP;
+        self.close(bit);
         self.current = next.into_configs().collect();
+        self.log.sweep(self.current.iter_mut().map(|c| &mut c.past));
         self.peak = self.peak.max(self.current.len() as u64);
         self.steps += self.current.len() as u64;
         if self.current.is_empty() {
@@ -228,52 +203,117 @@ impl<'a, M: Model> Search<'a, M> {
         Ok(())
     }
 
-    /// The open operations that may as well take effect just before a step, which hides them.
-    fn hidden_by(&self, class: u32) -> u128 {
-        let step = self.transitions.steps.values.get(class as usize);
-        let overwrites = step.is_some_and(|step| self.transitions.model.overwrites(step));
-        if overwrites { self.idle } else { 0 }
+    fn close(&mut self, bit: u128) {
+        for list in [&mut self.mutators, &mut self.observers, &mut self.idle] {
+            list.retain(|open| open.bit != bit);
+        }
+        self.free |= bit;
     }
 
     /// What one more mutator makes of a configuration.
-    fn successors(&mut self, config: &Config) -> Vec<Config> {
-        let mut reached = Vec::new();
-        for &(bit, class) in &self.mutators {
-            if config.mutated & bit != 0 {
+    fn successors(&mut self, config: &Config, reached: &mut Vec<Config>) {
+        for at in 0..self.mutators.len() {
+            let Some(&open) = self.mutators.get(at) else {
                 continue;
-            }
-            if let Some(state) = self.transitions.apply(config.state, class) {
-                let hidden = self.hidden_by(class);
-                reached.push(Config {
-                    state,
-                    mutated: config.mutated | bit | hidden,
-                    ..config.clone()
-                });
+            };
+            let blocked = config.mutated & open.bit != 0
+                || (config.hungry && open.class.overwrites)
+                || self.covered(config, open.class, at);
+            let state = self.transitions.apply(config.state, open.class.id);
+            if let Some(state) = state.filter(|_| !blocked) {
+                let mut after = self.after(config, state, open.class, open.op);
+                after.mutated |= open.bit;
+                self.observe(&mut after);
+                reached.push(after);
             }
         }
-        for &(class, count) in &self.optional {
-            if config.used.of(class) >= count {
+        for at in 0..self.optional.len() {
+            let Some(optional) = self.optional.get(at) else {
                 continue;
-            }
-            let state = self.transitions.apply(config.state, class);
-            if let Some(state) = state.filter(|state| *state != config.state) {
-                let hidden = self.hidden_by(class);
-                reached.push(Config {
-                    state,
-                    mutated: config.mutated | hidden,
-                    used: config.used.and(class),
-                    ..config.clone()
-                });
-            }
-        }
-        for config in &mut reached {
-            for &(bit, class) in &self.observers {
-                if self.transitions.apply(config.state, class).is_some() {
-                    config.observed |= bit;
+            };
+            let (class, used) = (optional.class, config.used.of(optional.class) as usize);
+            let Some(&op) = optional.ops.get(used) else {
+                continue;
+            };
+            let blocked = (config.hungry && class.overwrites)
+                || self.covered(config, class, self.mutators.len());
+            let state = self.transitions.apply(config.state, class.id);
+            if let Some(state) = state.filter(|state| !blocked && *state != config.state) {
+                let mut after = self.after(config, state, class, op);
+                after.used = after.used.and(class);
+                let fed = self.observe(&mut after);
+                after.hungry = !fed;
+                if fed || self.wanted(&after) {
+                    reached.push(after);
                 }
             }
         }
-        reached
+    }
+
+    /// Whether one of the first `before` open mutators, to return sooner, could happen as well
+    /// with the same effect and would leave no less for later: whatever this one might still do
+    /// in its place, the class can.
+    fn covered(&mut self, config: &Config, class: Class, before: usize) -> bool {
+        let transitions = &mut self.transitions;
+        self.mutators.iter().take(before).any(|other| {
+            class.covers(&other.class)
+                && config.mutated & other.bit == 0
+                && !(config.hungry && other.class.overwrites)
+                && transitions.apply(config.state, other.class.id).is_some()
+        })
+    }
+
+    /// The configuration after a step to that state. If the step overwrites, open operations that
+    /// it hides take effect just before.
+    fn after(&mut self, config: &Config, state: u32, class: Class, op: u32) -> Config {
+        let mut after = config.clone();
+        after.state = state;
+        after.hungry = false;
+        if class.overwrites {
+            for idle in &self.idle {
+                if after.mutated & idle.bit == 0 && idle.op != op {
+                    after.mutated |= idle.bit;
+                    after.past = self.log.and(after.past, idle.op);
+                }
+            }
+        }
+        after.past = self.log.and(after.past, op);
+        after
+    }
+
+    /// Lets open observers take effect that can; false if there was none.
+    fn observe(&mut self, config: &mut Config) -> bool {
+        let before = config.observed;
+        for open in &self.observers {
+            if config.observed & open.bit == 0
+                && self
+                    .transitions
+                    .apply(config.state, open.class.id)
+                    .is_some()
+            {
+                config.observed |= open.bit;
+                config.past = self.log.and(config.past, open.op);
+            }
+        }
+        config.observed != before
+    }
+
+    /// Whether a mutator is at hand that needs the state.
+    fn wanted(&mut self, config: &Config) -> bool {
+        let transitions = &mut self.transitions;
+        let open = self
+            .mutators
+            .iter()
+            .filter(|open| config.mutated & open.bit == 0)
+            .map(|open| open.class);
+        let optional = self
+            .optional
+            .iter()
+            .filter(|o| (config.used.of(o.class) as usize) < o.ops.len())
+            .map(|o| o.class);
+        open.chain(optional)
+            .filter(|class| !class.overwrites)
+            .any(|class| transitions.apply(config.state, class.id).is_some())
     }
 }
 

@@ -15,13 +15,20 @@ pub(crate) fn by_search(entries: &[Entry<'_>], budget: Budget) -> Searched {
     let kept = prune(entries);
     let ops: Vec<Op<Step>> = kept.iter().map(|entry| entry.op).collect();
     let mut searched = search(&Register, &ops, budget);
-    let place = |at: usize| {
-        let kept = kept.get(at)?;
-        entries.iter().position(|entry| entry.is(kept))
-    };
+    // Both are in the order of their calls.
+    let mut rest = entries.iter().enumerate();
+    let places: Vec<usize> = kept
+        .iter()
+        .filter_map(|kept| rest.find(|(_, entry)| entry.is(kept)))
+        .map(|(at, _)| at)
+        .collect();
+    let place = |at: usize| places.get(at).copied().unwrap_or_default();
     if let Finding::Stuck(at) = searched.finding {
-        searched.finding = Finding::Stuck(place(at).unwrap_or_default());
+        searched.finding = Finding::Stuck(place(at));
     }
+    searched.order = searched
+        .order
+        .map(|order| order.into_iter().map(place).collect());
     searched
 }
 
@@ -151,6 +158,65 @@ mod tests {
             valid > 10_000 && invalid > 8_000,
             "{valid} valid, {invalid} invalid"
         );
+    }
+
+    /// The same history with only so many different values.
+    fn crowded(ops: Vec<Op<Step>>, values: Value) -> Vec<Op<Step>> {
+        let fold = |value: Value| {
+            if value == ABSENT {
+                ABSENT
+            } else {
+                1 + value % values
+            }
+        };
+        ops.into_iter()
+            .map(|op| Op {
+                step: match op.step {
+                    Step::Read(value) => Step::Read(fold(value)),
+                    Step::Write(value) => Step::Write(fold(value)),
+                    Step::Cas(from, to) => Step::Cas(fold(from), fold(to)),
+                },
+                ..op
+            })
+            .collect()
+    }
+
+    #[test]
+    fn search_agrees_with_trying_every_order_and_shows_one() {
+        let (mut valid, mut invalid) = (0, 0);
+        let call = any_call();
+        for seed in 0..60_000 {
+            let ops = unique(seed, 3 + seed % 6, 3 + seed % 30, 90);
+            let ops = crowded(ops, 2 + seed as Value % 3);
+            let found = by_search(&entries(&ops, &call), Budget::default());
+            let expected = possible(&mut ops.clone(), ABSENT);
+            let valid_found = found.finding == Finding::Linearizable;
+            assert_eq!(valid_found, expected, "seed {seed}: {ops:#?}");
+            *(if expected { &mut valid } else { &mut invalid }) += 1;
+            assert_eq!(found.order.is_some(), expected);
+            if let Some(order) = found.order {
+                assert!(explains(&ops, &order), "seed {seed}: {ops:#?} {order:?}");
+            }
+        }
+        assert!(
+            valid > 10_000 && invalid > 8_000,
+            "{valid} valid, {invalid} invalid"
+        );
+    }
+
+    /// Whether the order has every operation that took effect, and others at most once, none
+    /// after one that had returned before it was called, and each in a state that it can find.
+    fn explains(ops: &[Op<Step>], order: &[usize]) -> bool {
+        let all: BTreeSet<usize> = order.iter().copied().collect();
+        let complete = (0..ops.len()).all(|at| ops[at].ret.is_none() || all.contains(&at));
+        let (mut state, mut latest, mut fits) = (ABSENT, 0, all.len() == order.len());
+        for op in order.iter().map(|&at| ops[at]) {
+            fits &= op.ret.is_none_or(|ret| ret >= latest);
+            fits &= op.step.needs().is_none_or(|needed| needed == state);
+            latest = latest.max(op.call);
+            state = op.step.leaves();
+        }
+        fits && complete
     }
 
     #[test]

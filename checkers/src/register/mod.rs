@@ -90,6 +90,13 @@ impl Model for Register {
     fn overwrites(&self, step: &Step) -> bool {
         step.needs().is_none()
     }
+
+    fn stronger(&self, step: &Step) -> Option<Step> {
+        match *step {
+            Step::Cas(_, to) => Some(Step::Write(to)),
+            Step::Read(_) | Step::Write(_) => None,
+        }
+    }
 }
 
 /// A call with what it did to the register.

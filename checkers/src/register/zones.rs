@@ -31,6 +31,7 @@ pub(super) fn decide(entries: &[Entry<'_>], budget: Budget) -> Option<Searched> 
         finding,
         steps,
         peak: 0,
+        order: None,
     };
     if cost > budget.steps || bytes > budget.bytes {
         return Some(searched(Finding::Exhausted(0), 0));
