@@ -6,6 +6,8 @@
 )]
 
 mod random;
+#[path = "random/simulation.rs"]
+mod simulation;
 
 use random::{Lcg, Timed, failed, history, only, unknown, verdict};
 use tribunal_checkers::{Budget, Checker, linearizable::Linearizable, verify};
@@ -313,6 +315,40 @@ fn many_unknown_ends_before_a_late_contradiction_cost_little() {
     assert_eq!(verdict.anomalies[0].name, "stale-read");
     let steps = verdict.figures["steps"].as_u64().expect("steps");
     assert!(steps < 500_000, "{steps} steps");
+}
+
+/// Five values, a fifth of the mutators compare-and-sets, some ends unknown: what stays possible
+/// grows with every operation whose end is unknown.
+#[test]
+fn hard_histories_are_decided_well_within_the_budget() {
+    let mix = |operations, clients, unknown| simulation::Mix {
+        operations,
+        clients,
+        keys: 1,
+        values: 5,
+        reads: 50,
+        cas: 20,
+        unknown,
+    };
+    for (mix, steps_max) in [
+        (mix(4_000, 10, 1), 5_000_000),
+        (mix(4_000, 10, 0), 500_000),
+        (mix(500, 5, 20), 500_000),
+        (mix(300, 20, 0), 500_000),
+    ] {
+        for (spoilt, expected) in [(false, Validity::Valid), (true, Validity::Invalid)] {
+            let mut events = simulation::simulate(1, mix);
+            if spoilt {
+                simulation::spoil(&mut events);
+            }
+            let history = tribunal_results::History::from_events(events).expect("well-formed");
+            let verdict = verdict("linearizable", history);
+            assert_eq!(verdict.validity, expected, "{mix:?}: {verdict:#?}");
+            let steps = verdict.figures["steps"].as_u64().expect("steps");
+            assert!(steps < steps_max, "{mix:?}: {steps} steps");
+            assert_eq!(verdict.figures["keys-replayed"], u64::from(!spoilt));
+        }
+    }
 }
 
 #[test]

@@ -78,6 +78,15 @@ impl Used {
         })
     }
 
+    /// Of each class, as few as one of both has used.
+    fn meet(mut self, other: &Self) -> Self {
+        for used in &mut self.0 {
+            used.count = used.count.min(other.count(used.key()));
+        }
+        self.0.retain(|used| used.count > 0);
+        self
+    }
+
     fn count(&self, key: (u32, u32)) -> u32 {
         let used = self.0.iter().find(|used| used.key() == key);
         used.map_or(0, |used| used.count)
@@ -127,8 +136,15 @@ impl Config {
     }
 
     /// What configurations must have in common to be compared.
-    const fn group(&self) -> (u32, bool, u128) {
+    pub(super) const fn group(&self) -> (u32, bool, u128) {
         (self.state, self.hungry, self.mutated)
+    }
+
+    /// One that dominates both, which are of one group. It may not be possible itself.
+    pub(super) fn meet(mut self, other: Self) -> Self {
+        self.observed |= other.observed;
+        self.used = self.used.meet(&other.used);
+        self
     }
 
     /// Whether whatever can follow the other can follow this one, given that they are of one

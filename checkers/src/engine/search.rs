@@ -9,13 +9,78 @@ use crate::Budget;
 /// How many comparisons cost as much as one step.
 const COMPARISONS_PER_STEP: u64 = 16;
 
+/// Steps of the first attempt, and more of them for each operation. Most histories need far fewer.
+const QUICK_STEPS: u64 = 500_000;
+const QUICK_STEPS_PER_OPERATION: u64 = 40;
+/// A narrowed search keeps all configurations up to so many.
+const NARROW_MIN: usize = 32;
+/// Of configurations with the same state and mutators, how many the best are.
+const BEST_ALIKE_MAX: usize = 2;
+/// How many configurations the best are.
+const BEST_MAX: usize = 64;
+
+/// Which configurations are kept from one return to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Breadth {
+    /// All: the answer is exact.
+    All,
+    /// Those that used the fewest operations of unknown end: an order that is found is one, but there may be others.
+    Best,
+    /// One of each state that is better than all of it: where there is no order now, there was
+    /// none, but one that is found may be none.
+    Merged,
+}
+
 /// Searches for a sequential order of the operations in which each takes effect between its call
 /// and its return. Observers without a return are ignored.
+///
+/// Configurations that differ only in the operations of unknown end that they used can become
+/// very many. So if a first attempt does not end soon, one that sees too few of them may still
+/// find an order, and one that sees too much may still find that there is none.
 pub(crate) fn search<M: Model>(model: &M, ops: &[Op<M::Step>], budget: Budget) -> Searched {
-    let mut search = Search::new(model, budget);
+    let quick = QUICK_STEPS + QUICK_STEPS_PER_OPERATION * ops.len() as u64;
+    let (mut spent, mut peak) = (0, 0);
+    for (breadth, steps) in [
+        (Breadth::All, quick),
+        (Breadth::Best, u64::MAX),
+        (Breadth::Merged, u64::MAX),
+    ] {
+        let left = budget.steps - spent;
+        let budget = Budget {
+            steps: steps.min(left),
+            ..budget
+        };
+        let mut searched = attempt(model, ops, budget, breadth);
+        spent += searched.steps.min(left);
+        peak = searched.peak.max(peak);
+        let decided = match searched.finding {
+            Finding::Linearizable => breadth != Breadth::Merged,
+            Finding::Stuck(_) => breadth != Breadth::Best,
+            Finding::Exhausted(_) => spent >= left,
+            Finding::TooWide(_) => true,
+        };
+        if decided {
+            (searched.steps, searched.peak) = (spent, peak);
+            return searched;
+        }
+    }
+    let budget = Budget {
+        steps: budget.steps - spent,
+        ..budget
+    };
+    let mut searched = attempt(model, ops, budget, Breadth::All);
+    searched.steps += spent;
+    searched.peak = searched.peak.max(peak);
+    searched
+}
+
+fn attempt<M: Model>(model: &M, ops: &[Op<M::Step>], budget: Budget, breadth: Breadth) -> Searched {
+    let mut search = Search::new(model, budget, breadth);
     let finding = search.run(ops);
     let order = match (finding, search.current.first()) {
-        (Finding::Linearizable, Some(config)) => search.log.order(config.past),
+        (Finding::Linearizable, Some(config)) if breadth != Breadth::Merged => {
+            search.log.order(config.past)
+        }
         _ => None,
     };
     Searched {
@@ -50,6 +115,7 @@ struct Optional {
 struct Search<'a, M: Model> {
     transitions: Transitions<'a, M>,
     budget: Budget,
+    breadth: Breadth,
     steps: u64,
     peak: u64,
     log: Log,
@@ -65,12 +131,13 @@ struct Search<'a, M: Model> {
 }
 
 impl<'a, M: Model> Search<'a, M> {
-    fn new(model: &'a M, budget: Budget) -> Self {
+    fn new(model: &'a M, budget: Budget, breadth: Breadth) -> Self {
         let mut transitions = Transitions::new(model);
         let state = transitions.initial();
         Self {
             transitions,
             budget,
+            breadth,
             steps: 0,
             peak: 1,
             log: Log::new(),
@@ -194,6 +261,7 @@ impl<'a, M: Model> Search<'a, M> {
         self.steps += (seen.compared() + next.compared()) / COMPARISONS_PER_STEP;
         self.close(bit);
         self.current = next.into_configs().collect();
+        self.narrow();
         self.log.sweep(self.current.iter_mut().map(|c| &mut c.past));
         self.peak = self.peak.max(self.current.len() as u64);
         self.steps += self.current.len() as u64;
@@ -201,6 +269,28 @@ impl<'a, M: Model> Search<'a, M> {
             return Err(Halt::Stuck);
         }
         Ok(())
+    }
+
+    /// Keeps fewer configurations, if there are many and all need not be kept.
+    fn narrow(&mut self) {
+        if self.breadth == Breadth::All || self.current.len() <= NARROW_MIN {
+            return;
+        }
+        let rank = |c: &Config| (c.group(), c.used.total(), u128::MAX - c.observed, c.past);
+        self.current.sort_unstable_by_key(rank);
+        let mut kept: Vec<Config> = Vec::new();
+        for alike in self.current.chunk_by(|a, b| a.group() == b.group()) {
+            if self.breadth == Breadth::Best {
+                kept.extend(alike.iter().take(BEST_ALIKE_MAX).cloned());
+            } else {
+                kept.extend(alike.iter().cloned().reduce(Config::meet));
+            }
+        }
+        if self.breadth == Breadth::Best {
+            kept.sort_by_key(|config| config.used.total());
+            kept.truncate(BEST_MAX);
+        }
+        self.current = kept;
     }
 
     fn close(&mut self, bit: u128) {
@@ -216,11 +306,13 @@ impl<'a, M: Model> Search<'a, M> {
             let Some(&open) = self.mutators.get(at) else {
                 continue;
             };
-            let blocked = config.mutated & open.bit != 0
-                || (config.hungry && open.class.overwrites)
-                || self.covered(config, open.class, at);
+            if config.mutated & open.bit != 0 || (config.hungry && open.class.overwrites) {
+                continue;
+            }
             let state = self.transitions.apply(config.state, open.class.id);
-            if let Some(state) = state.filter(|_| !blocked) {
+            if let Some(state) = state
+                && !self.covered(config, open.class, at)
+            {
                 let mut after = self.after(config, state, open.class, open.op);
                 after.mutated |= open.bit;
                 self.observe(&mut after);
@@ -231,14 +323,18 @@ impl<'a, M: Model> Search<'a, M> {
             let Some(optional) = self.optional.get(at) else {
                 continue;
             };
-            let (class, used) = (optional.class, config.used.of(optional.class) as usize);
-            let Some(&op) = optional.ops.get(used) else {
+            let class = optional.class;
+            if config.hungry && class.overwrites {
+                continue;
+            }
+            let state = self.transitions.apply(config.state, class.id);
+            let Some(state) = state.filter(|state| *state != config.state) else {
                 continue;
             };
-            let blocked = (config.hungry && class.overwrites)
-                || self.covered(config, class, self.mutators.len());
-            let state = self.transitions.apply(config.state, class.id);
-            if let Some(state) = state.filter(|state| !blocked && *state != config.state) {
+            let used = config.used.of(class) as usize;
+            if let Some(&op) = optional.ops.get(used)
+                && !self.covered(config, class, self.mutators.len())
+            {
                 let mut after = self.after(config, state, class, op);
                 after.used = after.used.and(class);
                 let fed = self.observe(&mut after);
@@ -358,5 +454,39 @@ impl Work {
                 None => self.lowest += 1,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::register::Register;
+    use crate::register::sample::{crowded, unique};
+
+    #[test]
+    fn a_narrowed_search_is_right_in_what_it_decides() {
+        let (mut found, mut refuted, mut narrowed) = (0, 0, 0);
+        for seed in 0..300 {
+            let wrong = [0, 8, 25][seed as usize % 3];
+            let ops = crowded(unique(seed, 80, 50, wrong), 4 + (seed % 4) as u32);
+            let run = |breadth| attempt(&Register, &ops, Budget::default(), breadth);
+            let exact = run(Breadth::All);
+            narrowed += u32::from(exact.peak > 10 * BEST_MAX as u64);
+            if run(Breadth::Best).finding == Finding::Linearizable {
+                assert_eq!(exact.finding, Finding::Linearizable, "seed {seed}");
+                found += 1;
+            }
+            if let Finding::Stuck(at) = run(Breadth::Merged).finding {
+                let Finding::Stuck(first) = exact.finding else {
+                    panic!("seed {seed}: {exact:?}");
+                };
+                assert!(ops[first].ret <= ops[at].ret, "seed {seed}");
+                refuted += 1;
+            }
+        }
+        assert!(
+            found > 80 && refuted > 80 && narrowed > 50,
+            "{found} found, {refuted} refuted, {narrowed} narrowed"
+        );
     }
 }

@@ -2,6 +2,8 @@
 
 mod decide;
 mod prune;
+#[cfg(test)]
+pub(crate) mod sample;
 mod shrink;
 mod stale;
 mod unwritten;
