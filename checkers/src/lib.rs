@@ -24,6 +24,7 @@ pub mod recovery;
 pub mod rw_register;
 pub mod sequential;
 pub mod stats;
+pub mod verify;
 pub mod writes_follow_reads;
 
 mod engine;

@@ -1,10 +1,12 @@
 //! `linearizable`: each register behaves as if its operations happened one at a time.
 
+use std::borrow::Cow;
+
 use tribunal_results::{Anomaly, History, Record, Verdict};
 
-use crate::engine::{Finding, Op, Searched, WIDTH_MAX, search};
-use crate::register::{self, Contradiction, Entry, Key, Register, Step};
-use crate::{Budget, Checker, explain};
+use crate::engine::{Finding, Op, WIDTH_MAX};
+use crate::register::{self, Contradiction, Entry, Key};
+use crate::{Budget, Checker, explain, verify};
 
 /// The checker.
 pub struct Linearizable;
@@ -21,7 +23,7 @@ impl Checker for Linearizable {
     }
 
     fn about(&self) -> &'static str {
-        "each register behaves as one copy, in real time (Herlihy & Wing 1990; Lowe 2017)"
+        "each register behaves as one copy, in real time (Herlihy & Wing 1990; Gibbons & Korach 1997; Lowe 2017)"
     }
 
     fn anomalies(&self) -> &'static [&'static str] {
@@ -52,6 +54,10 @@ struct Tally {
     peak: u64,
     steps: u64,
     verified: Vec<String>,
+    /// Keys of which the order that was found was replayed.
+    replayed: usize,
+    /// Keys of which it did not fit: the checker itself is wrong.
+    doubted: Vec<String>,
     stopped: Vec<String>,
     too_wide: bool,
     anomalies: Vec<Anomaly>,
@@ -72,32 +78,26 @@ fn check(history: &History, budget: Budget) -> Verdict {
 }
 
 fn judge(key: &Key<'_>, budget: Budget, tally: &mut Tally) {
-    let mut possible = vec![true; key.entries.len()];
-    for (at, contradiction) in register::unwritten(key) {
+    let unwritten = register::unwritten(key);
+    let impossible: Vec<usize> = unwritten.iter().map(|(at, _)| *at).collect();
+    for (_, contradiction) in unwritten {
         tally.anomalies.push(contradiction.anomaly(&key.key));
-        possible
-            .iter_mut()
-            .skip(at)
-            .take(1)
-            .for_each(|possible| *possible = false);
     }
-    let (mut kept, mut dropped) = (Vec::new(), 0);
-    for (entry, possible) in key.entries.iter().zip(possible) {
-        match (possible, entry.op.step.sets()) {
-            (true, _) => kept.push(*entry),
-            // Without a read that cannot be, the rest can be judged; a compare-and-set that
-            // cannot be leaves its value behind.
-            (false, None) => dropped += 1,
-            (false, Some(_)) => return,
-        }
-    }
-    let entries = register::prune(&kept);
-    let searched = run(&entries, left(budget, tally.steps));
+    let Some(entries) = without(&key.entries, &impossible) else {
+        return;
+    };
+    let searched = register::decide(&entries, left(budget, tally.steps));
     tally.steps += searched.steps;
     tally.peak = tally.peak.max(searched.peak);
     match searched.finding {
-        Finding::Linearizable if dropped == 0 => tally.verified.push(key.key.to_string()),
-        Finding::Linearizable => {}
+        Finding::Linearizable => {
+            if let Err(why) = replay(&entries, searched.order.as_deref()) {
+                tally.doubted.push(format!("{} ({why})", key.key));
+            } else if impossible.is_empty() {
+                tally.replayed += usize::from(searched.order.is_some());
+                tally.verified.push(key.key.to_string());
+            }
+        }
         Finding::Stuck(at) => {
             if let Some(last) = entries.get(at) {
                 let listed =
@@ -106,7 +106,7 @@ fn judge(key: &Key<'_>, budget: Budget, tally: &mut Tally) {
                     steps: if listed { SHRINK_STEPS_MAX } else { 0 },
                     ..budget
                 };
-                let found = contradiction(key, &kept, last, spend);
+                let found = contradiction(key, &entries, last, spend);
                 tally.anomalies.push(found.anomaly(&key.key));
             }
         }
@@ -124,9 +124,29 @@ fn judge(key: &Key<'_>, budget: Budget, tally: &mut Tally) {
     }
 }
 
-fn run(entries: &[Entry<'_>], budget: Budget) -> Searched {
-    let ops: Vec<Op<Step>> = entries.iter().map(|entry| entry.op).collect();
-    search(&Register, &ops, budget)
+/// The entries without those at these places, in order. Without a read that cannot be, the rest
+/// can be judged; a compare-and-set that cannot be leaves its value behind: `None`.
+fn without<'k, 'a>(entries: &'k [Entry<'a>], impossible: &[usize]) -> Option<Cow<'k, [Entry<'a>]>> {
+    if impossible.is_empty() {
+        return Some(Cow::Borrowed(entries));
+    }
+    let mut kept = Vec::new();
+    for (at, entry) in entries.iter().enumerate() {
+        match (impossible.binary_search(&at), entry.op.step.sets()) {
+            (Err(_), _) => kept.push(*entry),
+            (Ok(_), None) => {}
+            (Ok(_), Some(_)) => return None,
+        }
+    }
+    Some(Cow::Owned(kept))
+}
+
+/// Checks the order that a search found with code that knows nothing of it.
+fn replay(entries: &[Entry<'_>], order: Option<&[usize]>) -> Result<(), String> {
+    let Some(order) = order else { return Ok(()) };
+    let index = |at: &usize| entries.get(*at).map(|entry| entry.call.invoked.index);
+    let order: Vec<u64> = order.iter().filter_map(index).collect();
+    verify::order(entries.iter().map(|entry| entry.call), &order)
 }
 
 const fn left(budget: Budget, spent: u64) -> Budget {
@@ -169,6 +189,12 @@ impl Tally {
                 .sort_by_key(|a| (a.calls.len(), a.span.1, a.calls.first().copied()));
             let total = self.anomalies.len() as u64;
             Verdict::invalid(NAME, std::mem::take(&mut self.anomalies), total)
+        } else if !self.doubted.is_empty() {
+            let text = format!(
+                "the checker contradicts itself, please report it: {}",
+                named(&self.doubted)
+            );
+            Verdict::unknown(NAME, "self-check", text)
         } else if !self.stopped.is_empty() {
             let code = if self.too_wide { "too-wide" } else { "budget" };
             Verdict::unknown(NAME, code, self.unfinished())
@@ -184,6 +210,7 @@ impl Tally {
             .figure("keys", self.keys)
             .figure("keys-verified", self.verified.len())
             .figure("keys-unknown", self.stopped.len())
+            .figure("keys-replayed", self.replayed)
             .figure("operations", self.operations)
             .figure("observations", self.observations)
             .figure("configurations-peak", self.peak)

@@ -9,14 +9,19 @@
 //! * an operation whose end is unknown is an option, never an obligation: fewer of them used is
 //!   at least as good, and those of one step are interchangeable;
 //! * so of two configurations with the same state and the same open mutators, one that observed
-//!   more and used less *dominates* the other, which is dropped ([`antichain`]);
+//!   more and used less *dominates* the other, which is dropped ([`antichain`]); having used a
+//!   weaker operation, such as a compare-and-set, is as good as a write of the same value;
+//! * an operation of unknown end is used only for what comes next: a step that needs the state it
+//!   leaves behind; and not where an open one that has to happen anyway does the same;
 //! * an open operation that only overwrites the state, with one that nobody looks for, is got
 //!   over with just before any other that overwrites the state.
 //!
 //! Memory depends on how many operations overlap, not on how long the history is.
 
 mod antichain;
+mod log;
 mod search;
+mod transitions;
 
 use std::hash::Hash;
 
@@ -41,6 +46,10 @@ pub(crate) trait Model {
 
     /// Whether the step can happen in every state and leaves the same state behind each time.
     fn overwrites(&self, step: &Self::Step) -> bool;
+
+    /// The step that can happen in every state and does what this one does where it can happen;
+    /// `None` if there is none, or it is the step itself.
+    fn stronger(&self, step: &Self::Step) -> Option<Self::Step>;
 }
 
 /// An operation in time.
@@ -77,7 +86,7 @@ pub(crate) enum Finding {
 pub(crate) const WIDTH_MAX: u32 = u128::BITS;
 
 /// The result of a search and what it took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Searched {
     /// The answer.
     pub(crate) finding: Finding,
@@ -85,4 +94,7 @@ pub(crate) struct Searched {
     pub(crate) steps: u64,
     /// The most configurations held at once.
     pub(crate) peak: u64,
+    /// If it is linearizable and was searched: the operations that took effect, by their place in
+    /// the input, in an order that explains all answers; `None` if they were too many to record.
+    pub(crate) order: Option<Vec<usize>>,
 }

@@ -1,75 +1,93 @@
 //! The forward search.
 
-use std::hash::Hash;
-
-use rustc_hash::FxHashMap;
-
-use super::antichain::{Antichain, Config, Used};
+use super::antichain::{Antichain, Config};
+use super::log::Log;
+use super::transitions::{Class, Transitions};
 use super::{Finding, Model, Op, Searched};
 use crate::Budget;
 
-/// How many transitions are remembered before the memory is wiped.
-const TRANSITIONS_MAX: usize = 1 << 18;
 /// How many comparisons cost as much as one step.
 const COMPARISONS_PER_STEP: u64 = 16;
 
+/// Steps of the first attempt, and more of them for each operation. Most histories need far fewer.
+const QUICK_STEPS: u64 = 500_000;
+const QUICK_STEPS_PER_OPERATION: u64 = 40;
+/// A narrowed search keeps all configurations up to so many.
+const NARROW_MIN: usize = 32;
+/// Of configurations with the same state and mutators, how many the best are.
+const BEST_ALIKE_MAX: usize = 2;
+/// How many configurations the best are.
+const BEST_MAX: usize = 64;
+
+/// Which configurations are kept from one return to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Breadth {
+    /// All: the answer is exact.
+    All,
+    /// Those that used the fewest operations of unknown end: an order that is found is one, but there may be others.
+    Best,
+    /// One of each state that is better than all of it: where there is no order now, there was
+    /// none, but one that is found may be none.
+    Merged,
+}
+
 /// Searches for a sequential order of the operations in which each takes effect between its call
 /// and its return. Observers without a return are ignored.
+///
+/// Configurations that differ only in the operations of unknown end that they used can become
+/// very many. So if a first attempt does not end soon, one that sees too few of them may still
+/// find an order, and one that sees too much may still find that there is none.
 pub(crate) fn search<M: Model>(model: &M, ops: &[Op<M::Step>], budget: Budget) -> Searched {
-    let mut search = Search::new(model, budget);
+    let quick = QUICK_STEPS + QUICK_STEPS_PER_OPERATION * ops.len() as u64;
+    let (mut spent, mut peak) = (0, 0);
+    for (breadth, steps) in [
+        (Breadth::All, quick),
+        (Breadth::Best, u64::MAX),
+        (Breadth::Merged, u64::MAX),
+    ] {
+        let left = budget.steps - spent;
+        let budget = Budget {
+            steps: steps.min(left),
+            ..budget
+        };
+        let mut searched = attempt(model, ops, budget, breadth);
+        spent += searched.steps.min(left);
+        peak = searched.peak.max(peak);
+        let decided = match searched.finding {
+            Finding::Linearizable => breadth != Breadth::Merged,
+            Finding::Stuck(_) => breadth != Breadth::Best,
+            Finding::Exhausted(_) => spent >= left,
+            Finding::TooWide(_) => true,
+        };
+        if decided {
+            (searched.steps, searched.peak) = (spent, peak);
+            return searched;
+        }
+    }
+    let budget = Budget {
+        steps: budget.steps - spent,
+        ..budget
+    };
+    let mut searched = attempt(model, ops, budget, Breadth::All);
+    searched.steps += spent;
+    searched.peak = searched.peak.max(peak);
+    searched
+}
+
+fn attempt<M: Model>(model: &M, ops: &[Op<M::Step>], budget: Budget, breadth: Breadth) -> Searched {
+    let mut search = Search::new(model, budget, breadth);
     let finding = search.run(ops);
+    let order = match (finding, search.current.first()) {
+        (Finding::Linearizable, Some(config)) if breadth != Breadth::Merged => {
+            search.log.order(config.past)
+        }
+        _ => None,
+    };
     Searched {
         finding,
         steps: search.steps,
         peak: search.peak,
-    }
-}
-
-/// Numbers values by their first appearance.
-struct Numbers<T> {
-    ids: FxHashMap<T, u32>,
-    values: Vec<T>,
-}
-
-impl<T: Clone + Eq + Hash> Numbers<T> {
-    fn new() -> Self {
-        Self {
-            ids: FxHashMap::default(),
-            values: Vec::new(),
-        }
-    }
-
-    fn id(&mut self, value: T) -> u32 {
-        let next = self.values.len() as u32;
-        let values = &mut self.values;
-        *self.ids.entry(value).or_insert_with_key(|value| {
-            values.push(value.clone());
-            next
-        })
-    }
-}
-
-/// The model's transitions, each computed once.
-struct Transitions<'a, M: Model> {
-    model: &'a M,
-    states: Numbers<M::State>,
-    steps: Numbers<M::Step>,
-    known: FxHashMap<(u32, u32), Option<u32>>,
-}
-
-impl<M: Model> Transitions<'_, M> {
-    fn apply(&mut self, state: u32, class: u32) -> Option<u32> {
-        if let Some(&known) = self.known.get(&(state, class)) {
-            return known;
-        }
-        let from = self.states.values.get(state as usize)?;
-        let step = self.steps.values.get(class as usize)?;
-        let to = self.model.apply(from, step).map(|to| self.states.id(to));
-        if self.known.len() >= TRANSITIONS_MAX {
-            self.known.clear();
-        }
-        self.known.insert((state, class), to);
-        to
+        order,
     }
 }
 
@@ -79,47 +97,55 @@ enum Halt {
     Exhausted,
 }
 
+/// An operation that was called and has not returned.
+#[derive(Clone, Copy)]
+struct Open {
+    bit: u128,
+    class: Class,
+    ret: u64,
+    op: u32,
+}
+
+/// The operations of unknown end that were called, of one class, in that order.
+struct Optional {
+    class: Class,
+    ops: Vec<u32>,
+}
+
 struct Search<'a, M: Model> {
     transitions: Transitions<'a, M>,
     budget: Budget,
+    breadth: Breadth,
     steps: u64,
     peak: u64,
+    log: Log,
     /// All ways in which things may stand now.
     current: Vec<Config>,
-    /// Open operations: slot and class.
-    mutators: Vec<(u128, u32)>,
-    observers: Vec<(u128, u32)>,
+    /// Open mutators, those first that return first.
+    mutators: Vec<Open>,
+    observers: Vec<Open>,
     free: u128,
-    /// Slots of open operations that are in nobody's way: see [`Op::idle`].
-    idle: u128,
-    /// Operations of unknown end that were called: class and count.
-    optional: Vec<(u32, u32)>,
+    /// Open operations that are in nobody's way: see [`Op::idle`].
+    idle: Vec<Open>,
+    optional: Vec<Optional>,
 }
 
 impl<'a, M: Model> Search<'a, M> {
-    fn new(model: &'a M, budget: Budget) -> Self {
-        let mut states = Numbers::new();
-        let state = states.id(model.initial());
+    fn new(model: &'a M, budget: Budget, breadth: Breadth) -> Self {
+        let mut transitions = Transitions::new(model);
+        let state = transitions.initial();
         Self {
-            transitions: Transitions {
-                model,
-                states,
-                steps: Numbers::new(),
-                known: FxHashMap::default(),
-            },
+            transitions,
             budget,
+            breadth,
             steps: 0,
             peak: 1,
-            current: vec![Config {
-                state,
-                mutated: 0,
-                observed: 0,
-                used: Used::default(),
-            }],
+            log: Log::new(),
+            current: vec![Config::initial(state)],
             mutators: Vec::new(),
             observers: Vec::new(),
             free: u128::MAX,
-            idle: 0,
+            idle: Vec::new(),
             optional: Vec::new(),
         }
     }
@@ -131,7 +157,7 @@ impl<'a, M: Model> Search<'a, M> {
                 continue;
             };
             if !returns {
-                match self.call(op) {
+                match self.call(at as u32, op) {
                     Some(bit) => *slot = bit,
                     None => return Finding::TooWide(event),
                 }
@@ -148,40 +174,50 @@ impl<'a, M: Model> Search<'a, M> {
 
     /// Opens an operation and gives its slot (none if its end is unknown); `None` if all slots
     /// are taken.
-    fn call(&mut self, op: &Op<M::Step>) -> Option<u128> {
-        let observes = self.transitions.model.observes(&op.step);
-        let class = self.transitions.steps.id(op.step.clone());
-        if op.ret.is_none() {
-            if !observes {
-                self.offer(class);
+    fn call(&mut self, at: u32, op: &Op<M::Step>) -> Option<u128> {
+        let class = self.transitions.class(&op.step);
+        let Some(ret) = op.ret else {
+            if !class.observes {
+                self.offer(class, at);
             }
             return Some(0);
-        }
+        };
         if self.free == 0 {
             return None;
         }
         let bit = 1 << self.free.trailing_zeros();
         self.free &= !bit;
-        if !observes {
-            if op.idle && self.transitions.model.overwrites(&op.step) {
-                self.idle |= bit;
+        let open = Open {
+            bit,
+            class,
+            ret,
+            op: at,
+        };
+        if !class.observes {
+            if op.idle && class.overwrites {
+                self.idle.push(open);
             }
-            self.mutators.push((bit, class));
+            let place = self.mutators.partition_point(|m| m.ret < ret);
+            self.mutators.insert(place, open);
             return Some(bit);
         }
-        self.observers.push((bit, class));
+        self.observers.push(open);
         for config in &mut self.current {
-            if self.transitions.apply(config.state, class).is_some() {
+            if self.transitions.apply(config.state, class.id).is_some() {
                 config.observed |= bit;
+                config.past = self.log.and(config.past, at);
             }
         }
         Some(bit)
     }
 
-    fn offer(&mut self, class: u32) {
-        match self.optional.iter_mut().find(|(c, _)| *c == class) {
-            Some((_, count)) => *count += 1,
-            None => self.optional.push((class, 1)),
+    fn offer(&mut self, class: Class, at: u32) {
+        match self.optional.iter_mut().find(|o| o.class.id == class.id) {
+            Some(optional) => optional.ops.push(at),
+            None => self.optional.push(Optional {
+                class,
+                ops: vec![at],
+            }),
         }
     }
 
@@ -191,6 +227,7 @@ impl<'a, M: Model> Search<'a, M> {
         let mut next = Antichain::default();
         let mut seen = Antichain::default();
         let mut work = Work::default();
+        let mut reached = Vec::new();
         for config in std::mem::take(&mut self.current) {
             if config.has(bit) {
                 next.insert(config.without(bit));
@@ -199,27 +236,33 @@ impl<'a, M: Model> Search<'a, M> {
             }
         }
         while let Some(config) = work.pop() {
-            for reached in self.successors(&config) {
+            if !seen.has(&config) {
+                continue;
+            }
+            self.successors(&config, &mut reached);
+            for reached in reached.drain(..) {
                 self.steps += 1;
                 if reached.has(bit) {
-                    next.insert(reached.without(bit));
+                    // What is used for what comes later can be used later.
+                    if !reached.hungry {
+                        next.insert(reached.without(bit));
+                    }
                 } else if seen.insert(reached.clone()) {
                     work.push(reached);
                 }
             }
             self.peak = self.peak.max((seen.len() + next.len()) as u64);
-            let bytes = 2 * (seen.bytes() + next.bytes());
+            let bytes = 2 * (seen.bytes() + next.bytes()) + self.log.bytes();
             let compared = (seen.compared() + next.compared()) / COMPARISONS_PER_STEP;
             if self.steps + compared > self.budget.steps || bytes > self.budget.bytes {
                 return Err(Halt::Exhausted);
             }
         }
-        self.mutators.retain(|(b, _)| *b != bit);
-        self.observers.retain(|(b, _)| *b != bit);
-        self.free |= bit;
-        self.idle &= !bit;
         self.steps += (seen.compared() + next.compared()) / COMPARISONS_PER_STEP;
+        self.close(bit);
         self.current = next.into_configs().collect();
+        self.narrow();
+        self.log.sweep(self.current.iter_mut().map(|c| &mut c.past));
         self.peak = self.peak.max(self.current.len() as u64);
         self.steps += self.current.len() as u64;
         if self.current.is_empty() {
@@ -228,52 +271,145 @@ impl<'a, M: Model> Search<'a, M> {
         Ok(())
     }
 
-    /// The open operations that may as well take effect just before a step, which hides them.
-    fn hidden_by(&self, class: u32) -> u128 {
-        let step = self.transitions.steps.values.get(class as usize);
-        let overwrites = step.is_some_and(|step| self.transitions.model.overwrites(step));
-        if overwrites { self.idle } else { 0 }
+    /// Keeps fewer configurations, if there are many and all need not be kept.
+    fn narrow(&mut self) {
+        if self.breadth == Breadth::All || self.current.len() <= NARROW_MIN {
+            return;
+        }
+        let rank = |c: &Config| (c.group(), c.used.total(), u128::MAX - c.observed, c.past);
+        self.current.sort_unstable_by_key(rank);
+        let mut kept: Vec<Config> = Vec::new();
+        for alike in self.current.chunk_by(|a, b| a.group() == b.group()) {
+            if self.breadth == Breadth::Best {
+                kept.extend(alike.iter().take(BEST_ALIKE_MAX).cloned());
+            } else {
+                kept.extend(alike.iter().cloned().reduce(Config::meet));
+            }
+        }
+        if self.breadth == Breadth::Best {
+            kept.sort_by_key(|config| config.used.total());
+            kept.truncate(BEST_MAX);
+        }
+        self.current = kept;
+    }
+
+    fn close(&mut self, bit: u128) {
+        for list in [&mut self.mutators, &mut self.observers, &mut self.idle] {
+            list.retain(|open| open.bit != bit);
+        }
+        self.free |= bit;
     }
 
     /// What one more mutator makes of a configuration.
-    fn successors(&mut self, config: &Config) -> Vec<Config> {
-        let mut reached = Vec::new();
-        for &(bit, class) in &self.mutators {
-            if config.mutated & bit != 0 {
+    fn successors(&mut self, config: &Config, reached: &mut Vec<Config>) {
+        for at in 0..self.mutators.len() {
+            let Some(&open) = self.mutators.get(at) else {
+                continue;
+            };
+            if config.mutated & open.bit != 0 || (config.hungry && open.class.overwrites) {
                 continue;
             }
-            if let Some(state) = self.transitions.apply(config.state, class) {
-                let hidden = self.hidden_by(class);
-                reached.push(Config {
-                    state,
-                    mutated: config.mutated | bit | hidden,
-                    ..config.clone()
-                });
+            let state = self.transitions.apply(config.state, open.class.id);
+            if let Some(state) = state
+                && !self.covered(config, open.class, at)
+            {
+                let mut after = self.after(config, state, open.class, open.op);
+                after.mutated |= open.bit;
+                self.observe(&mut after);
+                reached.push(after);
             }
         }
-        for &(class, count) in &self.optional {
-            if config.used.of(class) >= count {
+        for at in 0..self.optional.len() {
+            let Some(optional) = self.optional.get(at) else {
+                continue;
+            };
+            let class = optional.class;
+            if config.hungry && class.overwrites {
                 continue;
             }
-            let state = self.transitions.apply(config.state, class);
-            if let Some(state) = state.filter(|state| *state != config.state) {
-                let hidden = self.hidden_by(class);
-                reached.push(Config {
-                    state,
-                    mutated: config.mutated | hidden,
-                    used: config.used.and(class),
-                    ..config.clone()
-                });
-            }
-        }
-        for config in &mut reached {
-            for &(bit, class) in &self.observers {
-                if self.transitions.apply(config.state, class).is_some() {
-                    config.observed |= bit;
+            let state = self.transitions.apply(config.state, class.id);
+            let Some(state) = state.filter(|state| *state != config.state) else {
+                continue;
+            };
+            let used = config.used.of(class) as usize;
+            if let Some(&op) = optional.ops.get(used)
+                && !self.covered(config, class, self.mutators.len())
+            {
+                let mut after = self.after(config, state, class, op);
+                after.used = after.used.and(class);
+                let fed = self.observe(&mut after);
+                after.hungry = !fed;
+                if fed || self.wanted(&after) {
+                    reached.push(after);
                 }
             }
         }
-        reached
+    }
+
+    /// Whether one of the first `before` open mutators, to return sooner, could happen as well
+    /// with the same effect and would leave no less for later: whatever this one might still do
+    /// in its place, the class can.
+    fn covered(&mut self, config: &Config, class: Class, before: usize) -> bool {
+        let transitions = &mut self.transitions;
+        self.mutators.iter().take(before).any(|other| {
+            class.covers(&other.class)
+                && config.mutated & other.bit == 0
+                && !(config.hungry && other.class.overwrites)
+                && transitions.apply(config.state, other.class.id).is_some()
+        })
+    }
+
+    /// The configuration after a step to that state. If the step overwrites, open operations that
+    /// it hides take effect just before.
+    fn after(&mut self, config: &Config, state: u32, class: Class, op: u32) -> Config {
+        let mut after = config.clone();
+        after.state = state;
+        after.hungry = false;
+        if class.overwrites {
+            for idle in &self.idle {
+                if after.mutated & idle.bit == 0 && idle.op != op {
+                    after.mutated |= idle.bit;
+                    after.past = self.log.and(after.past, idle.op);
+                }
+            }
+        }
+        after.past = self.log.and(after.past, op);
+        after
+    }
+
+    /// Lets open observers take effect that can; false if there was none.
+    fn observe(&mut self, config: &mut Config) -> bool {
+        let before = config.observed;
+        for open in &self.observers {
+            if config.observed & open.bit == 0
+                && self
+                    .transitions
+                    .apply(config.state, open.class.id)
+                    .is_some()
+            {
+                config.observed |= open.bit;
+                config.past = self.log.and(config.past, open.op);
+            }
+        }
+        config.observed != before
+    }
+
+    /// Whether a mutator is at hand that needs the state.
+    fn wanted(&mut self, config: &Config) -> bool {
+        let transitions = &mut self.transitions;
+        let open = self
+            .mutators
+            .iter()
+            .filter(|open| config.mutated & open.bit == 0)
+            .map(|open| open.class);
+        let optional = self
+            .optional
+            .iter()
+            .filter(|o| (config.used.of(o.class) as usize) < o.ops.len())
+            .map(|o| o.class);
+        open.chain(optional)
+            .filter(|class| !class.overwrites)
+            .any(|class| transitions.apply(config.state, class.id).is_some())
     }
 }
 
@@ -318,5 +454,39 @@ impl Work {
                 None => self.lowest += 1,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::register::Register;
+    use crate::register::sample::{crowded, unique};
+
+    #[test]
+    fn a_narrowed_search_is_right_in_what_it_decides() {
+        let (mut found, mut refuted, mut narrowed) = (0, 0, 0);
+        for seed in 0..300 {
+            let wrong = [0, 8, 25][seed as usize % 3];
+            let ops = crowded(unique(seed, 80, 50, wrong), 4 + (seed % 4) as u32);
+            let run = |breadth| attempt(&Register, &ops, Budget::default(), breadth);
+            let exact = run(Breadth::All);
+            narrowed += u32::from(exact.peak > 10 * BEST_MAX as u64);
+            if run(Breadth::Best).finding == Finding::Linearizable {
+                assert_eq!(exact.finding, Finding::Linearizable, "seed {seed}");
+                found += 1;
+            }
+            if let Finding::Stuck(at) = run(Breadth::Merged).finding {
+                let Finding::Stuck(first) = exact.finding else {
+                    panic!("seed {seed}: {exact:?}");
+                };
+                assert!(ops[first].ret <= ops[at].ret, "seed {seed}");
+                refuted += 1;
+            }
+        }
+        assert!(
+            found > 80 && refuted > 80 && narrowed > 50,
+            "{found} found, {refuted} refuted, {narrowed} narrowed"
+        );
     }
 }

@@ -1,17 +1,20 @@
 //! Registers with read, write and compare-and-set: the model, and the calls on one key.
 
+mod decide;
 mod prune;
+#[cfg(test)]
+pub(crate) mod sample;
 mod shrink;
 mod stale;
 mod unwritten;
-
-use std::collections::BTreeMap;
+mod zones;
 
 use rustc_hash::FxHashMap;
 use tribunal_results::{Anomaly, Answer, Call, History, Operation, Outcome, Scalar};
 
 use crate::engine::{Model, Op};
 
+pub(crate) use decide::decide;
 pub(crate) use prune::prune;
 pub(crate) use shrink::shrink;
 pub(crate) use stale::explain;
@@ -89,6 +92,13 @@ impl Model for Register {
     fn overwrites(&self, step: &Step) -> bool {
         step.needs().is_none()
     }
+
+    fn stronger(&self, step: &Step) -> Option<Step> {
+        match *step {
+            Step::Cas(_, to) => Some(Step::Write(to)),
+            Step::Read(_) | Step::Write(_) => None,
+        }
+    }
 }
 
 /// A call with what it did to the register.
@@ -142,14 +152,22 @@ impl Key<'_> {
 
 /// The calls on registers, key by key (linearizability is local: Herlihy & Wing 1990).
 pub(crate) fn by_key(history: &History) -> Vec<Key<'_>> {
-    let mut keys: BTreeMap<&Scalar, KeyBuilder<'_>> = BTreeMap::new();
+    let mut places: FxHashMap<&Scalar, usize> = FxHashMap::default();
+    let mut keys: Vec<(&Scalar, KeyBuilder<'_>)> = Vec::new();
     for call in history.calls() {
         if let Operation::Read { key } | Operation::Write { key, .. } | Operation::Cas { key, .. } =
             &call.operation
         {
-            keys.entry(key).or_default().push(call);
+            let place = *places.entry(key).or_insert(keys.len());
+            if place == keys.len() {
+                keys.push((key, KeyBuilder::default()));
+            }
+            if let Some((_, calls)) = keys.get_mut(place) {
+                calls.push(call);
+            }
         }
     }
+    keys.sort_unstable_by_key(|(key, _)| *key);
     keys.into_iter()
         .map(|(key, calls)| calls.finish(key))
         .collect()

@@ -5,8 +5,8 @@
 //! value). Leaving out a mutator outright would not be sound. The order is that of delta
 //! debugging: halves first, single calls last (Zeller & Hildebrandt 2002).
 
-use super::{Contradiction, Entry, Key, Register, prune};
-use crate::engine::{Finding, Op, search};
+use super::{Contradiction, Entry, Key, decide, prune};
+use crate::engine::{Finding, Op};
 use crate::{Budget, explain};
 
 /// The most searches for one contradiction.
@@ -100,8 +100,7 @@ impl<'a> Shrinking<'_, 'a> {
 
     fn contradictory(&mut self) -> bool {
         self.searches += 1;
-        let ops: Vec<Op<super::Step>> = self.kept().iter().map(|e| e.op).collect();
-        let searched = search(&Register, &ops, self.budget);
+        let searched = decide(&self.kept(), self.budget);
         self.budget.steps = self.budget.steps.saturating_sub(searched.steps);
         matches!(searched.finding, Finding::Stuck(_))
     }

@@ -1,6 +1,5 @@
 //! Values that were seen but cannot have been there.
 
-use rustc_hash::FxHashMap;
 use tribunal_results::Call;
 
 use super::{ABSENT, Contradiction, Key, Value};
@@ -10,37 +9,42 @@ use crate::explain;
 /// `key.entries`. A search would only say that they fit nowhere.
 pub(crate) fn unwritten<'a>(key: &Key<'a>) -> Vec<(usize, Contradiction<'a>)> {
     // The first writer of each value, and the first that failed.
-    let mut written: FxHashMap<Value, &'a Call> = FxHashMap::default();
+    let mut written: Vec<Option<&'a Call>> = vec![None; key.values.len()];
     for entry in &key.entries {
-        if let Some(value) = entry.op.step.brings() {
-            written.entry(value).or_insert(entry.call);
-        }
+        note(&mut written, entry.op.step.brings(), entry.call);
     }
-    let mut aborted: FxHashMap<Value, &'a Call> = FxHashMap::default();
+    let mut aborted: Vec<Option<&'a Call>> = vec![None; key.values.len()];
     for &(value, call) in &key.failed {
-        aborted.entry(value).or_insert(call);
+        note(&mut aborted, Some(value), call);
     }
+    let of =
+        |calls: &[Option<&'a Call>], value: Value| calls.get(value as usize).copied().flatten();
     let mut found = Vec::new();
     for (at, entry) in key.entries.iter().enumerate() {
         let Some(value) = entry.op.step.needs().filter(|value| *value != ABSENT) else {
             continue;
         };
         let Some(ret) = entry.op.ret else { continue };
-        let by_then = |call: &&&Call| call.invoked.index < ret;
-        if written.get(&value).filter(by_then).is_some() {
+        let by_then = |call: &&Call| call.invoked.index < ret;
+        let writer = of(&written, value);
+        if writer.filter(by_then).is_some() {
             continue;
         }
-        let failed = aborted.get(&value).filter(by_then).copied();
-        let later = written
-            .get(&value)
-            .copied()
-            .filter(|call| call.invoked.index > ret);
+        let failed = of(&aborted, value).filter(by_then);
+        let later = writer.filter(|call| call.invoked.index > ret);
         found.push((
             at,
             contradiction(&key.show(value), entry.call, failed, later),
         ));
     }
     found
+}
+
+/// Remembers the first call for a value.
+fn note<'a>(calls: &mut [Option<&'a Call>], value: Option<Value>, call: &'a Call) {
+    if let Some(place) = value.and_then(|value| calls.get_mut(value as usize)) {
+        place.get_or_insert(call);
+    }
 }
 
 fn contradiction<'a>(

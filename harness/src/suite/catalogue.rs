@@ -107,16 +107,11 @@ impl TargetEntry {
     }
 }
 
-/// The anomalies that a workload's own checkers can find, and then those of the checkers that
-/// belong to no workload: these judge every run.
+/// The anomalies that the checkers of a workload and those that judge every run can find.
 fn anomalies(own: &[&str]) -> Vec<&'static str> {
-    let bound = |checker: &str| {
-        let mut workloads = tribunal_workloads::ALL.iter();
-        workloads.any(|workload| workload.checkers().contains(&checker))
-    };
-    let judges = tribunal_checkers::ALL
-        .iter()
-        .filter(|checker| own.contains(&checker.name()) || !bound(checker.name()));
+    let judges = tribunal_checkers::ALL.iter().filter(|checker| {
+        own.contains(&checker.name()) || crate::judge::ALWAYS.contains(&checker.name())
+    });
     let mut names: Vec<&str> = Vec::new();
     for name in judges.flat_map(|checker| checker.anomalies().iter().copied()) {
         if !names.contains(&name) {

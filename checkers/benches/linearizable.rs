@@ -1,0 +1,174 @@
+//! How fast the `linearizable` checker decides, and in how much memory: generated histories whose
+//! truth is known.
+//!
+//! `cargo bench -p tribunal-checkers` runs them all, `… -- NAME` those whose name contains NAME.
+//! Time is that of the CPU, of this thread alone; memory is what the check adds at its peak to
+//! the history that it is given.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+#![expect(clippy::expect_used, reason = "a benchmark that cannot go on says why")]
+
+#[path = "../tests/random/simulation.rs"]
+mod simulation;
+
+use std::fs;
+
+use simulation::{Mix, simulate, spoil};
+use tribunal_checkers::{Budget, Checker, linearizable::Linearizable};
+use tribunal_results::{Event, History, Record, Validity};
+
+/// A generated history and what it is to be judged as.
+struct Scenario {
+    name: &'static str,
+    mix: Mix,
+    truth: Validity,
+}
+
+/// Histories of one register with a value of its own for each write.
+const UNIQUE: Mix = Mix {
+    operations: 0,
+    clients: 10,
+    keys: 1,
+    values: 0,
+    reads: 50,
+    cas: 0,
+    unknown: 1,
+};
+
+/// Histories of one register with five values.
+const FIVE: Mix = Mix {
+    values: 5,
+    cas: 20,
+    ..UNIQUE
+};
+
+const fn valid(name: &'static str, mix: Mix) -> Scenario {
+    Scenario {
+        name,
+        mix,
+        truth: Validity::Valid,
+    }
+}
+
+const fn invalid(name: &'static str, mix: Mix) -> Scenario {
+    Scenario {
+        name,
+        mix,
+        truth: Validity::Invalid,
+    }
+}
+
+const fn sized(operations: u64, clients: u64, mix: Mix) -> Mix {
+    Mix {
+        operations,
+        clients,
+        ..mix
+    }
+}
+
+const fn doubtful(unknown: u64, mix: Mix) -> Mix {
+    Mix { unknown, ..mix }
+}
+
+fn scenarios() -> Vec<Scenario> {
+    let chains = Mix {
+        cas: 40,
+        ..sized(100_000, 10, UNIQUE)
+    };
+    let many_keys = Mix {
+        keys: 10_000,
+        ..sized(1_000_000, 30, UNIQUE)
+    };
+    vec![
+        valid("unique 10^3", sized(1_000, 10, UNIQUE)),
+        valid("unique 10^4", sized(10_000, 10, UNIQUE)),
+        valid("unique 10^5", sized(100_000, 10, UNIQUE)),
+        valid("unique 10^6", sized(1_000_000, 10, UNIQUE)),
+        invalid("unique 10^5, spoilt", sized(100_000, 10, UNIQUE)),
+        valid("unique with cas 10^5", chains),
+        invalid("unique with cas 10^5, spoilt", chains),
+        valid("unique 10^3 × 20 clients", sized(1_000, 20, UNIQUE)),
+        invalid("unique 10^3 × 20 clients, spoilt", sized(1_000, 20, UNIQUE)),
+        valid("unique 10^3 × 30 clients", sized(1_000, 30, UNIQUE)),
+        valid("unique 10^6, 10^4 keys", many_keys),
+        valid("cas 5 values 10^5", doubtful(0, sized(100_000, 10, FIVE))),
+        valid("cas 5 values 2·10^4, 1% unknown", sized(20_000, 10, FIVE)),
+        invalid(
+            "cas 5 values 2·10^4, 1% unknown, spoilt",
+            sized(20_000, 10, FIVE),
+        ),
+        valid("cas 5 values 10^3 × 20 clients", sized(1_000, 20, FIVE)),
+        invalid(
+            "cas 5 values 10^3 × 20 clients, spoilt",
+            sized(1_000, 20, FIVE),
+        ),
+        valid("cas 5 values 10^3 × 30 clients", sized(1_000, 30, FIVE)),
+        invalid(
+            "cas 500, 5% unknown, spoilt",
+            doubtful(5, sized(500, 5, FIVE)),
+        ),
+        invalid(
+            "cas 500, 20% unknown, spoilt",
+            doubtful(20, sized(500, 5, FIVE)),
+        ),
+    ]
+}
+
+/// Nanoseconds that this thread has spent on a CPU.
+fn cpu_nanos() -> u64 {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
+    let first = text.split_whitespace().next().expect("a figure");
+    first.parse().expect("nanoseconds")
+}
+
+/// A figure of this process's memory in KiB.
+fn memory(figure: &str) -> u64 {
+    let text = fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = text.lines().find_map(|line| line.strip_prefix(figure));
+    let number = line.and_then(|line| line.split_whitespace().nth(1));
+    number.expect("a figure").parse().expect("KiB")
+}
+
+fn run(scenario: &Scenario) {
+    let mut events: Vec<Event> = simulate(1, scenario.mix);
+    if scenario.truth == Validity::Invalid {
+        spoil(&mut events);
+    }
+    let record = Record {
+        history: History::from_events(events).expect("a well-formed history"),
+        ..Record::default()
+    };
+    // Forget the peak so far.
+    fs::write("/proc/self/clear_refs", "5").expect("Linux 4.0");
+    let before = memory("VmRSS");
+    let start = cpu_nanos();
+    let verdict = Linearizable.check(&record, Budget::default());
+    let nanos = cpu_nanos() - start;
+    let peak = memory("VmHWM").saturating_sub(before);
+    let rate = scenario.mix.operations * 1_000_000_000 / nanos.max(1);
+    let figure = |name: &str| verdict.figures.get(name).cloned().unwrap_or_default();
+    println!(
+        "{:<42} {:>7} ms {:>10} ops/s {:>7} KiB  {:?}, {} steps, {} at peak",
+        scenario.name,
+        nanos / 1_000_000,
+        rate,
+        peak,
+        verdict.validity,
+        figure("steps"),
+        figure("configurations-peak"),
+    );
+    if verdict.validity != scenario.truth {
+        println!("WRONG OR UNDECIDED: {}", verdict.summary);
+    }
+}
+
+fn main() {
+    let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    for scenario in scenarios() {
+        if wanted
+            .as_ref()
+            .is_none_or(|part| scenario.name.contains(part.as_str()))
+        {
+            run(&scenario);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What the model's steps do, each computed once and remembered.
+
+use std::hash::Hash;
+
+use rustc_hash::FxHashMap;
+
+use super::Model;
+
+/// How many transitions are remembered at once. A power of two.
+const REMEMBERED: usize = 1 << 12;
+/// Stands for "cannot happen" among numbers of states.
+const IMPOSSIBLE: u32 = u32::MAX;
+
+/// Numbers values by their first appearance.
+struct Numbers<T> {
+    ids: FxHashMap<T, u32>,
+    values: Vec<T>,
+}
+
+impl<T: Clone + Eq + Hash> Numbers<T> {
+    fn new() -> Self {
+        Self {
+            ids: FxHashMap::default(),
+            values: Vec::new(),
+        }
+    }
+
+    fn id(&mut self, value: &T) -> u32 {
+        if let Some(&id) = self.ids.get(value) {
+            return id;
+        }
+        let next = self.values.len() as u32;
+        self.values.push(value.clone());
+        self.ids.insert(value.clone(), next);
+        next
+    }
+}
+
+/// All operations with equal steps.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Class {
+    /// Its number.
+    pub(super) id: u32,
+    /// See [`Model::observes`].
+    pub(super) observes: bool,
+    /// See [`Model::overwrites`].
+    pub(super) overwrites: bool,
+    /// The number of the class that can do the same and more; its own if there is none.
+    pub(super) family: u32,
+}
+
+impl Class {
+    /// Whether this one can do whatever the other can.
+    pub(super) const fn covers(&self, other: &Self) -> bool {
+        self.id == other.id || self.id == other.family
+    }
+}
+
+/// The model's states and steps by number.
+pub(super) struct Transitions<'a, M: Model> {
+    model: &'a M,
+    states: Numbers<M::State>,
+    steps: Numbers<M::Step>,
+    /// By a hash of state and class: class plus one, state, state afterwards.
+    known: Vec<[u32; 3]>,
+}
+
+impl<'a, M: Model> Transitions<'a, M> {
+    pub(super) fn new(model: &'a M) -> Self {
+        Self {
+            model,
+            states: Numbers::new(),
+            steps: Numbers::new(),
+            known: vec![[0; 3]; REMEMBERED],
+        }
+    }
+
+    /// The number of the state before the first operation.
+    pub(super) fn initial(&mut self) -> u32 {
+        self.states.id(&self.model.initial())
+    }
+
+    /// The class of a step.
+    pub(super) fn class(&mut self, step: &M::Step) -> Class {
+        let id = self.steps.id(step);
+        let stronger = self.model.stronger(step);
+        Class {
+            id,
+            observes: self.model.observes(step),
+            overwrites: self.model.overwrites(step),
+            family: stronger.map_or(id, |step| self.steps.id(&step)),
+        }
+    }
+
+    /// The state after a step of that class, if it can happen.
+    pub(super) fn apply(&mut self, state: u32, class: u32) -> Option<u32> {
+        let mixed = (u64::from(state) << 32 | u64::from(class)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let place = (mixed >> 32) as usize % REMEMBERED;
+        if let Some(&[c, s, to]) = self.known.get(place)
+            && c == class + 1
+            && s == state
+        {
+            return (to != IMPOSSIBLE).then_some(to);
+        }
+        let from = self.states.values.get(state as usize)?;
+        let step = self.steps.values.get(class as usize)?;
+        let to = self.model.apply(from, step);
+        let to = to.map(|to| self.states.id(&to));
+        if let Some(known) = self.known.get_mut(place) {
+            *known = [class + 1, state, to.unwrap_or(IMPOSSIBLE)];
+        }
+        to
+    }
+}
