@@ -1,4 +1,9 @@
 //! `linearizable`: each register behaves as if its operations happened one at a time.
+//!
+//! A register of which every value was written at most once is decided by its zones, in time
+//! that grows with the operations; any other by search. Which of both depends on the history
+//! alone. An order that a search finds is replayed by [`verify`] before the key counts as
+//! verified.
 
 use std::borrow::Cow;
 

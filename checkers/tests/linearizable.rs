@@ -237,6 +237,59 @@ fn the_calls_of_every_anomaly_contradict_each_other_without_the_rest() {
 }
 
 #[test]
+fn the_calls_of_long_histories_contradict_each_other_too() {
+    let mut verified = 0;
+    for seed in 0..1_500 {
+        let mut rng = Lcg::new(seed + 3_000_000);
+        let mix = Mix {
+            ops: 40 + rng.below(60),
+            clients: 3 + rng.below(6),
+            values: [4, 8, 1_000][rng.below(3) as usize],
+            unknown: [0, 5, 25][rng.below(3) as usize],
+            cas: [0, 40][rng.below(2) as usize],
+            spoilt: 4,
+        };
+        let whole = history(&generate(&mut rng, mix));
+        for anomaly in verdict("linearizable", whole.clone()).anomalies {
+            verify::witness(&whole, &anomaly)
+                .unwrap_or_else(|why| panic!("seed {seed}: {why}: {anomaly:#?}"));
+            verified += 1;
+        }
+    }
+    assert!(verified > 500, "{verified} verified");
+}
+
+/// The verifier itself must not agree to everything.
+#[test]
+fn calls_that_some_order_explains_are_refused_as_a_contradiction() {
+    let (mut refused, mut orders) = (0, 0);
+    for seed in 0..2_000 {
+        let mut rng = Lcg::new(seed + 4_000_000);
+        let whole = history(&generate(&mut rng, Mix { spoilt: 0, ..SMALL }));
+        let calls: Vec<u64> = whole
+            .calls()
+            .iter()
+            .map(|call| call.invoked.index)
+            .collect();
+        let claim = tribunal_results::Anomaly {
+            name: "stale-read".into(),
+            sentence: String::new(),
+            key: Some(key()),
+            calls,
+            facts: Vec::new(),
+            span: (0, 0),
+        };
+        refused += u32::from(verify::witness(&whole, &claim).is_err());
+        // Nothing took effect is an order only if nothing succeeded.
+        let none = verify::order(whole.calls().iter(), &[]).is_ok();
+        assert_eq!(none, !whole.calls().iter().any(Call::is_ok));
+        orders += u32::from(!none);
+    }
+    assert_eq!(refused, 2_000);
+    assert!(orders > 1_500);
+}
+
+#[test]
 fn wider_intervals_and_fewer_reads_keep_a_history_valid() {
     let mut checked = 0;
     for seed in 0..4_000 {

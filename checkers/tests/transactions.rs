@@ -10,7 +10,8 @@ mod random;
 use std::collections::{BTreeMap, BTreeSet};
 
 use random::{Lcg, Timed, failed, history, unknown};
-use tribunal_results::{Answer, Micro, Operation, Outcome, Scalar, Seen, Validity};
+use tribunal_checkers::{Budget, find};
+use tribunal_results::{Answer, Micro, Operation, Outcome, Record, Scalar, Seen, Validity};
 
 type State = BTreeMap<Scalar, Seen>;
 
@@ -271,4 +272,34 @@ fn most_contradictions_in_registers_are_found() {
         all += u32::from(!possible);
     }
     assert!(all > 300 && found * 10 > all * 8, "{found} of {all}");
+}
+
+#[test]
+fn a_small_budget_never_gives_a_wrong_answer() {
+    let checker = find("list-append").expect("a checker");
+    let mut stopped = 0;
+    for seed in 0..3_000 {
+        let ops = random_history(&mut Lcg::new(seed), Data::Lists, true);
+        let record = Record {
+            history: history(&ops),
+            ..Record::default()
+        };
+        let budget = Budget {
+            steps: seed % 60,
+            bytes: 1 << 20,
+        };
+        let verdict = checker.check(&record, budget);
+        if verdict.validity == Validity::Unknown {
+            stopped += u32::from(verdict.unknown.is_some_and(|why| why.code == "budget"));
+            continue;
+        }
+        let possible = has_an_order(&ops, &State::new(), &BTreeSet::new());
+        assert_eq!(
+            verdict.validity == Validity::Valid,
+            possible,
+            "seed {seed}: {}",
+            told(&ops)
+        );
+    }
+    assert!(stopped > 300, "{stopped}");
 }

@@ -3,7 +3,7 @@
 //! The history is walked forward, event by event, with the set of all *configurations* that it
 //! may be in: the model's state, and which operations took effect already. An operation is
 //! ordered only when its return forces it (just-in-time linearization: Lowe, *Testing for
-//! linearizability*, 2017), and three observations keep the set small:
+//! linearizability*, 2017), and some observations keep the set small:
 //!
 //! * an observer changes no state, so it takes effect as soon as it can and never branches;
 //! * an operation whose end is unknown is an option, never an obligation: fewer of them used is
@@ -14,9 +14,12 @@
 //! * an operation of unknown end is used only for what comes next: a step that needs the state it
 //!   leaves behind; and not where an open one that has to happen anyway does the same;
 //! * an open operation that only overwrites the state, with one that nobody looks for, is got
-//!   over with just before any other that overwrites the state.
+//!   over with just before any other that overwrites the state;
+//! * of open operations that do the same, the one to return first takes effect first.
 //!
-//! Memory depends on how many operations overlap, not on how long the history is.
+//! Where the set becomes large all the same, narrowed searches come before the exact one
+//! ([`search()`]). Memory depends on how many operations overlap, not on how long the history is,
+//! but for the order that is recorded: eight bytes for each operation.
 
 mod antichain;
 mod log;
@@ -72,8 +75,8 @@ pub(crate) struct Op<S> {
 pub(crate) enum Finding {
     /// There is a sequential order.
     Linearizable,
-    /// There is none: this operation, by its place in the input, was the first to return without
-    /// one.
+    /// There is none of what was called until this operation, by its place in the input, returned.
+    /// It is the first of which this is so, unless the search had to be narrowed.
     Stuck(usize),
     /// The budget ran out at the event of this index; all before it is linearizable.
     Exhausted(u64),

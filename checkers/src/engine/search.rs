@@ -39,39 +39,45 @@ enum Breadth {
 /// find an order, and one that sees too much may still find that there is none.
 pub(crate) fn search<M: Model>(model: &M, ops: &[Op<M::Step>], budget: Budget) -> Searched {
     let quick = QUICK_STEPS + QUICK_STEPS_PER_OPERATION * ops.len() as u64;
-    let (mut spent, mut peak) = (0, 0);
+    let (mut spent, mut peak, mut furthest) = (0, 0, 0);
     for (breadth, steps) in [
         (Breadth::All, quick),
         (Breadth::Best, u64::MAX),
         (Breadth::Merged, u64::MAX),
+        (Breadth::All, u64::MAX),
     ] {
-        let left = budget.steps - spent;
-        let budget = Budget {
-            steps: steps.min(left),
+        let left = Budget {
+            steps: steps.min(budget.steps.saturating_sub(spent)),
             ..budget
         };
-        let mut searched = attempt(model, ops, budget, breadth);
-        spent += searched.steps.min(left);
+        let mut searched = attempt(model, ops, left, breadth);
+        spent += searched.steps;
         peak = searched.peak.max(peak);
         let decided = match searched.finding {
             Finding::Linearizable => breadth != Breadth::Merged,
             Finding::Stuck(_) => breadth != Breadth::Best,
-            Finding::Exhausted(_) => spent >= left,
             Finding::TooWide(_) => true,
+            Finding::Exhausted(event) => {
+                if breadth != Breadth::Merged {
+                    furthest = event.max(furthest);
+                }
+                false
+            }
         };
         if decided {
             (searched.steps, searched.peak) = (spent, peak);
             return searched;
         }
+        if spent >= budget.steps {
+            break;
+        }
     }
-    let budget = Budget {
-        steps: budget.steps - spent,
-        ..budget
-    };
-    let mut searched = attempt(model, ops, budget, Breadth::All);
-    searched.steps += spent;
-    searched.peak = searched.peak.max(peak);
-    searched
+    Searched {
+        finding: Finding::Exhausted(furthest),
+        steps: spent,
+        peak,
+        order: None,
+    }
 }
 
 fn attempt<M: Model>(model: &M, ops: &[Op<M::Step>], budget: Budget, breadth: Breadth) -> Searched {
@@ -255,6 +261,7 @@ impl<'a, M: Model> Search<'a, M> {
             let bytes = 2 * (seen.bytes() + next.bytes()) + self.log.bytes();
             let compared = (seen.compared() + next.compared()) / COMPARISONS_PER_STEP;
             if self.steps + compared > self.budget.steps || bytes > self.budget.bytes {
+                self.steps += compared;
                 return Err(Halt::Exhausted);
             }
         }

@@ -129,7 +129,7 @@ pub(crate) struct Key<'a> {
     /// compare-and-set also says which value was *not* there; that is not used.
     pub(crate) failed: Vec<(Value, &'a Call)>,
     /// The values by number; that of [`ABSENT`] is `None`.
-    pub(crate) values: Vec<Option<Scalar>>,
+    pub(crate) values: Vec<Option<&'a Scalar>>,
 }
 
 impl Key<'_> {
@@ -144,7 +144,7 @@ impl Key<'_> {
     /// How many answers tell which written value was there: without one, nothing is checked.
     pub(crate) fn observations(&self) -> usize {
         let tells = |e: &&Entry<'_>| {
-            e.call.is_ok() && e.op.step.needs().is_some_and(|value| value != ABSENT)
+            e.op.ret.is_some() && e.op.step.needs().is_some_and(|value| value != ABSENT)
         };
         self.entries.iter().filter(tells).count()
     }
@@ -173,26 +173,51 @@ pub(crate) fn by_key(history: &History) -> Vec<Key<'_>> {
         .collect()
 }
 
+/// Numbers values by their first appearance. Integers are kept in place, not behind a reference:
+/// there may be millions.
+#[derive(Default)]
+struct Numbers<'a> {
+    integers: FxHashMap<i64, Value>,
+    texts: FxHashMap<&'a str, Value>,
+    values: Vec<Option<&'a Scalar>>,
+}
+
+impl<'a> Numbers<'a> {
+    fn of(&mut self, value: &'a Scalar) -> Value {
+        if self.values.is_empty() {
+            self.values.push(None);
+        }
+        let next = self.values.len() as Value;
+        let number = match value {
+            Scalar::Int(integer) => *self.integers.entry(*integer).or_insert(next),
+            Scalar::Text(text) => *self.texts.entry(text).or_insert(next),
+        };
+        if number == next {
+            self.values.push(Some(value));
+        }
+        number
+    }
+}
+
 #[derive(Default)]
 struct KeyBuilder<'a> {
     entries: Vec<Entry<'a>>,
     failed: Vec<(Value, &'a Call)>,
-    numbers: FxHashMap<&'a Scalar, Value>,
+    numbers: Numbers<'a>,
 }
 
 impl<'a> KeyBuilder<'a> {
-    fn number(&mut self, value: &'a Scalar) -> Value {
-        let next = self.numbers.len() as Value + 1;
-        *self.numbers.entry(value).or_insert(next)
-    }
-
     fn push(&mut self, call: &'a Call) {
         let step = match (&call.operation, &call.outcome) {
-            (Operation::Read { .. }, Outcome::Ok(Answer::Value(value))) => {
-                Step::Read(value.as_ref().map_or(ABSENT, |value| self.number(value)))
+            (Operation::Read { .. }, Outcome::Ok(Answer::Value(value))) => Step::Read(
+                value
+                    .as_ref()
+                    .map_or(ABSENT, |value| self.numbers.of(value)),
+            ),
+            (Operation::Write { value, .. }, _) => Step::Write(self.numbers.of(value)),
+            (Operation::Cas { from, to, .. }, _) => {
+                Step::Cas(self.numbers.of(from), self.numbers.of(to))
             }
-            (Operation::Write { value, .. }, _) => Step::Write(self.number(value)),
-            (Operation::Cas { from, to, .. }, _) => Step::Cas(self.number(from), self.number(to)),
             _ => return,
         };
         if call.is_fail() {
@@ -209,17 +234,11 @@ impl<'a> KeyBuilder<'a> {
     }
 
     fn finish(self, key: &Scalar) -> Key<'a> {
-        let mut values = vec![None; self.numbers.len() + 1];
-        for (value, number) in self.numbers {
-            if let Some(place) = values.get_mut(number as usize) {
-                *place = Some(value.clone());
-            }
-        }
         Key {
             key: key.clone(),
             entries: self.entries,
             failed: self.failed,
-            values,
+            values: self.numbers.values,
         }
     }
 }

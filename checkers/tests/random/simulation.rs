@@ -49,6 +49,7 @@ impl Chance {
 struct Simulation {
     mix: Mix,
     chance: Chance,
+    keys: Vec<Scalar>,
     registers: Vec<Option<Scalar>>,
     clients: Vec<(u64, Client)>,
     events: Vec<Event>,
@@ -61,6 +62,7 @@ pub(crate) fn simulate(seed: u64, mix: Mix) -> Vec<Event> {
     let mut simulation = Simulation {
         mix,
         chance: Chance(seed),
+        keys: (0..mix.keys).map(|n| format!("k{n}").into()).collect(),
         registers: vec![None; mix.keys as usize],
         clients: (0..mix.clients).map(|n| (n, Client::Idle)).collect(),
         events: Vec::new(),
@@ -158,7 +160,11 @@ impl Simulation {
 
     fn operation(&mut self) -> Operation {
         let register = self.chance.below(self.mix.keys);
-        let key = Scalar::from(format!("k{register}"));
+        let key = self
+            .keys
+            .get(register as usize)
+            .cloned()
+            .unwrap_or(0.into());
         if self.chance.percent(self.mix.reads) {
             return Operation::Read { key };
         }
