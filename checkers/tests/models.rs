@@ -90,11 +90,11 @@ fn answer(rng: &mut Lcg, spoilt: u64, drafts: Vec<(u64, bool, Timed)>) -> Vec<Ti
             _ if refused => failed(),
             _ => Outcome::Ok(Answer::Done),
         };
-        if let (Operation::Write { key, value }, false) = (&op.operation, refused) {
-            if !lost || rng.percent(50) {
-                state.insert(key.clone(), value.clone());
-                past.entry(key.clone()).or_default().push(value.clone());
-            }
+        if let (Operation::Write { key, value }, false) = (&op.operation, refused)
+            && (!lost || rng.percent(50))
+        {
+            state.insert(key.clone(), value.clone());
+            past.entry(key.clone()).or_default().push(value.clone());
         }
         ops.push(op);
     }

@@ -104,7 +104,7 @@ fn overwritten<'a>(
     }
     witness.overwritten(old, new, read);
     let sentence = format!(
-        "{}, although {} was behind it and had overwritten that",
+        "{}, although {} came before that and had overwritten the value",
         done(sessions.ops[read].call),
         whose(sessions.ops[new].call)
     );

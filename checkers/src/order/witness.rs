@@ -6,7 +6,7 @@ use tribunal_results::{Call, Scalar};
 
 use super::graph::{Edge, Graph, Why};
 use super::{OpId, Role, Sessions};
-use crate::explain::{done, whose};
+use crate::explain::{done, ended, seconds, whose};
 use crate::register::Contradiction;
 
 /// More facts than this are no explanation: the rest is left out, and the last fact says so.
@@ -37,8 +37,13 @@ impl<'s, 'a> Witness<'s, 'a> {
         self.sessions.ops[op].call
     }
 
+    /// The call with its answer; a read with its time too, for it may have been asked again.
     fn whose(&self, op: OpId) -> String {
-        whose(self.call(op))
+        let call = self.call(op);
+        match self.sessions.ops[op].role {
+            Role::Read(_) => format!("{} ({})", whose(call), seconds(ended(call))),
+            Role::Write => whose(call),
+        }
     }
 
     fn say(&mut self, ops: &[OpId], fact: String) {
@@ -87,7 +92,7 @@ impl<'s, 'a> Witness<'s, 'a> {
             }
             Why::Inferred { by, path } => {
                 // An inference tells its own premises first, once.
-                if !self.told.insert(number) || self.facts.len() >= FACTS_MAX {
+                if self.told.len() >= FACTS_MAX || !self.told.insert(number) {
                     return;
                 }
                 if path.is_empty() {
@@ -132,7 +137,7 @@ impl<'s, 'a> Witness<'s, 'a> {
     /// Tells that the read returned nothing though the write was behind it.
     pub(crate) fn nothing(&mut self, write: OpId, read: OpId) {
         let fact = format!(
-            "So {} was behind {}, which returned nothing, as if no write had been there.",
+            "So {} came before {}, which yet returned nothing.",
             self.whose(write),
             self.whose(read)
         );
@@ -142,7 +147,7 @@ impl<'s, 'a> Witness<'s, 'a> {
     /// Tells that the read returned an overwritten value.
     pub(crate) fn overwritten(&mut self, old: OpId, new: OpId, read: OpId) {
         let fact = format!(
-            "So {} was behind {}, and it had overwritten {}.",
+            "So {} came before {}, and had overwritten {}.",
             self.whose(new),
             self.whose(read),
             self.whose(old)
@@ -206,7 +211,7 @@ pub(crate) fn cycle<'a>(
     });
     let sentence = match seen {
         Some((read, Some(newer))) => format!(
-            "{}, although {} was behind it and newer",
+            "{}, although {} came before that and was newer",
             done(witness.call(read)),
             witness.whose(newer)
         ),
@@ -237,7 +242,7 @@ pub(crate) fn nothing<'a>(
 /// That a read returned nothing, although a write was behind it.
 pub(crate) fn unseen(sessions: &Sessions<'_>, write: OpId, read: OpId) -> String {
     format!(
-        "{}, although {} was behind it",
+        "{}, although {} came before that",
         done(sessions.ops[read].call),
         whose(sessions.ops[write].call)
     )

@@ -251,10 +251,10 @@ impl World {
         let mut pairs = Vec::new();
         for (read, second) in self.reads().flat_map(|r| self.ids().map(move |w| (r, w))) {
             let same = self.acts[second].write && self.acts[read].key == self.acts[second].key;
-            if let Some(first) = self.source(read).filter(|_| same && self.po(read, second)) {
-                if first != second {
-                    pairs.push((first, second));
-                }
+            if let Some(first) = self.source(read).filter(|_| same && self.po(read, second))
+                && first != second
+            {
+                pairs.push((first, second));
             }
         }
         pairs
