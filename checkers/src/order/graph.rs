@@ -78,7 +78,7 @@ impl Graph {
     }
 
     /// How many edges there are.
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.edges.len()
     }
 
@@ -123,34 +123,50 @@ impl Graph {
 
     /// A cycle with few edges between sessions, if `order`, the topological order, is not whole.
     pub(crate) fn cycle(&self, order: &[OpId]) -> Option<Vec<usize>> {
-        /// From how many operations a short cycle is looked for.
-        const STARTS_MAX: usize = 64;
+        /// From how many edges a shorter cycle is looked for.
+        const STARTS_MAX: usize = 16;
+        let any = self.any_cycle(order)?;
+        let crosses = |edge: &&usize| self.edges[**edge].why != Why::Session;
+        let through = |&start: &usize| {
+            let Edge { from, to, .. } = self.edges[start];
+            let mut path = self.path(to, from, usize::MAX)?;
+            path.insert(0, start);
+            Some(path)
+        };
+        let starts = any.iter().filter(crosses).take(STARTS_MAX);
+        let best = starts.filter_map(through).min_by_key(|c| self.cost(c));
+        best.or(Some(any))
+    }
+
+    /// What the order leaves out has each something before it that is left out too: so going
+    /// back leads round a cycle.
+    fn any_cycle(&self, order: &[OpId]) -> Option<Vec<usize>> {
         let mut left = vec![true; self.out.len()];
         for op in order {
             left[*op] = false;
         }
-        let starts = self
-            .edges
-            .iter()
-            .enumerate()
-            .filter(|(_, edge)| left[edge.from] && left[edge.to] && edge.why != Why::Session);
-        let mut best: Option<Vec<usize>> = None;
-        let cost = |path: &[usize]| self.cost(path);
-        let mut tried = 0;
-        for (at, edge) in starts {
-            let Some(mut path) = self.path(edge.to, edge.from, usize::MAX) else {
-                continue;
-            };
-            path.insert(0, at);
-            if best.as_ref().is_none_or(|best| cost(&path) < cost(best)) {
-                best = Some(path);
-            }
-            tried += 1;
-            if tried == STARTS_MAX {
-                break;
+        let mut into: Vec<Option<usize>> = vec![None; left.len()];
+        for (number, edge) in self.edges.iter().enumerate() {
+            if left[edge.from] && left[edge.to] {
+                into[edge.to] = Some(number);
             }
         }
-        best
+        let mut at = left.iter().position(|left| *left)?;
+        let mut been = vec![false; left.len()];
+        while !been[at] {
+            been[at] = true;
+            at = self.edges[into[at]?].from;
+        }
+        let (end, mut cycle) = (at, Vec::new());
+        loop {
+            let edge = into[at]?;
+            cycle.push(edge);
+            at = self.edges[edge].from;
+            if at == end {
+                cycle.reverse();
+                return Some(cycle);
+            }
+        }
     }
 
     fn cost(&self, path: &[usize]) -> (usize, usize) {

@@ -95,6 +95,7 @@ pub(crate) fn monotonic_writes<'a>(
         for (read, source) in reads_of(sessions, own) {
             let lines = sessions.lines_of(sessions.ops[read].key);
             meter.spend(lines.len())?;
+            meter.hold(versions.bytes())?;
             for line in lines {
                 let Some(&(latest, by)) = seen.get(&line.session) else {
                     continue;
@@ -134,6 +135,7 @@ pub(crate) fn writes_follow_reads<'a>(
                 let known = firsts.get(&(session, key)).map_or(&[][..], Vec::as_slice);
                 let before = known.partition_point(|(first, _)| sessions.ops[*first].place < place);
                 meter.spend(before + 1)?;
+                meter.hold(versions.bytes())?;
                 for &(first, write) in known.iter().take(before) {
                     versions.behind(write, &[write, first, latest, by, read], source);
                 }
@@ -240,6 +242,12 @@ impl<'s, 'a> Versions<'s, 'a> {
             found: Found::default(),
             name,
         }
+    }
+
+    /// About what the edges take, each with its path.
+    const fn bytes(&self) -> u64 {
+        const EDGE_BYTES: u64 = 160;
+        self.graph.len() as u64 * EDGE_BYTES
     }
 
     /// The write was behind the last of the path, a read of that source; the path shows why.
