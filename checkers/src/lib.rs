@@ -24,6 +24,7 @@ pub mod recovery;
 pub mod rw_register;
 pub mod sequential;
 pub mod stats;
+pub mod stream;
 pub mod verify;
 pub mod writes_follow_reads;
 
@@ -37,7 +38,8 @@ mod transactions;
 
 pub use evidence::gather;
 pub use order::{ModelVerdict, Standing, strongest};
-use tribunal_results::{History, Kind, Micro, Operation, Record, Verdict};
+pub use stream::{Fold, Moment};
+use tribunal_results::{Assumptions, History, Kind, Micro, Operation, Record, Verdict};
 
 /// What a checker may spend. On exhaustion it says *unknown*, and what it verified until then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +77,12 @@ pub trait Checker: Send + Sync {
     /// Judges the record. Never panics, never exceeds the budget; where nothing can be said
     /// (nothing read, nothing acknowledged) the verdict is unknown, with code `vacuous`.
     fn check(&self, record: &Record, budget: Budget) -> Verdict;
+
+    /// The same as a fold, to judge a run that is still on; `None` if it needs the whole record.
+    fn fold(&self, assume: &Assumptions, budget: Budget) -> Option<Box<dyn Fold>> {
+        let _ = (assume, budget);
+        None
+    }
 }
 
 /// Every checker.
@@ -119,7 +127,7 @@ pub fn applicable(history: &History) -> Vec<&'static dyn Checker> {
             | Kind::GuardedWrite => &["mutual-exclusion", "fencing", "fifo"],
             Kind::Append => &["list-append"],
             Kind::Txn => of_transaction(&call.operation),
-            Kind::Custom => &[],
+            _ => &[],
         };
         if !suited.iter().all(|name| names.contains(name)) {
             names.extend(suited);

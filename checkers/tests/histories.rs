@@ -75,6 +75,7 @@ fn record(case: &Case) -> Record {
     };
     Record {
         history: journal.history,
+        assume: journal.header.assume,
         logs: names_in(folder).iter().filter_map(log).collect(),
         floor: EvidenceFloor {
             ok_operations: 4,

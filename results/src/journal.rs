@@ -8,6 +8,7 @@ use std::io::BufRead;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Assumptions;
 use crate::event::{Event, Line, process_of};
 use crate::history::{History, HistoryBuilder};
 
@@ -32,6 +33,9 @@ pub struct Header {
     /// The nodes, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<String>,
+    /// What the checkers have to be told; the usual if absent.
+    #[serde(default, skip_serializing_if = "Assumptions::is_default")]
+    pub assume: Assumptions,
 }
 
 impl Header {
@@ -42,6 +46,7 @@ impl Header {
             version: VERSION,
             origin,
             nodes,
+            assume: Assumptions::default(),
         }
     }
 }

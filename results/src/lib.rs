@@ -5,7 +5,9 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`operation`] | what a client may ask ([`Operation`]) and what comes back ([`Outcome`]) |
+//! | [`assumptions`] | what a history does not tell and a checker has to be told |
+//! | [`operation`] | what a client may ask ([`Operation`]) |
+//! | [`outcome`] | what comes back ([`Outcome`]) |
 //! | [`event`] | one line of the history file |
 //! | [`fault`] | what the nemesis did, with its proof |
 //! | [`history`] | events paired into calls; well-formed by construction |
@@ -19,6 +21,7 @@
 //! | `report` | HTML, JUnit and Markdown drawn from a record (feature `report`) |
 #![forbid(unsafe_code)]
 
+pub mod assumptions;
 pub mod event;
 pub mod fault;
 pub mod history;
@@ -27,6 +30,7 @@ pub mod journal;
 pub mod micro;
 pub mod operation;
 pub mod options;
+pub mod outcome;
 pub mod record;
 #[cfg(feature = "report")]
 pub mod report;
@@ -34,11 +38,13 @@ pub mod run;
 pub mod scalar;
 pub mod verdict;
 
+pub use assumptions::Assumptions;
 pub use event::{Body, Event, Process};
 pub use fault::{FaultEvent, FaultSpan, NodeEvent, NodeState, Phase};
 pub use history::{Call, History, HistoryError, Stamp};
 pub use micro::{Micro, Seen};
-pub use operation::{Answer, Grant, Kind, Operation, Outcome, Reason};
+pub use operation::{Kind, Operation};
+pub use outcome::{Answer, Grant, Outcome, Reason, Row};
 pub use record::{NodeLog, Record};
 pub use scalar::Scalar;
 pub use verdict::{Anomaly, Evidence, ResultClass, RunVerdict, Validity, Verdict};

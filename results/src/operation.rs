@@ -1,16 +1,19 @@
 //! What a client may ask, and what may come back.
 //!
 //! [`Operation`] is a closed enum that names operations on data models, never workloads. Adding
-//! one: a variant here and in [`Kind`], a row in [`Kind::ALL`], and its two lines in
-//! [`Operation::value`] and [`Operation::parse`] (the JSON forms are listed in `FORMAT.md`).
+//! one: a variant here and in [`Kind`], a row in [`Kind::ALL`], and its lines in `form.rs` (the JSON
+//! forms are listed in `FORMAT.md`).
+
+mod form;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use crate::Scalar;
 use crate::micro::{Micro, separated};
+pub use crate::outcome::{Answer, Grant, Outcome, Reason, Row};
 
 /// An operation's kind: the `f` of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -36,6 +39,44 @@ pub enum Kind {
     GuardedWrite,
     /// Append to a list.
     Append,
+    /// Read a whole list.
+    Elements,
+    /// Put an element into a set.
+    Add,
+    /// Take an element out of a set.
+    Remove,
+    /// Ask whether a set has an element.
+    Contains,
+    /// Read a whole set.
+    Members,
+    /// Add to a counter.
+    Increment,
+    /// Read a counter.
+    Count,
+    /// Put an element at the end of a queue.
+    Enqueue,
+    /// Take the first element of a queue.
+    Dequeue,
+    /// Take everything out of a queue.
+    Drain,
+    /// Put an element on a stack.
+    Push,
+    /// Take the top element of a stack.
+    Pop,
+    /// Take permits of a semaphore.
+    AcquirePermits,
+    /// Give permits of a semaphore back.
+    ReleasePermits,
+    /// Ask for a new unique identifier.
+    Generate,
+    /// Move money from one account to another.
+    Transfer,
+    /// Read all accounts at once.
+    Balances,
+    /// Insert the largest value so far plus one.
+    Advance,
+    /// Read all rows in the order of their timestamps.
+    Rows,
     /// Several steps that take effect together or not at all.
     Txn,
     /// An operation of a user's own model.
@@ -44,7 +85,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which reports list them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 31] = [
         Self::Read,
         Self::Write,
         Self::Cas,
@@ -55,6 +96,25 @@ impl Kind {
         Self::Release,
         Self::GuardedWrite,
         Self::Append,
+        Self::Elements,
+        Self::Add,
+        Self::Remove,
+        Self::Contains,
+        Self::Members,
+        Self::Increment,
+        Self::Count,
+        Self::Enqueue,
+        Self::Dequeue,
+        Self::Drain,
+        Self::Push,
+        Self::Pop,
+        Self::AcquirePermits,
+        Self::ReleasePermits,
+        Self::Generate,
+        Self::Transfer,
+        Self::Balances,
+        Self::Advance,
+        Self::Rows,
         Self::Txn,
         Self::Custom,
     ];
@@ -72,6 +132,25 @@ impl Kind {
             Self::Release => "release",
             Self::GuardedWrite => "guarded-write",
             Self::Append => "append",
+            Self::Elements => "elements",
+            Self::Add => "add",
+            Self::Remove => "remove",
+            Self::Contains => "contains",
+            Self::Members => "members",
+            Self::Increment => "increment",
+            Self::Count => "count",
+            Self::Enqueue => "enqueue",
+            Self::Dequeue => "dequeue",
+            Self::Drain => "drain",
+            Self::Push => "push",
+            Self::Pop => "pop",
+            Self::AcquirePermits => "acquire-permits",
+            Self::ReleasePermits => "release-permits",
+            Self::Generate => "generate",
+            Self::Transfer => "transfer",
+            Self::Balances => "balances",
+            Self::Advance => "advance",
+            Self::Rows => "rows",
             Self::Txn => "txn",
             Self::Custom => "custom",
         }
@@ -84,7 +163,16 @@ impl Kind {
 
     /// Whether an operation of this kind can change the state of what it asks.
     pub const fn mutates(self) -> bool {
-        !matches!(self, Self::Read)
+        !matches!(
+            self,
+            Self::Read
+                | Self::Elements
+                | Self::Contains
+                | Self::Members
+                | Self::Count
+                | Self::Balances
+                | Self::Rows
+        )
     }
 }
 
@@ -167,6 +255,131 @@ pub enum Operation {
         /// The new last element.
         value: Scalar,
     },
+    /// Read the list `key`. Answer: [`Answer::Values`], the oldest element first.
+    Elements {
+        /// The list.
+        key: Scalar,
+    },
+    /// Put `value` into the set `key`. Answer: [`Answer::Done`], or [`Answer::Flag`]: whether it
+    /// was not there before.
+    Add {
+        /// The set.
+        key: Scalar,
+        /// The element.
+        value: Scalar,
+    },
+    /// Take `value` out of the set `key`. Answer: [`Answer::Done`], or [`Answer::Flag`]: whether
+    /// it was there before.
+    Remove {
+        /// The set.
+        key: Scalar,
+        /// The element.
+        value: Scalar,
+    },
+    /// Ask whether the set `key` has `value`. Answer: [`Answer::Flag`].
+    Contains {
+        /// The set.
+        key: Scalar,
+        /// The element.
+        value: Scalar,
+    },
+    /// Read the set `key`. Answer: [`Answer::Values`], in any order.
+    Members {
+        /// The set.
+        key: Scalar,
+    },
+    /// Add `by` to the counter `key`, which is 0 at first.
+    Increment {
+        /// The counter.
+        key: Scalar,
+        /// How much, perhaps negative.
+        by: i64,
+    },
+    /// Read the counter `key`. Answer: [`Answer::Value`], an integer.
+    Count {
+        /// The counter.
+        key: Scalar,
+    },
+    /// Put `value` at the end of the queue `key`.
+    Enqueue {
+        /// The queue.
+        key: Scalar,
+        /// The new last element.
+        value: Scalar,
+    },
+    /// Take the first element of the queue `key`. Answer: [`Answer::Value`], `None` if it was
+    /// empty.
+    Dequeue {
+        /// The queue.
+        key: Scalar,
+    },
+    /// Take elements out of the queue `key` one by one until it is empty. Answer:
+    /// [`Answer::Values`], in the order in which they were taken.
+    Drain {
+        /// The queue.
+        key: Scalar,
+    },
+    /// Put `value` on top of the stack `key`.
+    Push {
+        /// The stack.
+        key: Scalar,
+        /// The new top element.
+        value: Scalar,
+    },
+    /// Take the top element of the stack `key`. Answer: [`Answer::Value`], `None` if it was empty.
+    Pop {
+        /// The stack.
+        key: Scalar,
+    },
+    /// Take permits of a semaphore (of a mutex: the only one). Answer: [`Answer::Grant`], or
+    /// [`Answer::Done`] if it has neither tokens nor leases.
+    AcquirePermits {
+        /// The semaphore.
+        key: Scalar,
+        /// How many.
+        permits: u32,
+    },
+    /// Give permits of a semaphore back.
+    ReleasePermits {
+        /// The semaphore.
+        key: Scalar,
+        /// How many.
+        permits: u32,
+        /// The token of the grant, if the semaphore gives tokens.
+        token: Option<u64>,
+    },
+    /// Ask for an identifier that nobody else gets. Answer: [`Answer::Value`], never `None`.
+    Generate {
+        /// The generator.
+        key: Scalar,
+    },
+    /// Move `amount` from one account of the bank `key` to another; fail if it is not there.
+    Transfer {
+        /// The bank.
+        key: Scalar,
+        /// The account that pays.
+        from: Scalar,
+        /// The account that is paid.
+        to: Scalar,
+        /// How much.
+        amount: i64,
+    },
+    /// Read all accounts of the bank `key` at once. Answer: [`Answer::Balances`].
+    Balances {
+        /// The bank.
+        key: Scalar,
+    },
+    /// Read the largest value of the table `key` and insert one more, in one transaction.
+    /// Answer: [`Answer::Row`], the row as inserted.
+    Advance {
+        /// The table.
+        key: Scalar,
+    },
+    /// Read the table `key`. Answer: [`Answer::Rows`], in the order of their timestamps.
+    Rows {
+        /// The table.
+        key: Scalar,
+    },
     /// A transaction: its steps take effect together or not at all. Answer: [`Answer::Txn`].
     Txn {
         /// The steps, in order; reads have seen nothing yet.
@@ -179,72 +392,6 @@ pub enum Operation {
         /// Its argument, any JSON.
         value: Json,
     },
-}
-
-/// A granted lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Grant {
-    /// The fencing token: larger for each new hold of the lock.
-    pub token: u64,
-    /// What is left of the lease when the answer was given, in milliseconds.
-    pub lease_ms: u64,
-}
-
-/// What an operation that took effect was answered with.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Answer {
-    /// It was done; there is nothing more to say.
-    Done,
-    /// The value read; `None` if the key was absent.
-    Value(Option<Scalar>),
-    /// The place in a lock's queue.
-    Ticket(u64),
-    /// The lock is held.
-    Grant(Grant),
-    /// The steps of a transaction, with what its reads saw.
-    Txn(Vec<Micro>),
-    /// The answer to a custom operation, any JSON.
-    Custom(Json),
-}
-
-/// Why an operation failed, or why nobody knows.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Reason {
-    /// A short, stable word to group by: `timeout`, `refused`, `precondition-failed`, …
-    pub code: String,
-    /// The same in a sentence, for people. May be empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub text: String,
-}
-
-impl Reason {
-    /// A reason with a code and a sentence.
-    pub fn new(code: impl Into<String>, text: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            text: text.into(),
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.text.as_str() {
-            "" => f.write_str(&self.code),
-            text => write!(f, "{}: {text}", self.code),
-        }
-    }
-}
-
-/// How an operation ended. Decided once, by the target's client, and never revised.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// It took effect between its invocation and its completion.
-    Ok(Answer),
-    /// It definitely had no effect and never will.
-    Fail(Reason),
-    /// Nobody knows: it may have taken effect, may do so later, or never.
-    Info(Reason),
 }
 
 impl Operation {
@@ -261,6 +408,25 @@ impl Operation {
             Self::Release { .. } => Kind::Release,
             Self::GuardedWrite { .. } => Kind::GuardedWrite,
             Self::Append { .. } => Kind::Append,
+            Self::Elements { .. } => Kind::Elements,
+            Self::Add { .. } => Kind::Add,
+            Self::Remove { .. } => Kind::Remove,
+            Self::Contains { .. } => Kind::Contains,
+            Self::Members { .. } => Kind::Members,
+            Self::Increment { .. } => Kind::Increment,
+            Self::Count { .. } => Kind::Count,
+            Self::Enqueue { .. } => Kind::Enqueue,
+            Self::Dequeue { .. } => Kind::Dequeue,
+            Self::Drain { .. } => Kind::Drain,
+            Self::Push { .. } => Kind::Push,
+            Self::Pop { .. } => Kind::Pop,
+            Self::AcquirePermits { .. } => Kind::AcquirePermits,
+            Self::ReleasePermits { .. } => Kind::ReleasePermits,
+            Self::Generate { .. } => Kind::Generate,
+            Self::Transfer { .. } => Kind::Transfer,
+            Self::Balances { .. } => Kind::Balances,
+            Self::Advance { .. } => Kind::Advance,
+            Self::Rows { .. } => Kind::Rows,
             Self::Txn { .. } => Kind::Txn,
             Self::Custom { .. } => Kind::Custom,
         }
@@ -273,7 +439,26 @@ impl Operation {
             | Self::Write { key, .. }
             | Self::Cas { key, .. }
             | Self::Append { key, .. }
-            | Self::GuardedWrite { key, .. } => Some(key),
+            | Self::GuardedWrite { key, .. }
+            | Self::Elements { key }
+            | Self::Add { key, .. }
+            | Self::Remove { key, .. }
+            | Self::Contains { key, .. }
+            | Self::Members { key }
+            | Self::Increment { key, .. }
+            | Self::Count { key }
+            | Self::Enqueue { key, .. }
+            | Self::Dequeue { key }
+            | Self::Drain { key }
+            | Self::Push { key, .. }
+            | Self::Pop { key }
+            | Self::AcquirePermits { key, .. }
+            | Self::ReleasePermits { key, .. }
+            | Self::Generate { key }
+            | Self::Transfer { key, .. }
+            | Self::Balances { key }
+            | Self::Advance { key }
+            | Self::Rows { key } => Some(key),
             Self::Request { lock }
             | Self::Acquire { lock, .. }
             | Self::TryAcquire { lock }
@@ -281,133 +466,6 @@ impl Operation {
             | Self::Release { lock, .. } => Some(lock),
             Self::Txn { .. } | Self::Custom { .. } => None,
         }
-    }
-
-    /// Its argument as the `value` of an `invoke` event; `None` where it has none.
-    pub fn value(&self) -> Option<Json> {
-        Some(match self {
-            Self::Read { .. } | Self::Request { .. } | Self::TryAcquire { .. } => return None,
-            Self::Write { value, .. } | Self::Append { value, .. } => json!(value),
-            Self::Cas { from, to, .. } => json!([from, to]),
-            Self::Acquire { ticket, .. } => json!({ "ticket": (*ticket)? }),
-            Self::Renew { token, .. } | Self::Release { token, .. } => json!({ "token": token }),
-            Self::GuardedWrite { value, token, .. } => json!({ "value": value, "token": token }),
-            Self::Txn { micros } => json!(asked(micros)),
-            Self::Custom { name, value } => json!({ "name": name, "value": value }),
-        })
-    }
-
-    /// The operation of an `invoke` event: the inverse of [`kind`](Self::kind),
-    /// [`key`](Self::key) and [`value`](Self::value).
-    ///
-    /// # Errors
-    /// Says which part is missing or has the wrong form.
-    pub fn parse(kind: Kind, key: Option<Scalar>, value: Option<Json>) -> Result<Self, String> {
-        let need_key = || key.clone().ok_or_else(|| format!("a {kind} needs a key"));
-        let form = Form {
-            kind,
-            value: value.as_ref(),
-        };
-        Ok(match kind {
-            Kind::Read => Self::Read { key: need_key()? },
-            Kind::Write => Self::Write {
-                key: need_key()?,
-                value: form.whole()?,
-            },
-            Kind::Cas => {
-                let (from, to) = form.whole()?;
-                Self::Cas {
-                    key: need_key()?,
-                    from,
-                    to,
-                }
-            }
-            Kind::Request => Self::Request { lock: need_key()? },
-            Kind::Acquire => {
-                let ticket = value.is_some().then(|| form.field("ticket")).transpose()?;
-                Self::Acquire {
-                    lock: need_key()?,
-                    ticket,
-                }
-            }
-            Kind::TryAcquire => Self::TryAcquire { lock: need_key()? },
-            Kind::Renew => Self::Renew {
-                lock: need_key()?,
-                token: form.field("token")?,
-            },
-            Kind::Release => Self::Release {
-                lock: need_key()?,
-                token: form.field("token")?,
-            },
-            Kind::GuardedWrite => Self::GuardedWrite {
-                key: need_key()?,
-                value: form.field("value")?,
-                token: form.field("token")?,
-            },
-            Kind::Append => Self::Append {
-                key: need_key()?,
-                value: form.whole()?,
-            },
-            Kind::Txn => {
-                let micros: Vec<Micro> = form.whole()?;
-                if asked(&micros) != micros {
-                    return Err("a read that is asked for has seen nothing yet: null".into());
-                }
-                Self::Txn { micros }
-            }
-            Kind::Custom => Self::Custom {
-                name: form.field("name")?,
-                value: form.field::<Option<Json>>("value")?.unwrap_or(Json::Null),
-            },
-        })
-    }
-
-    /// The answer as the `value` of this operation's `ok` event. Where the answer only says
-    /// *done*, that is the operation's own argument, as in Jepsen.
-    pub fn answer_value(&self, answer: &Answer) -> Option<Json> {
-        match answer {
-            Answer::Done => self.value(),
-            Answer::Value(value) => Some(json!(value)),
-            Answer::Ticket(ticket) => Some(json!({ "ticket": ticket })),
-            Answer::Grant(grant) => Some(json!(grant)),
-            Answer::Txn(micros) => Some(json!(micros)),
-            Answer::Custom(value) => Some(value.clone()),
-        }
-    }
-
-    /// The answer of this operation's `ok` event: the inverse of
-    /// [`answer_value`](Self::answer_value).
-    ///
-    /// # Errors
-    /// Says what is missing or has the wrong form.
-    pub fn parse_answer(&self, value: Option<Json>) -> Result<Answer, String> {
-        let form = Form {
-            kind: self.kind(),
-            value: value.as_ref(),
-        };
-        Ok(match self {
-            Self::Read { .. } => Answer::Value(match value {
-                None | Some(Json::Null) => None,
-                Some(_) => Some(form.whole()?),
-            }),
-            Self::Request { .. } => Answer::Ticket(form.field("ticket")?),
-            Self::Acquire { .. } | Self::TryAcquire { .. } | Self::Renew { .. } => {
-                Answer::Grant(form.whole()?)
-            }
-            Self::Write { .. }
-            | Self::Cas { .. }
-            | Self::Release { .. }
-            | Self::Append { .. }
-            | Self::GuardedWrite { .. } => Answer::Done,
-            Self::Txn { micros } => {
-                let answered: Vec<Micro> = form.whole()?;
-                if asked(&answered) != *micros {
-                    return Err("the answer has other steps than the transaction".into());
-                }
-                Answer::Txn(answered)
-            }
-            Self::Custom { .. } => Answer::Custom(value.unwrap_or(Json::Null)),
-        })
     }
 }
 
@@ -431,6 +489,27 @@ impl fmt::Display for Operation {
                 write!(f, "guarded-write {key} = {value} (token {token})")
             }
             Self::Append { key, value } => write!(f, "append {key} {value}"),
+            Self::Elements { key } => write!(f, "elements {key}"),
+            Self::Add { key, value } => write!(f, "add {value} to {key}"),
+            Self::Remove { key, value } => write!(f, "remove {value} from {key}"),
+            Self::Contains { key, value } => write!(f, "contains {key} {value}"),
+            Self::Members { key } => write!(f, "members {key}"),
+            Self::Increment { key, by } => write!(f, "increment {key} by {by}"),
+            Self::Count { key } => write!(f, "count {key}"),
+            Self::Enqueue { key, value } => write!(f, "enqueue {key} {value}"),
+            Self::Dequeue { key } => write!(f, "dequeue {key}"),
+            Self::Drain { key } => write!(f, "drain {key}"),
+            Self::Push { key, value } => write!(f, "push {key} {value}"),
+            Self::Pop { key } => write!(f, "pop {key}"),
+            Self::AcquirePermits { key, permits } => write!(f, "acquire {permits} of {key}"),
+            Self::ReleasePermits { key, permits, .. } => write!(f, "release {permits} of {key}"),
+            Self::Generate { key } => write!(f, "generate {key}"),
+            Self::Transfer {
+                from, to, amount, ..
+            } => write!(f, "transfer {amount} from {from} to {to}"),
+            Self::Balances { key } => write!(f, "balances {key}"),
+            Self::Advance { key } => write!(f, "advance {key}"),
+            Self::Rows { key } => write!(f, "rows {key}"),
             Self::Txn { micros } => {
                 f.write_str("txn {")?;
                 separated(f, micros)?;
@@ -438,49 +517,5 @@ impl fmt::Display for Operation {
             }
             Self::Custom { name, value } => write!(f, "{name} {value}"),
         }
-    }
-}
-
-impl fmt::Display for Answer {
-    /// What comes after the arrow: `read k1 → 5`. Empty for [`Answer::Done`].
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Done => Ok(()),
-            Self::Value(Some(value)) => write!(f, "{value}"),
-            Self::Value(None) => f.write_str("nothing"),
-            Self::Ticket(ticket) => write!(f, "ticket {ticket}"),
-            Self::Grant(g) => write!(f, "token {}, lease {} ms", g.token, g.lease_ms),
-            Self::Txn(micros) => {
-                f.write_str("{")?;
-                separated(f, micros)?;
-                f.write_str("}")
-            }
-            Self::Custom(value) => write!(f, "{value}"),
-        }
-    }
-}
-
-/// The steps as they are asked for.
-fn asked(micros: &[Micro]) -> Vec<Micro> {
-    micros.iter().map(Micro::asked).collect()
-}
-
-/// The `value` of an event while it is taken apart, with errors that name the operation.
-struct Form<'a> {
-    kind: Kind,
-    value: Option<&'a Json>,
-}
-
-impl Form<'_> {
-    fn whole<T: serde::de::DeserializeOwned>(&self) -> Result<T, String> {
-        let value = self
-            .value
-            .ok_or_else(|| format!("a {} needs a value", self.kind))?;
-        T::deserialize(value).map_err(|e| format!("value of a {}: {e}", self.kind))
-    }
-
-    fn field<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<T, String> {
-        let field = self.value.and_then(|v| v.get(name)).unwrap_or(&Json::Null);
-        T::deserialize(field).map_err(|e| format!("value.{name} of a {}: {e}", self.kind))
     }
 }

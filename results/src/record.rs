@@ -1,7 +1,7 @@
 //! All that a checker may look at.
 
 use crate::verdict::EvidenceFloor;
-use crate::{History, NodeId};
+use crate::{Assumptions, History, NodeId};
 
 /// The last lines that one node wrote.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct NodeLog {
 pub struct Record {
     /// What happened.
     pub history: History,
+    /// What is taken for granted of its objects and clocks.
+    pub assume: Assumptions,
     /// What the nodes wrote. Empty when only a history file is judged.
     pub logs: Vec<NodeLog>,
     /// The least that the run must have shown.

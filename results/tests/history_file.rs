@@ -13,7 +13,7 @@ use tribunal_results::event::{Body, Event, Process};
 use tribunal_results::fault::{FaultEvent, NodeEvent, NodeState, Phase};
 use tribunal_results::journal::{Header, Journal, JournalWriter, ReadError, read};
 use tribunal_results::{
-    Answer, Grant, History, Kind, Micro, NodeId, Operation, Outcome, Reason, Scalar, Seen,
+    Answer, Grant, History, Kind, Micro, NodeId, Operation, Outcome, Reason, Row, Scalar, Seen,
 };
 
 const CLIENTS: u64 = 3;
@@ -117,6 +117,40 @@ fn operation() -> impl Strategy<Value = Operation> {
                     token,
                 },
                 Kind::Append => Operation::Append { key, value: a },
+                Kind::Elements => Operation::Elements { key },
+                Kind::Add => Operation::Add { key, value: a },
+                Kind::Remove => Operation::Remove { key, value: a },
+                Kind::Contains => Operation::Contains { key, value: a },
+                Kind::Members => Operation::Members { key },
+                Kind::Increment => Operation::Increment {
+                    key,
+                    by: token as i64,
+                },
+                Kind::Count => Operation::Count { key },
+                Kind::Enqueue => Operation::Enqueue { key, value: a },
+                Kind::Dequeue => Operation::Dequeue { key },
+                Kind::Drain => Operation::Drain { key },
+                Kind::Push => Operation::Push { key, value: a },
+                Kind::Pop => Operation::Pop { key },
+                Kind::AcquirePermits => Operation::AcquirePermits {
+                    key,
+                    permits: token as u32,
+                },
+                Kind::ReleasePermits => Operation::ReleasePermits {
+                    key,
+                    permits: token as u32,
+                    token: ticket,
+                },
+                Kind::Generate => Operation::Generate { key },
+                Kind::Transfer => Operation::Transfer {
+                    key,
+                    from: a,
+                    to: b,
+                    amount: token as i64,
+                },
+                Kind::Balances => Operation::Balances { key },
+                Kind::Advance => Operation::Advance { key },
+                Kind::Rows => Operation::Rows { key },
                 Kind::Txn => Operation::Txn { micros },
                 Kind::Custom => Operation::Custom { name, value },
             }
@@ -134,6 +168,18 @@ struct Answers {
 }
 
 impl Answers {
+    fn some(&self) -> Scalar {
+        self.value.clone().unwrap_or_else(|| 7.into())
+    }
+
+    fn row(&self) -> Row {
+        let (value, timestamp) = self.numbers;
+        Row {
+            value: value as i64,
+            timestamp,
+        }
+    }
+
     fn to(&self, operation: &Operation) -> Answer {
         let (token, lease_ms) = self.numbers;
         if let Operation::Txn { micros } = operation {
@@ -142,7 +188,20 @@ impl Answers {
             return Answer::Txn(steps.map(|(step, seen)| answered(step, seen)).collect());
         }
         match operation.kind() {
-            Kind::Read => Answer::Value(self.value.clone()),
+            Kind::Read | Kind::Dequeue | Kind::Pop => Answer::Value(self.value.clone()),
+            Kind::Count => Answer::Value(Some((token as i64).into())),
+            Kind::Generate => Answer::Value(Some(self.some())),
+            Kind::Contains => Answer::Flag(token % 2 == 0),
+            Kind::Add | Kind::Remove if token % 3 > 0 => Answer::Flag(token % 3 == 1),
+            Kind::AcquirePermits if token % 2 == 0 => Answer::Grant(Grant { token, lease_ms }),
+            Kind::Elements | Kind::Members | Kind::Drain => {
+                Answer::Values(vec![self.some(); token as usize % 3])
+            }
+            Kind::Balances => {
+                Answer::Balances(vec![(self.some(), Some(lease_ms as i64)), (1.into(), None)])
+            }
+            Kind::Advance => Answer::Row(self.row()),
+            Kind::Rows => Answer::Rows(vec![self.row(); token as usize % 3]),
             Kind::Request => Answer::Ticket(token),
             Kind::Acquire | Kind::TryAcquire | Kind::Renew => {
                 Answer::Grant(Grant { token, lease_ms })

@@ -10,7 +10,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use tribunal_checkers::{Budget, Checker};
 use tribunal_results::import::{self, Imported};
 use tribunal_results::run::{RunDir, RunInfo};
-use tribunal_results::{History, Record, ResultClass, Validity, Verdict};
+use tribunal_results::{Assumptions, History, Record, ResultClass, Validity, Verdict};
 
 use super::{Done, Failure, exit, output};
 use crate::judge::{self, child};
@@ -89,7 +89,7 @@ fn check_record(args: &Check, record: &Path) -> Done {
     for note in &imported.notes {
         anstream::eprintln!("{}: {note}", name_of(record));
     }
-    let verdicts = judge_history(imported.history, &args.models)?;
+    let verdicts = judge_history(imported.history, imported.assume, &args.models)?;
     print_verdicts(&verdicts, args, record)?;
     let classes = verdicts.iter().map(|verdict| match verdict.validity {
         Validity::Valid => ResultClass::Pass,
@@ -120,9 +120,14 @@ fn name_of(record: &Path) -> String {
     }
 }
 
-fn judge_history(history: History, models: &[String]) -> Result<Vec<Verdict>, Failure> {
+fn judge_history(
+    history: History,
+    assume: Assumptions,
+    models: &[String],
+) -> Result<Vec<Verdict>, Failure> {
     let record = Record {
         history,
+        assume,
         ..Record::default()
     };
     let checkers: Vec<&dyn Checker> = if models.is_empty() {
@@ -159,7 +164,7 @@ fn check_run(args: &Check, record: &Path) -> Done {
         anstream::eprintln!("the last line is cut off and left out");
     }
     if !args.models.is_empty() {
-        let verdicts = judge_history(journal.history, &args.models)?;
+        let verdicts = judge_history(journal.history, journal.header.assume, &args.models)?;
         print_verdicts(&verdicts, args, record)?;
         let worst = verdicts.iter().map(|v| v.validity).max();
         return Ok(match worst {

@@ -72,6 +72,7 @@ fn read(dir: &RunDir, plan: &Plan) -> anyhow::Result<Record> {
     let faults = plan.nemesis.faults.iter();
     Ok(Record {
         history: journal.history,
+        assume: journal.header.assume,
         logs,
         floor: plan.evidence.clone(),
         faults: faults.map(|wanted| wanted.fault.clone()).collect(),

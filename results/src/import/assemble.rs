@@ -12,7 +12,7 @@ use super::entry::Entry;
 use super::{ImportError, Imported, register};
 use crate::event::{Body, Event, LineType, Process};
 use crate::history::HistoryBuilder;
-use crate::{Operation, Outcome};
+use crate::{Assumptions, Operation, Outcome};
 
 /// Names of unknown operations that a note lists.
 const UNKNOWN_LISTED_MAX: usize = 5;
@@ -46,6 +46,7 @@ pub(super) fn assemble(mut entries: Vec<Entry>) -> Result<Imported, ImportError>
     }
     Ok(Imported {
         history: assembly.builder.finish(),
+        assume: Assumptions::default(),
         notes,
     })
 }

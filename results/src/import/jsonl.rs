@@ -25,6 +25,7 @@ fn read(input: &mut dyn BufRead) -> Result<Imported, ImportError> {
     }
     Ok(Imported {
         history: journal.history,
+        assume: journal.header.assume,
         notes,
     })
 }

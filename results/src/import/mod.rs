@@ -16,8 +16,8 @@ mod register;
 use std::fmt;
 use std::io::{BufRead, BufReader, Cursor, Read as _};
 
-use crate::History;
 use crate::journal::ReadError;
+use crate::{Assumptions, History};
 
 /// The largest file that is read whole, in bytes: any but our own, which is read line by line.
 pub const FILE_BYTES_MAX: u64 = 256 << 20;
@@ -54,6 +54,8 @@ pub fn find(name: &str) -> Option<&'static Format> {
 pub struct Imported {
     /// The history.
     pub history: History,
+    /// What its objects and clocks are taken to be.
+    pub assume: Assumptions,
     /// What was left out or changed on the way, each in one sentence.
     pub notes: Vec<String>,
 }

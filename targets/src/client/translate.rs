@@ -37,9 +37,7 @@ pub fn request(operation: &Operation, timeout: Duration) -> Option<Body> {
             .with("key", json!(key))
             .with("value", json!(value))
             .with("token", *token),
-        Operation::Append { .. } | Operation::Txn { .. } | Operation::Custom { .. } => {
-            return None;
-        }
+        _ => return None,
     })
 }
 
@@ -86,9 +84,7 @@ fn answer_of(operation: &Operation, answer: &Body) -> Result<Answer, String> {
         Operation::Renew { .. } => ("renew_ok", grant),
         Operation::Release { .. } => ("release_ok", |_| Ok(Answer::Done)),
         Operation::GuardedWrite { .. } => ("guarded_write_ok", |_| Ok(Answer::Done)),
-        Operation::Append { .. } | Operation::Txn { .. } | Operation::Custom { .. } => {
-            return Err("no answer was expected".to_owned());
-        }
+        _ => return Err("no answer was expected".to_owned()),
     };
     if answer.kind() != expected {
         return Err(format!("a {:?} instead of {expected:?}", answer.kind()));

@@ -1,0 +1,47 @@
+//! What a history does not tell and a checker has to be told.
+
+use serde::{Deserialize, Serialize};
+
+/// What is taken for granted of the objects and of the clocks. Part of a history's header, so
+/// that a history is judged the same wherever it is read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Assumptions {
+    /// How many permits each semaphore has; a mutex has one.
+    pub permits: u32,
+    /// Whether permits are given back only by the client that holds them.
+    pub owned: bool,
+    /// How often one owner may enter a lock that it holds; any number if absent.
+    pub entries: Option<u32>,
+    /// By how much, in parts per million, a clock may run faster or slower than another.
+    pub clock_drift_ppm: u32,
+    /// What the accounts of a bank are worth together; that of the first read if absent.
+    pub bank_total: Option<i64>,
+    /// Whether an account may be overdrawn.
+    pub overdraft: bool,
+    /// How old, in milliseconds, what a read returns may be; any age if absent.
+    pub staleness_ms: Option<u64>,
+}
+
+impl Default for Assumptions {
+    /// One permit, given back by its holder, entered as often as liked; clocks within 200 parts
+    /// per million of each other; no account overdrawn; no bound on staleness.
+    fn default() -> Self {
+        Self {
+            permits: 1,
+            owned: true,
+            entries: None,
+            clock_drift_ppm: 200,
+            bank_total: None,
+            overdraft: false,
+            staleness_ms: None,
+        }
+    }
+}
+
+impl Assumptions {
+    /// Whether nothing is assumed but what always is.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
