@@ -246,6 +246,11 @@ impl HistoryBuilder {
         Ok(())
     }
 
+    /// The history so far, in which what is outstanding has not completed.
+    pub const fn history(&self) -> &History {
+        &self.history
+    }
+
     /// The history so far. What is outstanding stays open to the end of time.
     pub fn finish(self) -> History {
         self.history

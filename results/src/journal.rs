@@ -134,57 +134,140 @@ pub struct Journal {
 /// The first line that is not what the format says; only a last line without its line end is
 /// left out instead.
 pub fn read(mut input: impl BufRead) -> Result<Journal, ReadError> {
-    let mut lines = Lines {
-        input: &mut input,
-        number: 0,
-    };
-    let mut buffer = Vec::new();
-    let whole = lines.next(&mut buffer)?;
-    if whole == Ending::Nothing {
-        return Err(lines.wrong("empty; a history begins with its header".into()));
+    let mut reader = JournalReader::default();
+    loop {
+        let bytes = input.fill_buf()?;
+        if bytes.is_empty() {
+            return reader.finish();
+        }
+        let taken = bytes.len();
+        reader.take(bytes)?;
+        input.consume(taken);
     }
-    let header: Header = parse(&buffer).map_err(|reason| {
-        lines.wrong(format!(
-            "{reason}; the first line must be the header of a {FORMAT}"
-        ))
-    })?;
+}
+
+/// Reads a history file piece by piece, while it may still be written.
+#[derive(Debug, Default)]
+pub struct JournalReader {
+    header: Option<Header>,
+    builder: HistoryBuilder,
+    /// The beginning of a line that has not ended yet.
+    begun: Vec<u8>,
+    /// How many lines have ended.
+    lines: u64,
+}
+
+impl JournalReader {
+    /// Takes the next bytes of the file, however they are cut.
+    ///
+    /// # Errors
+    /// The first line that is not what the format says.
+    pub fn take(&mut self, mut bytes: &[u8]) -> Result<(), ReadError> {
+        while let Some(end) = bytes.iter().position(|&byte| byte == b'\n') {
+            let (line, rest) = bytes.split_at(end);
+            bytes = rest.get(1..).unwrap_or_default();
+            let mut begun = std::mem::take(&mut self.begun);
+            let line = match begun.is_empty() {
+                true => line,
+                false => {
+                    begun.extend_from_slice(line);
+                    &begun
+                }
+            };
+            self.lines += 1;
+            self.bounded(line.len())?;
+            self.line(line).map_err(|reason| self.wrong(reason))?;
+            begun.clear();
+            self.begun = begun;
+        }
+        self.begun.extend_from_slice(bytes);
+        self.lines += 1;
+        self.bounded(self.begun.len())?;
+        self.lines -= 1;
+        Ok(())
+    }
+
+    /// The first line, once it was read.
+    pub const fn header(&self) -> Option<&Header> {
+        self.header.as_ref()
+    }
+
+    /// What was read so far.
+    pub const fn history(&self) -> &History {
+        self.builder.history()
+    }
+
+    /// Ends the reading: a last line without its line end was cut off and is left out.
+    ///
+    /// # Errors
+    /// If there is not even a header.
+    pub fn finish(mut self) -> Result<Journal, ReadError> {
+        let truncated = !self.begun.is_empty();
+        let header = match self.header.take() {
+            Some(header) => header,
+            None => {
+                self.lines += 1;
+                // It may lack nothing but its line end.
+                match truncated {
+                    true => header(&self.begun).map_err(|reason| self.wrong(reason))?,
+                    false => {
+                        return Err(self.wrong("empty; a history begins with its header".into()));
+                    }
+                }
+            }
+        };
+        Ok(Journal {
+            header,
+            history: self.builder.finish(),
+            truncated,
+        })
+    }
+
+    fn line(&mut self, line: &[u8]) -> Result<(), String> {
+        if self.header.is_none() {
+            self.header = Some(header(line)?);
+            return Ok(());
+        }
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return Ok(());
+        }
+        let line: Line = parse(line)?;
+        let process = process_of(&line.process)?;
+        let event = Event::from_line(line, self.builder.outstanding(process))?;
+        self.builder.push(event).map_err(|e| e.reason)
+    }
+
+    fn bounded(&self, length: usize) -> Result<(), ReadError> {
+        if length > LINE_BYTES_MAX {
+            return Err(self.wrong(format!("longer than {LINE_BYTES_MAX} bytes")));
+        }
+        Ok(())
+    }
+
+    const fn wrong(&self, reason: String) -> ReadError {
+        ReadError::Line {
+            line: self.lines,
+            reason,
+        }
+    }
+}
+
+fn header(line: &[u8]) -> Result<Header, String> {
+    let header: Header = parse(line)
+        .map_err(|reason| format!("{reason}; the first line must be the header of a {FORMAT}"))?;
     if header.format != FORMAT {
-        return Err(lines.wrong(format!(
+        return Err(format!(
             "format is {:?}; the first line must say \"format\":\"{FORMAT}\"",
             header.format
-        )));
+        ));
     }
     if header.version > VERSION || header.version == 0 {
         let version = header.version;
-        return Err(lines.wrong(format!(
+        return Err(format!(
             "version {version}; this program reads up to {VERSION}"
-        )));
+        ));
     }
-    let mut builder = HistoryBuilder::default();
-    let mut truncated = whole == Ending::Cut;
-    while !truncated {
-        match lines.next(&mut buffer)? {
-            Ending::Nothing => break,
-            Ending::Cut => truncated = true,
-            Ending::Newline if buffer.iter().all(u8::is_ascii_whitespace) => {}
-            Ending::Newline => {
-                parse(&buffer)
-                    .and_then(|line| push(&mut builder, line))
-                    .map_err(|reason| lines.wrong(reason))?;
-            }
-        }
-    }
-    Ok(Journal {
-        header,
-        history: builder.finish(),
-        truncated,
-    })
-}
-
-fn push(builder: &mut HistoryBuilder, line: Line) -> Result<(), String> {
-    let process = process_of(&line.process)?;
-    let event = Event::from_line(line, builder.outstanding(process))?;
-    builder.push(event).map_err(|e| e.reason)
+    Ok(header)
 }
 
 /// Reads one line's JSON. Errors give the column only: the line that serde_json would name is
@@ -198,45 +281,4 @@ fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
             None => text,
         }
     })
-}
-
-#[derive(PartialEq, Eq)]
-enum Ending {
-    Newline,
-    Cut,
-    Nothing,
-}
-
-struct Lines<'a, R> {
-    input: &'a mut R,
-    number: u64,
-}
-
-impl<R: BufRead> Lines<'_, R> {
-    /// Reads the next line, bounded, without its line end.
-    fn next(&mut self, line: &mut Vec<u8>) -> Result<Ending, ReadError> {
-        line.clear();
-        self.number += 1;
-        let limit = LINE_BYTES_MAX as u64 + 1;
-        let read = std::io::Read::take(&mut *self.input, limit).read_until(b'\n', line)?;
-        if line.last() == Some(&b'\n') {
-            line.pop();
-            return Ok(Ending::Newline);
-        }
-        if read > LINE_BYTES_MAX {
-            return Err(self.wrong(format!("longer than {LINE_BYTES_MAX} bytes")));
-        }
-        Ok(if read == 0 {
-            Ending::Nothing
-        } else {
-            Ending::Cut
-        })
-    }
-
-    fn wrong(&self, reason: String) -> ReadError {
-        ReadError::Line {
-            line: self.number,
-            reason,
-        }
-    }
 }
