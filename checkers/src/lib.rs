@@ -39,7 +39,7 @@ mod transactions;
 pub use evidence::gather;
 pub use order::{ModelVerdict, Standing, strongest};
 pub use stream::{Fold, Moment};
-use tribunal_results::{Assumptions, History, Kind, Micro, Operation, Record, Verdict};
+use tribunal_results::{Assumptions, Call, History, Kind, Micro, Operation, Record, Verdict};
 
 /// What a checker may spend. On exhaustion it says *unknown*, and what it verified until then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,8 +115,13 @@ pub fn find(name: &str) -> Option<&'static dyn Checker> {
 
 /// The checkers that judge the operations of a history, for when nobody says which.
 pub fn applicable(history: &History) -> Vec<&'static dyn Checker> {
+    suited(history.calls())
+}
+
+/// The same for some calls.
+pub fn suited(calls: &[Call]) -> Vec<&'static dyn Checker> {
     let mut names: Vec<&str> = Vec::new();
-    for call in history.calls() {
+    for call in calls {
         let suited: &[&str] = match call.operation.kind() {
             Kind::Read | Kind::Write | Kind::Cas => &["linearizable"],
             Kind::Request

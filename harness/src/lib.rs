@@ -8,6 +8,7 @@
 //! | [`cluster`] | node processes: addresses, spawning, guarding, readiness |
 //! | [`drive`] | clients: generate, record, ask, record |
 //! | [`recorder`] | stamps what happens and brings it to disk |
+//! | [`follow`] | judges a history while it is being written |
 //! | [`judge`] | verdicts from what is on disk, in a bounded child process |
 //! | [`show`] | the files that a run leaves to look at |
 //! | [`cli`] | the command line and its exit codes |
@@ -16,6 +17,7 @@ pub mod cli;
 pub mod clock;
 pub mod cluster;
 pub mod drive;
+pub mod follow;
 pub mod judge;
 pub mod logging;
 pub mod plan;

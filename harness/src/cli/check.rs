@@ -12,7 +12,7 @@ use tribunal_results::import::{self, Imported};
 use tribunal_results::run::{RunDir, RunInfo};
 use tribunal_results::{Assumptions, History, Record, ResultClass, Validity, Verdict};
 
-use super::{Done, Failure, exit, output};
+use super::{Done, Failure, exit, follow, output};
 use crate::judge::{self, child};
 use crate::plan::Plan;
 use crate::run::Ending;
@@ -39,13 +39,19 @@ pub(super) struct Check {
     records: Vec<PathBuf>,
     /// Only this checker; may be given several times (see `tribunal list checkers`)
     #[arg(long = "model", value_name = "CHECKER")]
-    models: Vec<String>,
+    pub(super) models: Vec<String>,
     /// The format of history files; without it, each file's content and name tell
     #[arg(long, value_parser = formats())]
     format: Option<String>,
     /// Print the verdicts as JSON, one a line; with several records each names its `record`
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
+    /// Follow a run or a history that is still being written, until it ends or Ctrl-C
+    #[arg(long)]
+    follow: bool,
+    /// With --follow: end at the first contradiction
+    #[arg(long, requires = "follow")]
+    pub(super) fail_fast: bool,
 }
 
 /// The names of formats, with what they are for `--help`.
@@ -69,7 +75,14 @@ const BY_WEIGHT: [u8; 7] = [
 
 /// Judges run directories and histories.
 pub(super) fn check(args: &Check) -> Done {
+    if args.follow && args.records.len() > 1 {
+        let error = anyhow::anyhow!("--follow takes one record");
+        return Err(Failure::usage(error));
+    }
     if let [record] = args.records.as_slice() {
+        if args.follow {
+            return follow::follow(args, record);
+        }
         return check_record(args, record);
     }
     let mut codes = Vec::new();
@@ -120,7 +133,7 @@ fn name_of(record: &Path) -> String {
     }
 }
 
-fn judge_history(
+pub(super) fn judge_history(
     history: History,
     assume: Assumptions,
     models: &[String],
@@ -144,7 +157,7 @@ fn judge_history(
         .collect())
 }
 
-fn checker(name: &str) -> Result<&'static dyn Checker, Failure> {
+pub(super) fn checker(name: &str) -> Result<&'static dyn Checker, Failure> {
     tribunal_checkers::find(name).ok_or_else(|| {
         let names: Vec<&str> = tribunal_checkers::ALL.iter().map(|c| c.name()).collect();
         Failure::usage(anyhow::anyhow!(
@@ -155,7 +168,7 @@ fn checker(name: &str) -> Result<&'static dyn Checker, Failure> {
 }
 
 /// Judges a run as its plan says, and writes verdict and reports anew.
-fn check_run(args: &Check, record: &Path) -> Done {
+pub(super) fn check_run(args: &Check, record: &Path) -> Done {
     let dir = RunDir::at(record);
     let plan = plan_of(&dir)?;
     let mut info: RunInfo = show::read_json(&dir.info()).map_err(Failure::usage)?;
@@ -183,6 +196,7 @@ fn check_run(args: &Check, record: &Path) -> Done {
     let ending = Ending {
         error: info.error.clone(),
         interrupted,
+        frozen: None,
     };
     let verdict = judge::conclude(&plan, &judgement, &ending);
     if !interrupted {
@@ -221,7 +235,11 @@ fn print_json(verdict: &impl serde::Serialize, args: &Check, record: &Path) -> a
     Ok(())
 }
 
-fn print_verdicts(verdicts: &[Verdict], args: &Check, record: &Path) -> anyhow::Result<()> {
+pub(super) fn print_verdicts(
+    verdicts: &[Verdict],
+    args: &Check,
+    record: &Path,
+) -> anyhow::Result<()> {
     let of = match args.records.len() {
         1 => String::new(),
         _ => format!("{}: ", name_of(record)),
@@ -239,7 +257,7 @@ fn print_verdicts(verdicts: &[Verdict], args: &Check, record: &Path) -> anyhow::
     Ok(())
 }
 
-fn print_verdict(verdict: &Verdict, of: &str) {
+pub(super) fn print_verdict(verdict: &Verdict, of: &str) {
     let (style, word) = match verdict.validity {
         Validity::Valid => (output::GOOD, "valid"),
         Validity::Unknown => (output::UNSURE, "unknown"),
@@ -276,6 +294,9 @@ pub(super) fn plan_of(dir: &RunDir) -> Result<Plan, Failure> {
 pub(super) struct Judge {
     /// A run directory
     run: PathBuf,
+    /// Follow the run, and end with its first contradiction
+    #[arg(long)]
+    follow: bool,
     /// The most memory to use, in MiB
     #[arg(long, value_name = "MIB", env = judge::MEMORY_VARIABLE)]
     memory: Option<u64>,
@@ -296,7 +317,15 @@ pub(super) fn judge(args: &Judge) -> Done {
     let dir = RunDir::at(&args.run);
     let plan = plan_of(&dir)?;
     let mut output = std::io::stdout().lock();
-    child::judge(&dir, &plan, &mut output)?;
+    if args.follow {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start the runtime")?;
+        runtime.block_on(judge::follow(&dir, &plan, &mut output))?;
+    } else {
+        child::judge(&dir, &plan, &mut output)?;
+    }
     output.flush().context("cannot write findings")?;
     Ok(exit::PASS)
 }

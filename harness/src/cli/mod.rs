@@ -5,6 +5,7 @@
 mod check;
 mod doctor;
 pub mod exit;
+mod follow;
 mod list;
 mod node;
 mod output;

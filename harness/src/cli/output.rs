@@ -29,7 +29,9 @@ pub(super) const fn style_of(class: ResultClass) -> Style {
 
 /// Prints what one run came to: outcome and claim, why, evidence, report, reproduce.
 pub(super) fn print_run(run: &Finished) {
-    let Finished { dir, info, verdict } = run;
+    let Finished {
+        dir, info, verdict, ..
+    } = run;
     print_verdict(info, verdict);
     let fact = |name: &str, value: &str| {
         anstream::println!("  {FAINT}{name:<10}{FAINT:#} {value}");

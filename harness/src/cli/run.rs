@@ -56,6 +56,10 @@ pub(super) struct Run {
     rate: Option<f64>,
     #[command(flatten)]
     out: Out,
+    /// Stop all nodes (SIGSTOP) at the first contradiction, to look at them; runs after it are
+    /// not done. On a terminal they stay so until Ctrl-C
+    #[arg(long)]
+    fail_fast: bool,
     /// Print the plans and run nothing
     #[arg(long)]
     dry_run: bool,
@@ -96,6 +100,7 @@ impl Run {
                 out: std::env::var_os("TRIBUNAL_OUT")
                     .map_or_else(|| PathBuf::from("results/runs"), PathBuf::from),
             },
+            fail_fast: false,
             dry_run: false,
             quiet: false,
             format: Format::Human,
@@ -163,7 +168,8 @@ pub(super) fn run(args: Run) -> Done {
     // Signals are waited for on a thread that nothing keeps busy.
     let stop = {
         let _entered = fabric.enter();
-        stop::on_signal().context("cannot wait for signals")?
+        stop::on_signal("healing, stopping nodes, judging what there is (again to quit at once)")
+            .context("cannot wait for signals")?
     };
     let mut runs = Vec::with_capacity(plans.len());
     let played = scheduler.block_on(run_all(&args, &plans, fabric.handle(), &stop, &mut runs));
@@ -205,6 +211,7 @@ async fn run_all(
             command: std::env::args().collect(),
             reproduce: args.reproduce(plan),
             stop: stop.clone(),
+            fail_fast: args.fail_fast,
             fabric: fabric.clone(),
         };
         let status = Status::new(&plan.name, args.quiet);
@@ -217,7 +224,11 @@ async fn run_all(
             Format::Human => output::print_run(&finished),
             Format::Json => print_json(&finished)?,
         }
+        let frozen = finished.frozen;
         runs.push(finished);
+        if frozen {
+            break;
+        }
     }
     Ok(())
 }

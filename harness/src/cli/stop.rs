@@ -5,11 +5,12 @@ use tokio::sync::watch;
 
 use super::exit;
 
-/// A value that turns true at the first SIGINT or SIGTERM. Must be called in a runtime.
+/// A value that turns true at the first SIGINT or SIGTERM, with a line that says what is done
+/// then. Must be called in a runtime.
 ///
 /// # Errors
 /// If signals cannot be waited for.
-pub(super) fn on_signal() -> std::io::Result<watch::Receiver<bool>> {
+pub(super) fn on_signal(says: &'static str) -> std::io::Result<watch::Receiver<bool>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let (stop, stopped) = watch::channel(false);
@@ -22,9 +23,7 @@ pub(super) fn on_signal() -> std::io::Result<watch::Receiver<bool>> {
             if *stop.borrow() {
                 quit();
             }
-            anstream::eprintln!(
-                "stopping: healing, stopping nodes, judging what there is (again to quit at once)"
-            );
+            anstream::eprintln!("stopping: {says}");
             stop.send_replace(true);
         }
     });

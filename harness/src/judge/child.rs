@@ -45,7 +45,7 @@ fn run(checker: &'static dyn Checker, record: &Record, budget: Budget) -> Findin
     }
 }
 
-fn budget(plan: &Plan) -> Budget {
+pub(super) fn budget(plan: &Plan) -> Budget {
     // Half of the process's memory: the record itself needs room, too.
     Budget {
         bytes: plan.judge.memory_mib << 19,
@@ -53,7 +53,7 @@ fn budget(plan: &Plan) -> Budget {
     }
 }
 
-fn say(output: &mut impl Write, finding: &Finding) -> anyhow::Result<()> {
+pub(super) fn say(output: &mut impl Write, finding: &Finding) -> anyhow::Result<()> {
     let line = serde_json::to_string(finding)?;
     writeln!(output, "{line}")?;
     output.flush()?;

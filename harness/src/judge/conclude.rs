@@ -52,6 +52,13 @@ fn conclusion(plan: &Plan, judgement: &Judgement, ending: &Ending) -> Conclusion
     if let Some(error) = ending.error.as_ref().or(judgement.error.as_ref()) {
         return of(ResultClass::HarnessError, "harness-error", error.clone());
     }
+    if let (Some(frozen), true) = (&ending.frozen, found.is_empty()) {
+        let claim = format!(
+            "the run was frozen because of what its judgement does not find, please report it: {}",
+            frozen.finding
+        );
+        return of(ResultClass::HarnessError, "self-check", claim);
+    }
     if let Some(anomaly) = expected {
         let claim = format!("found the expected {}: {}", anomaly.name, anomaly.sentence);
         return of(ResultClass::Pass, "expected-anomaly", claim);
@@ -171,6 +178,7 @@ mod tests {
 
     fn endings() -> [Ending; 3] {
         let of = |error: Option<&str>, interrupted| Ending {
+            frozen: None,
             error: error.map(str::to_owned),
             interrupted,
         };

@@ -8,12 +8,14 @@
 pub mod child;
 mod conclude;
 mod parent;
+mod watch;
 
 use serde::{Deserialize, Serialize};
 use tribunal_results::{Evidence, Verdict};
 
 pub use self::conclude::conclude;
 pub use self::parent::{MEMORY_VARIABLE, in_child};
+pub use self::watch::{Watch, follow};
 use crate::plan::Plan;
 
 /// The checkers that judge every run, besides those of its workload.

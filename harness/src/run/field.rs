@@ -15,13 +15,16 @@ use tribunal_results::run::RunDir;
 use tribunal_results::{Body, FaultEvent, NodeEvent, NodeId, Process};
 use tribunal_targets::client::Session;
 use tribunal_targets::{ClientSpec, NodeSpec, Router, Target};
+use tribunal_workloads::generator::Generator;
 use tribunal_workloads::{Program, Setting};
 
+use super::freeze::{self, Freezer, Frozen};
 use super::phases::Phases;
 use super::{Circumstances, node_names};
 use crate::clock::Clock;
 use crate::cluster::{Block, Cluster, ClusterError, Setup};
 use crate::drive::Clients;
+use crate::judge::Watch;
 use crate::plan::Plan;
 use crate::recorder::Recorder;
 use crate::seed;
@@ -43,6 +46,8 @@ pub struct Ending {
     pub error: Option<String>,
     /// Whether the user stopped the run.
     pub interrupted: bool,
+    /// What was found when the run was frozen, if it was.
+    pub frozen: Option<Frozen>,
 }
 
 /// Runs a plan against real processes and records it in `dir`.
@@ -56,6 +61,7 @@ pub(super) async fn run(
     let stop = circumstances.stop.clone();
     let mut stage = Stage::default();
     let played = stage.play(plan, dir, circumstances, status, phases).await;
+    let frozen = stage.frozen.take();
     // From here on a stop cuts nothing off any more.
     let interrupted = *stop.borrow();
     status.phase("stopping nodes");
@@ -66,7 +72,11 @@ pub(super) async fn run(
     if let Some(error) = &error {
         tracing::error!("{error}");
     }
-    Ending { error, interrupted }
+    Ending {
+        error,
+        interrupted,
+        frozen,
+    }
 }
 
 /// What is set up, to be taken down again.
@@ -77,6 +87,8 @@ struct Stage {
     fabric: Option<Arc<Fabric>>,
     cluster: Option<Arc<Cluster>>,
     forwarder: Option<JoinHandle<()>>,
+    watch: Option<Watch>,
+    frozen: Option<Frozen>,
 }
 
 impl Stage {
@@ -115,19 +127,20 @@ impl Stage {
         let mut clients = open_clients(plan, target, &nodes, &fabric, &recorder)?;
         let mut program = program(plan)?;
         status.phase("running");
-        phases
-            .during(
-                "workload",
-                self.workload(
-                    plan,
-                    &field,
-                    &mut clients,
-                    &mut program,
-                    fault_events,
-                    &mut stop,
-                ),
-            )
-            .await?;
+        // A planted bug is no news.
+        self.watch = (circumstances.fail_fast && plan.expect.is_empty())
+            .then(|| Watch::start(dir.path()))
+            .transpose()
+            .context("cannot start the process that follows the run")?;
+        let (workload, reports) = (&mut *program.main, fault_events);
+        let workload = self.workload(plan, &field, &mut clients, workload, reports, &stop);
+        phases.during("workload", workload).await?;
+        if let Some(frozen) = &self.frozen {
+            status.phase("frozen");
+            let inspected = freeze::inspect(frozen, &mut stop);
+            phases.during("frozen", inspected).await;
+            return Ok(());
+        }
         status.phase("settling");
         phases
             .during("settle", self.settle(plan, &field, &mut stop))
@@ -236,9 +249,9 @@ impl Stage {
         plan: &Plan,
         field: &Field,
         clients: &mut Clients,
-        program: &mut Program,
+        workload: &mut dyn Generator,
         reports: mpsc::Sender<FaultEvent>,
-        stop: &mut watch::Receiver<bool>,
+        stop: &watch::Receiver<bool>,
     ) -> anyhow::Result<()> {
         let (enough, finished) = watch::channel(false);
         let (nemesis, on) = (plan.nemesis.clone(), field.clone());
@@ -246,9 +259,22 @@ impl Stage {
         let nemesis = tokio::spawn(async move {
             schedule::conduct(&nemesis, &on, seed, &reports, finished).await;
         });
-        clients.run_for(plan.time.0, &mut *program.main, stop).await;
+        let freezer = self.watch.take().map(|watch| {
+            Freezer::start(watch, field.clone(), nemesis.abort_handle(), stop.clone())
+        });
+        let mut halted = freezer
+            .as_ref()
+            .map_or_else(|| stop.clone(), Freezer::halted);
+        clients.run_for(plan.time.0, workload, &mut halted).await;
+        drop(halted);
+        if let Some(freezer) = freezer {
+            self.frozen = freezer.end().await;
+        }
         enough.send_replace(true);
-        nemesis.await.context("the nemesis failed")
+        match nemesis.await {
+            Err(e) if e.is_cancelled() && self.frozen.is_some() => Ok(()),
+            ended => ended.context("the nemesis failed"),
+        }
     }
 
     /// Heals everything and waits until every node is ready again: the liveness check. A stop

@@ -2,6 +2,7 @@
 
 mod directory;
 mod field;
+mod freeze;
 mod machine;
 mod phases;
 
@@ -13,6 +14,7 @@ use tribunal_results::run::{RunDir, RunInfo};
 use tribunal_results::{ResultClass, RunVerdict};
 
 pub use self::field::Ending;
+pub use self::freeze::Frozen;
 pub use self::machine::version;
 use self::phases::Phases;
 use crate::clock::Clock;
@@ -30,6 +32,8 @@ pub struct Circumstances {
     pub reproduce: String,
     /// Turns true when the user wants to stop.
     pub stop: watch::Receiver<bool>,
+    /// Whether everything is to stand still at the first contradiction.
+    pub fail_fast: bool,
     /// Carries the bytes between nodes, apart from the thread that stamps.
     pub fabric: tokio::runtime::Handle,
 }
@@ -43,6 +47,8 @@ pub struct Finished {
     pub info: RunInfo,
     /// What it came to.
     pub verdict: RunVerdict,
+    /// Whether it was frozen at its first contradiction.
+    pub frozen: bool,
 }
 
 /// Runs a plan. Whatever happens after the run directory exists is part of the result.
@@ -69,7 +75,7 @@ pub async fn execute(
     let mut verdict = judge::conclude(plan, &judgement, &ending);
     info.class = verdict.class;
     // What failed in judging is not kept here: the record can be judged again.
-    info.error = ending.error;
+    info.error.clone_from(&ending.error);
     status.phase("writing the report");
     phases.finish(&mut info, plan.time.0);
     if let Err(e) = show::write_all(&dir, &info, &verdict, plan) {
@@ -78,7 +84,12 @@ pub async fn execute(
     directory::link_latest(&dir);
     crate::logging::to_nowhere();
     status.phase("done");
-    Ok(Finished { dir, info, verdict })
+    Ok(Finished {
+        dir,
+        info,
+        verdict,
+        frozen: ending.frozen.is_some(),
+    })
 }
 
 /// A result that could not be written is a failure of ours, unless a violation was found.
