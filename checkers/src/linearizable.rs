@@ -7,11 +7,12 @@
 
 use std::borrow::Cow;
 
-use tribunal_results::{Anomaly, History, Record, Verdict};
+use tribunal_results::{Anomaly, Assumptions, History, Record, Verdict};
 
 use crate::engine::{Finding, Op, WIDTH_MAX};
+use crate::register::Registers;
 use crate::register::{self, Contradiction, Entry, Key};
-use crate::{Budget, Checker, explain, verify};
+use crate::{Budget, Checker, Fold, Moment, explain, verify};
 
 /// The checker.
 pub struct Linearizable;
@@ -47,6 +48,31 @@ impl Checker for Linearizable {
 
     fn check(&self, record: &Record, budget: Budget) -> Verdict {
         check(&record.history, budget)
+    }
+
+    fn fold(&self, _: &Assumptions, budget: Budget) -> Option<Box<dyn Fold>> {
+        let registers = Registers::default();
+        Some(Box::new(Following { registers, budget }))
+    }
+}
+
+/// Registers whose values are unique, followed; the others are judged at the end.
+struct Following {
+    registers: Registers,
+    budget: Budget,
+}
+
+impl Fold for Following {
+    fn step(&mut self, history: &History, moment: Moment) {
+        self.registers.step(history, moment);
+    }
+
+    fn contradicted(&self) -> bool {
+        self.registers.is_contradicted()
+    }
+
+    fn verdict(&self, history: &History) -> Verdict {
+        check(history, self.budget)
     }
 }
 

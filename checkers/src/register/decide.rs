@@ -33,7 +33,7 @@ pub(crate) fn by_search(entries: &[Entry<'_>], budget: Budget) -> Searched {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeSet;
 
     use tribunal_results::{Call, Operation, Outcome, Reason, Stamp};
@@ -42,7 +42,7 @@ mod tests {
     use super::super::{ABSENT, Value};
     use super::*;
 
-    fn any_call() -> Call {
+    pub(in super::super) fn any_call() -> Call {
         let at = Stamp { index: 0, time: 0 };
         Call {
             process: 0,

@@ -1,6 +1,8 @@
 //! Registers with read, write and compare-and-set: the model, and the calls on one key.
 
+mod blocks;
 mod decide;
+mod follow;
 mod prune;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -14,7 +16,9 @@ use tribunal_results::{Anomaly, Answer, Call, History, Operation, Outcome, Scala
 
 use crate::engine::{Model, Op};
 
+pub(crate) use blocks::Blocks;
 pub(crate) use decide::decide;
+pub(crate) use follow::Registers;
 pub(crate) use prune::prune;
 pub(crate) use shrink::shrink;
 pub(crate) use stale::explain;

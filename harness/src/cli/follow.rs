@@ -42,6 +42,9 @@ pub(super) fn follow(args: &Check, record: &Path) -> Done {
         let mut growth =
             Growth::of(&path).with_context(|| format!("cannot watch {}", path.display()))?;
         let whole = || dir.as_ref().is_some_and(|dir| dir.verdict().exists());
+        if !args.json {
+            anstream::eprintln!("following {}; Ctrl-C ends it", path.display());
+        }
         until_end(args, &mut follower, &mut growth, &mut stop, whole).await
     })?;
     let followed = follower.names();

@@ -56,8 +56,8 @@ pub(super) struct Run {
     rate: Option<f64>,
     #[command(flatten)]
     out: Out,
-    /// Stop all nodes (SIGSTOP) at the first contradiction, to look at them; runs after it are
-    /// not done. On a terminal they stay so until Ctrl-C
+    /// Stop all nodes (SIGSTOP) at the first contradiction, expected or not; on a terminal they
+    /// stay so, to be looked at, until Ctrl-C. After a violation no other run is done
     #[arg(long)]
     fail_fast: bool,
     /// Print the plans and run nothing
@@ -224,9 +224,9 @@ async fn run_all(
             Format::Human => output::print_run(&finished),
             Format::Json => print_json(&finished)?,
         }
-        let frozen = finished.frozen;
+        let failed = finished.frozen && finished.verdict.class != ResultClass::Pass;
         runs.push(finished);
-        if frozen {
+        if failed {
             break;
         }
     }

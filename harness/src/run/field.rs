@@ -127,8 +127,8 @@ impl Stage {
         let mut clients = open_clients(plan, target, &nodes, &fabric, &recorder)?;
         let mut program = program(plan)?;
         status.phase("running");
-        // A planted bug is no news.
-        self.watch = (circumstances.fail_fast && plan.expect.is_empty())
+        self.watch = circumstances
+            .fail_fast
             .then(|| Watch::start(dir.path()))
             .transpose()
             .context("cannot start the process that follows the run")?;
