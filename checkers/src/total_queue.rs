@@ -317,23 +317,30 @@ fn saw_empty(call: &Call) -> String {
 
 fn lost<'a>(key: &'a Scalar, element: &Missing<'a>, others: &[&Missing<'a>]) -> Finding<'a> {
     let value = element.value;
-    let mut facts = Vec::new();
-    let mut calls = Vec::new();
-    for missing in others.iter().copied().chain([element]) {
-        facts.push(tally::fact(explain::acknowledged(missing.enqueue)));
-        facts.push(tally::fact(format!(
-            "{}, asked at {}, after that; nobody got {} as often as it was put in",
-            saw_empty(missing.empty),
-            explain::seconds(missing.empty.invoked.time),
-            missing.value
-        )));
-        calls.extend([missing.enqueue, missing.empty]);
-    }
+    let all = || others.iter().copied().chain([element]);
+    // Whoever asked last saw the queue empty after all of them went in.
+    let asked = |missing: &&Missing<'a>| missing.empty.invoked.index;
+    let empty = all()
+        .max_by_key(asked)
+        .map_or(element.empty, |missing| missing.empty);
+    let mut facts: Vec<String> = all()
+        .map(|missing| tally::fact(explain::acknowledged(missing.enqueue)))
+        .collect();
+    facts.push(tally::fact(format!(
+        "{}, after that",
+        explain::invoked(empty)
+    )));
+    facts.push(tally::fact(saw_empty(empty)));
+    facts.push("Nobody got these elements as often as they were put in.".to_owned());
     let mut sentence = format!(
         "element {value} of {key} is lost: {}, {}, and nobody got it",
         explain::acknowledged(element.enqueue),
-        saw_empty(element.empty),
+        saw_empty(empty),
     );
+    let calls = all()
+        .map(|missing| missing.enqueue)
+        .chain([empty])
+        .collect();
     if !others.is_empty() {
         let takers = explain::count(others.len(), "dequeue");
         let more = format!("the {takers} of unknown end until then can have taken the others only");

@@ -64,7 +64,10 @@ fn named<'a>(history: &'a History, anomaly: &Anomaly) -> Result<Vec<&'a Call>, S
 fn of_one<'a>(history: &'a History, anomaly: &Anomaly) -> Result<Vec<&'a Call>, String> {
     let calls = named(history, anomaly)?;
     let key = |call: &&Call| call.operation.key().cloned();
-    if calls.iter().any(|call| key(call) != calls.first().and_then(key)) {
+    if calls
+        .iter()
+        .any(|call| key(call) != calls.first().and_then(key))
+    {
         return Err("the calls are of several objects".to_owned());
     }
     Ok(calls)
