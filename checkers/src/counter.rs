@@ -242,18 +242,7 @@ fn out_of_bounds<'a>(key: &'a Scalar, read: &Read<'a>, calls: &[&'a Call]) -> Fi
         Some(value) => {
             let low = value < lower;
             named = certain(calls, call, low, value);
-            let sums = explain::count(named.len(), "increment");
-            facts.push(tally::fact(if low {
-                format!(
-                    "{sums} acknowledged before it was invoked, and all that may have been \
-                     subtracted until it returned, make more than {value}"
-                )
-            } else {
-                format!(
-                    "All that may have been added until it returned, and {sums} that subtracted \
-                     for certain before it was invoked, make less than {value}"
-                )
-            }));
+            facts.push(tally::fact(bound(low, named.len(), value)));
         }
     }
     named.truncate(CALLS_MAX);
@@ -262,6 +251,27 @@ fn out_of_bounds<'a>(key: &'a Scalar, read: &Read<'a>, calls: &[&'a Call]) -> Fi
         sentence: format!("{returned}, outside of its bounds {lower} and {upper}"),
         facts,
         calls: named.into_iter().chain([call]).collect(),
+    }
+}
+
+/// Why a value is beyond a bound that so many certain increments make.
+fn bound(low: bool, certain: usize, value: i128) -> String {
+    let increments = explain::count(certain, "increment");
+    match (low, certain) {
+        (true, 0) => {
+            format!("All that may have been subtracted until it returned leaves more than {value}")
+        }
+        (true, _) => format!(
+            "{increments} acknowledged before it was invoked, and all that may have been \
+             subtracted until it returned, make more than {value}"
+        ),
+        (false, 0) => {
+            format!("All that may have been added until it returned makes less than {value}")
+        }
+        (false, _) => format!(
+            "All that may have been added until it returned, and {increments} that subtracted for \
+             certain before it was invoked, make less than {value}"
+        ),
     }
 }
 

@@ -182,7 +182,7 @@ pub(crate) fn unexpected<'a>(
     let refused = added.and_then(|added| added.refused);
     let (why, cause) = match (late, refused) {
         (Some(add), _) => (explain::invoked(add), Some(add)),
-        (None, Some(add)) => (format!("{} was refused", explain::invoked(add)), Some(add)),
+        (None, Some(add)) => (tally::refused(add), Some(add)),
         (None, None) => (format!("nobody added {element} to {key}"), None),
     };
     let why = match late {

@@ -364,7 +364,7 @@ fn unexpected<'a>(key: &'a Scalar, entry: &Entry<'a>, taker: &'a Call) -> Findin
             format!("{}, after that", explain::invoked(first)),
             Some(first),
         ),
-        (None, Some(add)) => (format!("{} was refused", explain::invoked(add)), Some(add)),
+        (None, Some(add)) => (tally::refused(add), Some(add)),
         (None, None) => (format!("nobody put {value} into {key}"), None),
     };
     let got = format!(

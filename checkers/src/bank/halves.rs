@@ -25,7 +25,7 @@ impl Half<'_> {
             "left but not arrived"
         };
         format!(
-            "{}, was under way: had the money {side}, the total would differ so",
+            "{} and was under way: had the money {side}, the total would differ so",
             explain::invoked(self.transfer)
         )
     }

@@ -84,3 +84,49 @@ pub(crate) fn quantiles(mut durations: Vec<Nanos>) -> Json {
         .filter_map(|(name, percent)| Some((name.to_owned(), json!(quantile(percent)?))));
     Json::Object(figures.collect::<Map<_, _>>())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbouring_integers_are_one_entry_and_texts_stand_alone() {
+        let key = Scalar::from("s");
+        let elements: Vec<Scalar> = vec![3.into(), 1.into(), "a".into(), 2.into(), 7.into()];
+        let mut listing = Listing::default();
+        for element in &elements {
+            listing.add(&key, element);
+        }
+        assert_eq!(listing.json(), json!(["1..3", "7", "a"]));
+    }
+
+    #[test]
+    fn elements_of_several_objects_are_told_apart() {
+        let (s, t, one, two) = ("s".into(), "t".into(), 1.into(), 2.into());
+        let mut listing = Listing::default();
+        listing.add(&t, &two);
+        listing.add(&s, &one);
+        assert_eq!(listing.json(), json!(["s: 1", "t: 2"]));
+    }
+
+    #[test]
+    fn a_long_list_says_how_many_more_there_are() {
+        let key = Scalar::from("s");
+        let odd: Vec<Scalar> = (0..100).map(|n| Scalar::Int(2 * n)).collect();
+        let mut listing = Listing::default();
+        for element in &odd {
+            listing.add(&key, element);
+        }
+        let entries = listing.json();
+        assert_eq!(entries[LISTED_MAX], json!("and 68 more"));
+        assert_eq!(bounded([json!(1)], 3), json!([1, "and 2 more"]));
+    }
+
+    #[test]
+    fn quantiles_are_those_of_jepsen_in_milliseconds() {
+        let durations = (1..=100).rev().map(|ms| ms * 1_000_000).collect();
+        let expected = json!({"0": 1, "0.5": 51, "0.95": 96, "0.99": 100, "1": 100});
+        assert_eq!(quantiles(durations), expected);
+        assert_eq!(quantiles(Vec::new()), json!({}));
+    }
+}

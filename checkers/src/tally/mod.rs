@@ -58,11 +58,24 @@ pub(crate) fn read(call: &Call) -> String {
     )
 }
 
+/// That a call was refused: `p2's add 2 to s was refused at 0.040 s (n3)`.
+pub(crate) fn refused(call: &Call) -> String {
+    let when = explain::seconds(explain::ended(call));
+    format!(
+        "p{}'s {} was refused at {when}{}",
+        call.process,
+        call.operation,
+        explain::place(call)
+    )
+}
+
 /// A sentence of its own.
 pub(crate) fn fact(text: impl Into<String>) -> String {
-    let mut text = text.into();
-    text.push('.');
-    text
+    let text = text.into();
+    match text.strip_prefix("nobody") {
+        Some(rest) => format!("Nobody{rest}."),
+        None => text + ".",
+    }
 }
 
 /// What was found, of each kind the first ones in full.

@@ -128,8 +128,9 @@ pub(crate) fn set_full(ops: &[Timed]) -> Said {
         let stable = present.is_some() && absent < present;
         let missed = known.is_some() && absent > known;
         counts[0] += u64::from(stable);
-        counts[1] += u64::from(!stable && missed && absent > present);
-        counts[2] += u64::from(!stable && !(missed && absent > present));
+        let lost = !stable && missed && absent > present;
+        counts[1] += u64::from(lost);
+        counts[2] += u64::from(!(stable || lost));
         counts[3] += u64::from(stable && missed);
     }
     let names = [
@@ -315,11 +316,13 @@ fn seen(op: &Timed) -> BTreeMap<&Scalar, bool> {
     let Outcome::Ok(Answer::Txn(micros)) = &op.outcome else {
         return BTreeMap::new();
     };
-    let read = |micro| match micro {
-        &Micro::Read { ref key, ref seen } => Some((key, *seen != Seen::Nothing)),
-        _ => None,
+    let read = |micro: &Micro| matches!(micro, Micro::Read { .. });
+    let there = |micro: &Micro| match micro {
+        Micro::Read { seen, .. } => *seen != Seen::Nothing,
+        _ => false,
     };
-    micros.iter().filter_map(read).collect()
+    let reads = micros.iter().filter(|micro| read(micro));
+    reads.map(|micro| (micro.key(), there(micro))).collect()
 }
 
 /// `long-fork`: all pairs of reads of the same keys.
