@@ -6,15 +6,20 @@
 //! in [`ALL`].
 #![forbid(unsafe_code)]
 
+pub mod bank;
 pub mod causal;
 pub mod causal_convergence;
 pub mod causal_memory;
+pub mod causal_reverse;
+pub mod counter;
 pub mod crash_log;
 pub mod evidence;
 pub mod fencing;
 pub mod fifo;
 pub mod linearizable;
 pub mod list_append;
+pub mod long_fork;
+pub mod monotonic;
 pub mod monotonic_reads;
 pub mod monotonic_writes;
 pub mod mutual_exclusion;
@@ -23,8 +28,12 @@ pub mod read_your_writes;
 pub mod recovery;
 pub mod rw_register;
 pub mod sequential;
+pub mod set;
+pub mod set_full;
 pub mod stats;
 pub mod stream;
+pub mod total_queue;
+pub mod unique_ids;
 pub mod verify;
 pub mod writes_follow_reads;
 
@@ -34,6 +43,7 @@ mod graph;
 mod locks;
 mod order;
 mod register;
+mod tally;
 mod transactions;
 
 pub use evidence::gather;
@@ -99,6 +109,15 @@ pub static ALL: &[&dyn Checker] = &[
     &writes_follow_reads::WritesFollowReads,
     &list_append::ListAppend,
     &rw_register::RwRegister,
+    &set::SetCheck,
+    &set_full::SetFull,
+    &total_queue::TotalQueue,
+    &unique_ids::UniqueIds,
+    &counter::Counter,
+    &bank::Bank,
+    &long_fork::LongFork,
+    &causal_reverse::CausalReverse,
+    &monotonic::Monotonic,
     &mutual_exclusion::MutualExclusion,
     &fencing::Fencing,
     &fifo::Fifo,
@@ -131,6 +150,12 @@ pub fn suited(calls: &[Call]) -> Vec<&'static dyn Checker> {
             | Kind::Release
             | Kind::GuardedWrite => &["mutual-exclusion", "fencing", "fifo"],
             Kind::Append => &["list-append"],
+            Kind::Members => &["set-full"],
+            Kind::Increment | Kind::Count => &["counter"],
+            Kind::Drain => &["total-queue"],
+            Kind::Generate => &["unique-ids"],
+            Kind::Transfer | Kind::Balances => &["bank"],
+            Kind::Advance | Kind::Rows => &["monotonic"],
             Kind::Txn => of_transaction(&call.operation),
             _ => &[],
         };

@@ -207,6 +207,22 @@ fn anomalies_are_told_in_the_words_of_the_domain() {
             "p1 and p2 both held lock a from 0.040 s to 0.050 s, with tokens 1 and 2",
         ),
         (
+            "set/invalid/unexpected-element-of-refused-add",
+            "p4 read s at 0.070 s (n2) and got 2, though p2's add 2 to s was refused at 0.040 s (n3)",
+        ),
+        (
+            "set-full/invalid/lost-element-after-it-was-read",
+            "element 1 of s is lost: p2 read s at 0.030 s (n3) and got 1, and p3 read s at 0.050 s (n1) without it",
+        ),
+        (
+            "counter/invalid/non-monotonic-count-within-bounds",
+            "counter c fell from 3, which p3 read at 0.040 s (n1), to 1, which p4 read at 0.060 s (n2)",
+        ),
+        (
+            "bank/invalid/wrong-total-seen-by-half",
+            "p1 read b at 0.050 s (n2) and found 15 in all, 5 too little, as if 1 transfer under way had been seen by half",
+        ),
+        (
             "crash-log/invalid/unexpected-exit-with-status",
             "n2 ended by itself at 1.234 s: exit status: 101",
         ),

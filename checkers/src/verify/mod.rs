@@ -4,12 +4,16 @@
 //! is said to explain all answers is replayed ([`order`]). Both are short and plain on purpose,
 //! and know nothing of how the checkers came to their answer.
 
+mod elements;
+mod numbers;
 mod register;
+mod rows;
+mod snapshots;
 
 pub use register::order;
-use tribunal_results::{Anomaly, History};
+use tribunal_results::{Anomaly, Call, History};
 
-/// Derives the contradiction again from the calls of an anomaly of registers.
+/// Derives the contradiction again from the calls of an anomaly.
 ///
 /// # Errors
 /// Why the calls do not contradict each other, or why that cannot be told.
@@ -18,6 +22,66 @@ pub fn witness(history: &History, anomaly: &Anomaly) -> Result<(), String> {
         "stale-read" | "phantom-read" | "aborted-read" | "not-linearizable" => {
             register::contradiction(history, &anomaly.calls)
         }
+        "lost-element" if elements::is_queue(&of_one(history, anomaly)?) => {
+            elements::lost(history, &of_one(history, anomaly)?)
+        }
+        "lost-element" => elements::missing(history, &of_one(history, anomaly)?, false),
+        "stale-element" => elements::missing(history, &of_one(history, anomaly)?, true),
+        "unexpected-element" => elements::unexpected(history, &of_one(history, anomaly)?),
+        "duplicate-element" => elements::duplicate(&of_one(history, anomaly)?),
+        "duplicate-id" => numbers::same_id(&of_one(history, anomaly)?),
+        "out-of-bounds" => numbers::out_of_bounds(history, &of_one(history, anomaly)?),
+        "non-monotonic-count" => numbers::fell(history, &of_one(history, anomaly)?),
+        "unexpected-account" | "missing-account" => numbers::accounts(&of_one(history, anomaly)?),
+        "wrong-total" => numbers::totals(&of_one(history, anomaly)?),
+        "negative-balance" => numbers::overdrawn(&of_one(history, anomaly)?),
+        "long-fork" => snapshots::fork(&named(history, anomaly)?),
+        "causal-reverse" => snapshots::reverse(history, &named(history, anomaly)?),
+        "lost-row"
+        | "duplicate-row"
+        | "revived-row"
+        | "skipped-value"
+        | "unsorted-rows"
+        | "off-order"
+        | "off-order-in-process"
+        | "off-order-on-node" => {
+            rows::contradiction(history, &anomaly.name, &of_one(history, anomaly)?)
+        }
         name => Err(format!("nothing is known here of {name}")),
     }
+}
+
+/// The calls that an anomaly names.
+fn named<'a>(history: &'a History, anomaly: &Anomaly) -> Result<Vec<&'a Call>, String> {
+    let find = |index: &u64| {
+        let missing = || format!("no call was invoked by event {index}");
+        history.call_at(*index).ok_or_else(missing)
+    };
+    anomaly.calls.iter().map(find).collect()
+}
+
+/// The same, if all are of one object.
+fn of_one<'a>(history: &'a History, anomaly: &Anomaly) -> Result<Vec<&'a Call>, String> {
+    let calls = named(history, anomaly)?;
+    let key = |call: &&Call| call.operation.key().cloned();
+    if calls
+        .iter()
+        .any(|call| key(call) != calls.first().and_then(key))
+    {
+        return Err("the calls are of several objects".to_owned());
+    }
+    Ok(calls)
+}
+
+/// The event by which a call took effect, if it did; the end of time if it may do so later.
+fn end(call: &Call) -> u64 {
+    let certain = call.completed.filter(|_| !call.is_info());
+    certain.map_or(u64::MAX, |stamp| stamp.index)
+}
+
+/// All calls on the object of this one.
+fn of_key<'a>(history: &'a History, call: &Call) -> impl Iterator<Item = &'a Call> {
+    let key = call.operation.key().cloned();
+    let same = move |other: &&Call| other.operation.key() == key.as_ref();
+    history.calls().iter().filter(same)
 }

@@ -1,0 +1,338 @@
+//! `bank`: money is moved, never made or destroyed, and no account is overdrawn.
+
+mod halves;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value as Json, json};
+use tribunal_results::{
+    Answer, Assumptions, Call, Kind, Operation, Outcome, Record, Scalar, Verdict,
+};
+
+use crate::tally::{self, Finding, Findings};
+use crate::{Budget, Checker, explain};
+
+/// The checker.
+pub struct Bank;
+
+const NAME: &str = "bank";
+const ANOMALIES: [&str; 4] = [
+    "unexpected-account",
+    "missing-account",
+    "wrong-total",
+    "negative-balance",
+];
+
+impl Checker for Bank {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn about(&self) -> &'static str {
+        "every read of all accounts has the same accounts and the same total, and none overdrawn \
+         (Jepsen's `bank`)"
+    }
+
+    fn anomalies(&self) -> &'static [&'static str] {
+        &ANOMALIES
+    }
+
+    fn blind_to(&self) -> &'static str {
+        "stale reads and wrong balances whose total is right; a wrong total of all reads alike, \
+         unless `bank_total` is assumed"
+    }
+
+    fn check(&self, record: &Record, _: Budget) -> Verdict {
+        let mut account = Account::default();
+        let mut findings = Findings::new(&ANOMALIES);
+        let kinds = [Kind::Transfer, Kind::Balances];
+        for (key, calls) in tally::by_key(&record.history, &kinds) {
+            account.take(key, &calls, &record.assume, &mut findings);
+        }
+        account.verdict(findings)
+    }
+}
+
+/// A read that was answered.
+#[derive(Clone, Copy)]
+struct Read<'a> {
+    call: &'a Call,
+    balances: &'a [(Scalar, Option<i64>)],
+}
+
+impl Read<'_> {
+    fn total(&self) -> i128 {
+        let held = |(_, balance): &(Scalar, Option<i64>)| i128::from(balance.unwrap_or(0));
+        self.balances.iter().map(held).sum()
+    }
+}
+
+/// What every read of a bank must agree with.
+struct Norm<'a> {
+    accounts: Vec<&'a Scalar>,
+    total: i128,
+    /// The read that it is taken from.
+    first: Read<'a>,
+    /// Whether the total is assumed instead.
+    assumed: bool,
+}
+
+impl<'a> Norm<'a> {
+    fn of(first: Read<'a>, assume: &Assumptions) -> Self {
+        let mut accounts: Vec<&Scalar> =
+            first.balances.iter().map(|(account, _)| account).collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        Self {
+            accounts,
+            total: assume.bank_total.map_or_else(|| first.total(), i128::from),
+            first,
+            assumed: assume.bank_total.is_some(),
+        }
+    }
+
+    /// The first account that is not as it should be, and what kind of anomaly that is.
+    fn stranger(&self, read: &Read<'a>) -> Option<(&'static str, &'a Scalar)> {
+        let same = read.balances.len() == self.accounts.len()
+            && read
+                .balances
+                .iter()
+                .zip(&self.accounts)
+                .all(|((a, _), b)| a == *b);
+        let mut seen: Vec<&Scalar> = read.balances.iter().map(|(account, _)| account).collect();
+        if !same {
+            seen.sort_unstable();
+            let twice = seen.windows(2).find(|pair| pair[0] == pair[1]);
+            let unknown = |account: &&&Scalar| self.accounts.binary_search(account).is_err();
+            let stranger = seen.iter().find(unknown).copied();
+            if let Some(account) = stranger.or(twice.map(|pair| pair[0])) {
+                return Some(("unexpected-account", account));
+            }
+            let unseen = |account: &&&Scalar| seen.binary_search(account).is_err();
+            if let Some(account) = self.accounts.iter().find(unseen) {
+                return Some(("missing-account", account));
+            }
+        }
+        let empty = read.balances.iter().find(|(_, balance)| balance.is_none());
+        empty.map(|(account, _)| ("missing-account", account))
+    }
+}
+
+/// Reads with one kind of error.
+#[derive(Default)]
+struct Errors {
+    count: u64,
+    /// Index of the first and of the last such read's invocation.
+    first: u64,
+    last: u64,
+    /// Totals of such reads.
+    lowest: i128,
+    highest: i128,
+}
+
+impl Errors {
+    fn add(&mut self, read: &Read<'_>) {
+        let total = read.total();
+        if self.count == 0 {
+            self.first = read.call.invoked.index;
+            (self.lowest, self.highest) = (total, total);
+        }
+        self.last = read.call.invoked.index;
+        self.lowest = self.lowest.min(total);
+        self.highest = self.highest.max(total);
+        self.count += 1;
+    }
+
+    fn json(&self) -> Json {
+        let total =
+            |sum: i128| i64::try_from(sum).map_or_else(|_| json!(sum.to_string()), |n| json!(n));
+        json!({
+            "count": self.count,
+            "first": self.first,
+            "last": self.last,
+            "lowest": total(self.lowest),
+            "highest": total(self.highest),
+        })
+    }
+}
+
+#[derive(Default)]
+struct Account {
+    reads: usize,
+    transfers: usize,
+    errors: BTreeMap<&'static str, Errors>,
+}
+
+impl Account {
+    fn take<'a>(
+        &mut self,
+        key: &'a Scalar,
+        calls: &[&'a Call],
+        assume: &Assumptions,
+        findings: &mut Findings,
+    ) {
+        let mut reads: Vec<Read<'_>> = Vec::new();
+        for &call in calls {
+            match (&call.operation, &call.outcome) {
+                (Operation::Balances { .. }, Outcome::Ok(Answer::Balances(balances))) => {
+                    reads.push(Read { call, balances });
+                }
+                (Operation::Transfer { .. }, Outcome::Ok(_)) => self.transfers += 1,
+                _ => {}
+            }
+        }
+        self.reads += reads.len();
+        let Some(&first) = reads.iter().min_by_key(|read| tally::end(read.call)) else {
+            return;
+        };
+        let norm = Norm::of(first, assume);
+        for read in &reads {
+            self.judge(key, read, &norm, (calls, assume), findings);
+        }
+    }
+
+    /// Judges one read. Of several errors the first counts, as in Jepsen.
+    fn judge<'a>(
+        &mut self,
+        key: &'a Scalar,
+        read: &Read<'a>,
+        norm: &Norm<'a>,
+        (calls, assume): (&[&'a Call], &Assumptions),
+        findings: &mut Findings,
+    ) {
+        let overdrawn = |(_, balance): &&(Scalar, Option<i64>)| balance.is_some_and(|b| b < 0);
+        if let Some((name, account)) = norm.stranger(read) {
+            self.errors.entry(name).or_default().add(read);
+            findings.add(name, || stranger(key, name, account, read, norm));
+        } else if read.total() != norm.total {
+            self.errors.entry("wrong-total").or_default().add(read);
+            findings.add("wrong-total", || wrong_total(key, read, norm, calls));
+        } else if let Some((account, Some(balance))) = read
+            .balances
+            .iter()
+            .find(overdrawn)
+            .filter(|_| !assume.overdraft)
+        {
+            self.errors.entry("negative-balance").or_default().add(read);
+            findings.add("negative-balance", || {
+                negative(key, account, *balance, read)
+            });
+        }
+    }
+
+    fn verdict(self, findings: Findings) -> Verdict {
+        let verdict = findings.verdict(NAME, || {
+            if self.reads == 0 || self.transfers == 0 {
+                let text =
+                    "no bank was both read and changed by a transfer, so there is nothing to judge";
+                return Verdict::unknown(NAME, "vacuous", text);
+            }
+            let reads = explain::count(self.reads, "read");
+            let transfers = explain::count(self.transfers, "transfer");
+            Verdict::valid(
+                NAME,
+                format!("{reads} beside {transfers}: the total stayed"),
+            )
+        });
+        let firsts = self.errors.values().map(|errors| errors.first);
+        let first = firsts.min();
+        let total: u64 = self.errors.values().map(|errors| errors.count).sum();
+        let errors = self
+            .errors
+            .iter()
+            .map(|(name, errors)| ((*name).to_owned(), errors.json()));
+        verdict
+            .figure("read-count", self.reads)
+            .figure("error-count", total)
+            .figure("first-error", first)
+            .figure("errors", Json::Object(errors.collect()))
+    }
+}
+
+fn stranger<'a>(
+    key: &'a Scalar,
+    name: &str,
+    account: &Scalar,
+    read: &Read<'a>,
+    norm: &Norm<'a>,
+) -> Finding<'a> {
+    let what = match name {
+        "missing-account" => "without a balance of",
+        _ => "with an account too many,",
+    };
+    Finding {
+        key: Some(key),
+        sentence: format!("{} {what} account {account}", tally::read(read.call)),
+        facts: vec![
+            tally::fact(explain::returned(norm.first.call)),
+            tally::fact(explain::returned(read.call)),
+            "Transfers neither open nor close accounts.".to_owned(),
+        ],
+        calls: vec![norm.first.call, read.call],
+    }
+}
+
+fn negative<'a>(key: &'a Scalar, account: &Scalar, balance: i64, read: &Read<'a>) -> Finding<'a> {
+    Finding {
+        key: Some(key),
+        sentence: format!(
+            "account {account} was overdrawn: {} and found {balance}",
+            tally::read(read.call)
+        ),
+        facts: vec![
+            tally::fact(explain::returned(read.call)),
+            "A transfer of more than there is must fail.".to_owned(),
+        ],
+        calls: vec![read.call],
+    }
+}
+
+fn wrong_total<'a>(
+    key: &'a Scalar,
+    read: &Read<'a>,
+    norm: &Norm<'a>,
+    calls: &[&'a Call],
+) -> Finding<'a> {
+    let (total, due) = (read.total(), norm.total);
+    let mut facts = vec![tally::fact(explain::returned(read.call))];
+    let mut named = vec![read.call];
+    if norm.assumed {
+        facts.push(format!("The accounts are worth {due} together."));
+    } else {
+        let first = norm.first.call;
+        facts.push(tally::fact(format!(
+            "{}, {due} in all",
+            explain::returned(first)
+        )));
+        named.push(first);
+    }
+    facts.push("Transfers change no total.".to_owned());
+    let difference = match total - due {
+        more if more > 0 => format!("{more} too much"),
+        less => format!("{} too little", -less),
+    };
+    let mut sentence = format!(
+        "{} and found {total} in all, {difference}",
+        tally::read(read.call)
+    );
+    match halves::explain(read.call, calls, total - due) {
+        Some(halves) => {
+            for half in &halves {
+                facts.push(tally::fact(half.sentence()));
+            }
+            let transfers = explain::count(halves.len(), "transfer");
+            sentence = format!("{sentence}, as if {transfers} under way had been seen by half");
+            named.extend(halves.into_iter().map(|half| half.transfer));
+        }
+        None => facts.push(
+            "No few transfers that were under way explain the difference, each seen by half."
+                .to_owned(),
+        ),
+    }
+    Finding {
+        key: Some(key),
+        sentence,
+        facts,
+        calls: named,
+    }
+}

@@ -1,0 +1,97 @@
+//! Elements of a set: who added them, and who read the whole set.
+
+use rustc_hash::FxHashMap;
+use tribunal_results::{Answer, Call, Kind, Operation, Outcome, Scalar};
+
+use super::end;
+
+/// What clients did to bring one element in or out.
+#[derive(Clone)]
+pub(crate) struct Added<'a> {
+    pub(crate) element: &'a Scalar,
+    /// The add that was invoked first, of those that may have taken effect.
+    pub(crate) attempt: Option<&'a Call>,
+    /// The add that was acknowledged first.
+    pub(crate) acknowledged: Option<&'a Call>,
+    /// An add that was refused.
+    pub(crate) refused: Option<&'a Call>,
+    /// Whether a client may have taken it out again.
+    pub(crate) removed: bool,
+}
+
+/// A set, its elements and the reads of it.
+pub(crate) struct Set<'a> {
+    pub(crate) key: &'a Scalar,
+    /// In the order in which they were first named.
+    pub(crate) elements: Vec<Added<'a>>,
+    /// Reads that were answered, in the order of invocation.
+    pub(crate) reads: Vec<(&'a Call, &'a [Scalar])>,
+    numbers: FxHashMap<&'a Scalar, u32>,
+}
+
+impl<'a> Set<'a> {
+    /// The kinds of operations that a set is made of.
+    pub(crate) const KINDS: [Kind; 3] = [Kind::Add, Kind::Remove, Kind::Members];
+
+    /// From the calls of one set, in the order of invocation.
+    pub(crate) fn of(key: &'a Scalar, calls: &[&'a Call]) -> Self {
+        let mut set = Self {
+            key,
+            elements: Vec::with_capacity(calls.len()),
+            reads: Vec::new(),
+            numbers: FxHashMap::default(),
+        };
+        set.numbers.reserve(calls.len());
+        for call in calls {
+            match (&call.operation, &call.outcome) {
+                (Operation::Add { value, .. }, _) => set.named(value).add(call),
+                (Operation::Remove { .. }, Outcome::Fail(_)) => {}
+                (Operation::Remove { value, .. }, _) => set.named(value).removed = true,
+                (Operation::Members { .. }, Outcome::Ok(Answer::Values(seen))) => {
+                    set.reads.push((call, seen));
+                }
+                _ => {}
+            }
+        }
+        set
+    }
+
+    /// The number of an element that a client named.
+    pub(crate) fn number(&self, element: &Scalar) -> Option<usize> {
+        self.numbers.get(element).map(|&number| number as usize)
+    }
+
+    fn named(&mut self, element: &'a Scalar) -> &mut Added<'a> {
+        let next = self.elements.len();
+        let number = *self.numbers.entry(element).or_insert(next as u32) as usize;
+        if number == next {
+            self.elements.push(Added {
+                element,
+                attempt: None,
+                acknowledged: None,
+                refused: None,
+                removed: false,
+            });
+        }
+        &mut self.elements[number]
+    }
+}
+
+impl<'a> Added<'a> {
+    fn add(&mut self, call: &'a Call) {
+        if call.is_fail() {
+            self.refused = Some(call);
+            return;
+        }
+        self.attempt = self.attempt.or(Some(call));
+        if call.is_ok() && self.acknowledged.is_none_or(|known| end(call) < end(known)) {
+            self.acknowledged = Some(call);
+        }
+    }
+
+    /// Whether a read that returned at that event can have seen it.
+    pub(crate) fn possible_until(&self, returned: u64) -> bool {
+        self.attempt
+            .is_some_and(|attempt| attempt.invoked.index < returned)
+    }
+}

@@ -1,0 +1,110 @@
+//! `unique-ids`: a generator never gives the same identifier twice.
+
+use rustc_hash::FxHashMap;
+use serde_json::json;
+use tribunal_results::{Answer, Call, Kind, Outcome, Record, Scalar, Verdict};
+
+use crate::tally::{self, Finding, Findings, Listing};
+use crate::{Budget, Checker, explain};
+
+/// The checker.
+pub struct UniqueIds;
+
+const NAME: &str = "unique-ids";
+const ANOMALIES: [&str; 1] = ["duplicate-id"];
+
+impl Checker for UniqueIds {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn about(&self) -> &'static str {
+        "no identifier is given twice (Jepsen's `unique-ids`)"
+    }
+
+    fn anomalies(&self) -> &'static [&'static str] {
+        &ANOMALIES
+    }
+
+    fn blind_to(&self) -> &'static str {
+        "identifiers that nobody was told of; their order"
+    }
+
+    fn check(&self, record: &Record, _: Budget) -> Verdict {
+        let mut account = Account::default();
+        let mut findings = Findings::new(&ANOMALIES);
+        for (key, calls) in tally::by_key(&record.history, &[Kind::Generate]) {
+            account.take(key, &calls, &mut findings);
+        }
+        account.verdict(findings)
+    }
+}
+
+#[derive(Default)]
+struct Account<'a> {
+    attempted: usize,
+    acknowledged: usize,
+    duplicated: Listing<'a>,
+    range: Option<(&'a Scalar, &'a Scalar)>,
+}
+
+impl<'a> Account<'a> {
+    fn take(&mut self, key: &'a Scalar, calls: &[&'a Call], findings: &mut Findings) {
+        let mut given: FxHashMap<&Scalar, (&Call, bool)> = FxHashMap::default();
+        given.reserve(calls.len());
+        self.attempted += calls.len();
+        for call in calls {
+            let Outcome::Ok(Answer::Value(Some(id))) = &call.outcome else {
+                continue;
+            };
+            self.acknowledged += 1;
+            let (low, high) = self.range.unwrap_or((id, id));
+            self.range = Some((low.min(id), high.max(id)));
+            let (first, again) = given.entry(id).or_insert((call, false));
+            if std::ptr::eq(*first, *call) {
+                continue;
+            }
+            if !std::mem::replace(again, true) {
+                self.duplicated.add(key, id);
+            }
+            let first = *first;
+            findings.add("duplicate-id", || duplicate(key, id, first, call));
+        }
+    }
+
+    fn verdict(self, findings: Findings) -> Verdict {
+        let verdict = findings.verdict(NAME, || {
+            if self.acknowledged < 2 {
+                let text = "fewer than two identifiers were given, so there is nothing to compare";
+                return Verdict::unknown(NAME, "vacuous", text);
+            }
+            let ids = explain::count(self.acknowledged, "identifier");
+            Verdict::valid(NAME, format!("{ids}, each given once"))
+        });
+        let range = self.range.map(|(low, high)| json!([low, high]));
+        verdict
+            .figure("attempted-count", self.attempted)
+            .figure("acknowledged-count", self.acknowledged)
+            .figure("duplicated-count", self.duplicated.len())
+            .figure("duplicated", self.duplicated.json())
+            .figure("range", range)
+    }
+}
+
+fn duplicate<'a>(key: &'a Scalar, id: &Scalar, first: &'a Call, again: &'a Call) -> Finding<'a> {
+    Finding {
+        key: Some(key),
+        sentence: format!(
+            "{key} gave the identifier {id} to p{} at {} and to p{} at {}",
+            first.process,
+            explain::seconds(explain::ended(first)),
+            again.process,
+            explain::seconds(explain::ended(again)),
+        ),
+        facts: vec![
+            tally::fact(explain::returned(first)),
+            tally::fact(explain::returned(again)),
+        ],
+        calls: vec![first, again],
+    }
+}
