@@ -37,6 +37,7 @@ mod register;
 mod transactions;
 
 pub use evidence::gather;
+pub use graph::{forbids, levels};
 pub use order::{ModelVerdict, Standing, strongest};
 pub use stream::{Fold, Moment};
 use tribunal_results::{Assumptions, History, Kind, Micro, Operation, Record, Verdict};
