@@ -38,7 +38,7 @@ const SEEDS: [&[u8]; 8] = [
     br##"[{"index":0,"type":"invoke","process":0,"f":"txn","value":[["append",1,2],["r",1,null]]},
 {"index":1,"type":"ok","process":0,"f":"txn","value":[["append",1,2],["r",1,[2]]]}]
 {"type":"invoke","process":0,"f":"read","value":null}
-{"type":"ok","process":0,"f":"read","value":{"0":10,"x\u00e9\ud83d\ude00":-1.5e2}}"##,
+{"type":"ok","process":0,"f":"read","value":{"0":10,"x\u00e9\ud83d\ude00":-15,"y":null},"error":[-1.5e2,"z"]}"##,
     b"INFO  jepsen.util - 0\t:invoke\t:cas\t[3 4]\nINFO  jepsen.util - 0\t:ok\t:cas\t[3 4]\n\
       1 :invoke :enqueue 3\n1 :info :enqueue :timed-out\nother line\n:nemesis\t:info\t:start\tnil\n",
     &DBCOP,
