@@ -36,6 +36,9 @@ fn shown(imported: &Imported) -> Vec<String> {
         .collect()
 }
 
+/// The name of an operation, its value as invoked, and as answered.
+type Asked = (&'static str, &'static str, &'static str);
+
 /// Every data type that Jepsen's workloads have, each told by what is asked and read.
 #[test]
 fn objects_are_told_by_what_is_asked_and_read() {
@@ -45,7 +48,7 @@ fn objects_are_told_by_what_is_asked_and_read() {
              {{:process 0 :type :ok :f :{f} :value {said}}}"
         )
     };
-    let cases: [(&[(&str, &str, &str)], &[&str]); 22] = [
+    let cases: [(&[Asked], &[&str]); 22] = [
         (
             &[("add", "1", "1"), ("read", "nil", "#{1}")],
             &["add 1 to set -> ok", "members set -> ok [1]"],
