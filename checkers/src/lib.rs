@@ -47,6 +47,7 @@ mod tally;
 mod transactions;
 
 pub use evidence::gather;
+pub use graph::{forbids, levels};
 pub use order::{ModelVerdict, Standing, strongest};
 pub use stream::{Fold, Moment};
 use tribunal_results::{Assumptions, Call, History, Kind, Micro, Operation, Record, Verdict};

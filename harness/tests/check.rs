@@ -84,7 +84,7 @@ fn a_file_of_no_known_format_is_refused_with_the_formats_that_there_are() {
     let text = text_of(&output);
     assert_eq!(output.status.code(), Some(64), "{text}");
     assert!(
-        text.contains("jsonl, porcupine, jepsen-json, jepsen-edn"),
+        text.contains("jsonl, dbcop, porcupine, jepsen-json, jepsen-edn"),
         "{text}"
     );
     let output = tribunal(&["check", &history("valid.edn"), "--format", "csv"]);
@@ -170,4 +170,110 @@ fn what_is_left_out_of_a_history_is_said_beside_the_verdict() {
         "{}",
         text_of(&output)
     );
+}
+
+/// Judges a text from standard input; exit code and all that was printed.
+fn judged(text: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tribunal"))
+        .args(["check", "-"])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // What is refused by its arguments is never read.
+    let _unread = child.stdin.take().unwrap().write_all(text.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), text_of(&output))
+}
+
+/// Two transactions that each read what the other writes, too early: write skew.
+const WRITE_SKEW: &str = r#"
+{"index":0,"type":"invoke","process":0,"f":"txn","value":[["r","x",null],["append","y",1]]}
+{"index":1,"type":"invoke","process":1,"f":"txn","value":[["r","y",null],["append","x",1]]}
+{"index":2,"type":"ok","process":0,"f":"txn","value":[["r","x",[]],["append","y",1]]}
+{"index":3,"type":"ok","process":1,"f":"txn","value":[["r","y",[]],["append","x",1]]}
+{"index":4,"type":"invoke","process":0,"f":"txn","value":[["r","x",null],["r","y",null]]}
+{"index":5,"type":"ok","process":0,"f":"txn","value":[["r","x",[1]],["r","y",[1]]]}
+"#;
+
+#[test]
+fn an_isolation_level_decides_which_anomalies_count() {
+    for (level, code, said) in [
+        ("strict-serializable", 1, "invalid "),
+        ("serializable", 1, "invalid "),
+        ("repeatable-read", 1, "invalid "),
+        (
+            "snapshot-isolation",
+            0,
+            "snapshot-isolation allows all that was found: G2-item",
+        ),
+        (
+            "strong-session-snapshot-isolation",
+            0,
+            "allows all that was found: G2-item",
+        ),
+        ("causal", 0, "valid "),
+        ("read-committed", 0, "valid "),
+        ("read-uncommitted", 0, "valid "),
+        (
+            "chaos",
+            64,
+            "no isolation level is called chaos; there are read-uncommitted, ",
+        ),
+    ] {
+        let (is, text) = judged(WRITE_SKEW, &["--isolation", level]);
+        assert_eq!(is, Some(code), "{level}: {text}");
+        assert!(text.contains(said), "{level}: {text}");
+    }
+    let (code, text) = judged(WRITE_SKEW, &[]);
+    assert_eq!(code, Some(1), "{text}");
+}
+
+#[test]
+fn assumptions_are_taken_or_refused_with_their_fields() {
+    let text = std::fs::read_to_string(history("valid.edn")).unwrap();
+    let (code, said) = judged(
+        &text,
+        &["--assume", "permits=3", "--assume", "overdraft=true"],
+    );
+    assert_eq!(code, Some(0), "{said}");
+    for (given, part) in [
+        ("permit=3", "one of bank_total, clock_drift_ppm, entries"),
+        ("permits", "must be FIELD=VALUE"),
+        ("permits=x", "--assume permits=x: invalid type"),
+    ] {
+        let (code, said) = judged(&text, &["--assume", given]);
+        assert_eq!(code, Some(64), "{said}");
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[test]
+fn every_model_is_told_to_hold_or_be_violated() {
+    let valid = std::fs::read_to_string(history("valid.edn")).unwrap();
+    let (code, text) = judged(&valid, &["--strongest"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("holds    linearizable"), "{text}");
+    assert!(text.contains("holds    pram"), "{text}");
+    let stale = std::fs::read_to_string(history("stale-read.edn")).unwrap();
+    let (_, text) = judged(&stale, &["--strongest", "--json"]);
+    let line = text.lines().find(|line| line.starts_with('{')).unwrap();
+    let report: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(report["models"][0]["model"], "linearizable", "{report}");
+    assert_eq!(report["models"][0]["standing"], "violated", "{report}");
+}
+
+#[test]
+fn a_user_may_say_what_the_objects_are() {
+    let adds = "{:process 0 :type :invoke :f :add :value 1}{:process 0 :type :ok :f :add :value 1}";
+    let (code, text) = judged(adds, &["--object", "register"]);
+    assert_eq!(code, Some(64), "{text}");
+    assert!(
+        text.contains("line 1, column 1: an add of a number does not fit"),
+        "{text}"
+    );
+    let (code, text) = judged(adds, &["--object", "teapot"]);
+    assert_eq!(code, Some(64), "{text}");
 }

@@ -110,6 +110,22 @@ impl History {
         self.calls.get(at)
     }
 
+    /// Goes over every call once more, to settle what only the end of a file tells: kinds of
+    /// objects, numbers of clients. If nothing was timed, times become positions.
+    pub(crate) fn settle(&mut self, timed: bool, mut settle: impl FnMut(&mut Call)) {
+        let position = |stamp: &mut Stamp| stamp.time = stamp.index;
+        for call in &mut self.calls {
+            settle(call);
+            if !timed {
+                position(&mut call.invoked);
+                call.completed.as_mut().map(position);
+            }
+        }
+        if !timed {
+            self.end.as_mut().map(position);
+        }
+    }
+
     /// The moments of all faults, in order, each with its time.
     pub fn fault_events(&self) -> impl Iterator<Item = (Nanos, &FaultEvent)> {
         self.fault_times.iter().copied().zip(&self.faults)

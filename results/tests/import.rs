@@ -36,6 +36,357 @@ fn shown(imported: &Imported) -> Vec<String> {
         .collect()
 }
 
+/// The name of an operation, its value as invoked, and as answered.
+type Asked = (&'static str, &'static str, &'static str);
+
+/// Every data type that Jepsen's workloads have, each told by what is asked and read.
+#[test]
+fn objects_are_told_by_what_is_asked_and_read() {
+    let one = |f: &str, asked: &str, said: &str| {
+        format!(
+            "{{:process 0 :type :invoke :f :{f} :value {asked}}}
+             {{:process 0 :type :ok :f :{f} :value {said}}}"
+        )
+    };
+    let cases: [(&[Asked], &[&str]); 22] = [
+        (
+            &[("add", "1", "1"), ("read", "nil", "#{1}")],
+            &["add 1 to set -> ok", "members set -> ok [1]"],
+        ),
+        (
+            &[("read", "nil", "[1 2]"), ("add", "2", "2")],
+            &["members set -> ok [1, 2]", "add 2 to set -> ok"],
+        ),
+        (
+            &[
+                ("add", "5", "nil"),
+                ("read", "nil", "5"),
+                ("add", "-1", "-1"),
+            ],
+            &[
+                "increment counter by 5 -> ok",
+                "count counter -> ok 5",
+                "increment counter by -1 -> ok",
+            ],
+        ),
+        (&[("add", "1", "1")], &["add 1 to set -> ok"]),
+        (
+            &[
+                ("inc", "nil", "7"),
+                ("decrement", "2", "2"),
+                ("read", "nil", "5"),
+            ],
+            &[
+                "increment counter by 1 -> ok",
+                "increment counter by -2 -> ok",
+                "count counter -> ok 5",
+            ],
+        ),
+        (
+            &[
+                ("add", ":x", "true"),
+                ("remove", ":x", ":x"),
+                ("contains", ":x", "false"),
+            ],
+            &[
+                "add :x to set -> ok yes",
+                "remove :x from set -> ok",
+                "contains set :x -> ok no",
+            ],
+        ),
+        (
+            &[
+                ("append", "1", "1"),
+                ("read", "nil", "[1]"),
+                ("read", "nil", "nil"),
+            ],
+            &[
+                "append list 1 -> ok",
+                "elements list -> ok [1]",
+                "elements list -> ok []",
+            ],
+        ),
+        (
+            &[
+                ("add", "[7 1]", "[7 1]"),
+                ("read", "[7 nil]", "[7 [1]]"),
+                ("add", "[8 2]", "[8 2]"),
+            ],
+            &[
+                "add 1 to 7 -> ok",
+                "members 7 -> ok [1]",
+                "add 2 to 8 -> ok",
+            ],
+        ),
+        (
+            &[("read", "nil", "[]"), ("read", "nil", "nil")],
+            &["members set -> ok []", "members set -> ok []"],
+        ),
+        (
+            &[
+                ("enqueue", "1", "1"),
+                ("dequeue", "nil", "1"),
+                ("dequeue", "nil", "nil"),
+            ],
+            &[
+                "enqueue queue 1 -> ok",
+                "dequeue queue -> ok 1",
+                "dequeue queue -> ok nothing",
+            ],
+        ),
+        (&[("drain", "nil", "[1 2]")], &["drain queue -> ok [1, 2]"]),
+        (
+            &[
+                ("enqueue", "[:q 1]", "[:q 1]"),
+                ("dequeue", "[:q nil]", "[:q 1]"),
+            ],
+            &["enqueue :q 1 -> ok", "dequeue :q -> ok 1"],
+        ),
+        (
+            &[("push", "1", "1"), ("pop", "nil", "1")],
+            &["push stack 1 -> ok", "pop stack -> ok 1"],
+        ),
+        (
+            &[("acquire", "nil", "{:lease 1}"), ("release", "nil", "nil")],
+            &["acquire 1 of lock -> ok", "release 1 of lock -> ok"],
+        ),
+        (&[("generate", "nil", "42")], &["generate ids -> ok 42"]),
+        (
+            &[
+                (
+                    "transfer",
+                    "{:from 0 :to 1 :amount 5}",
+                    "{:from 0 :to 1 :amount 5}",
+                ),
+                ("read", "nil", "{0 5, 1 nil}"),
+            ],
+            &[
+                "transfer 5 from 0 to 1 -> ok",
+                "balances bank -> ok {0: 5, 1: nothing}",
+            ],
+        ),
+        (
+            &[(
+                "txn",
+                "[[:append 3 1] [:r 3 nil]]",
+                "[[:append 3 1] [:r 3 [1 2]]]",
+            )],
+            &["txn {append 3 1, r 3} -> ok {append 3 1, r 3 → [1, 2]}"],
+        ),
+        (
+            &[("txn", "[[:w :x 1] [:r :y]]", "[[:w :x 1] [:r :y 2]]")],
+            &["txn {w :x = 1, r :y} -> ok {w :x = 1, r :y → 2}"],
+        ),
+        (
+            &[("read", "[[:r 0 nil] [:r 1 nil]]", "[[:r 0 1] [:r 1 nil]]")],
+            &["txn {r 0, r 1} -> ok {r 0 → 1, r 1}"],
+        ),
+        (
+            &[("write", "[[:w 0 1]]", "[[:w 0 1]]")],
+            &["txn {w 0 = 1} -> ok {w 0 = 1}"],
+        ),
+        (
+            &[
+                ("add", "nil", "{:val 0 :sts 17 :node 1}"),
+                ("read", "nil", "[{:val 0 :sts 17}]"),
+            ],
+            &["advance table -> ok 0 at 17", "rows table -> ok [0 at 17]"],
+        ),
+        (
+            &[("read", "nil", "3"), ("cas", "[3 4]", "[3 4]")],
+            &["read register -> ok 3", "cas register from 3 to 4 -> ok"],
+        ),
+    ];
+    for (events, calls) in cases {
+        let text: String = events
+            .iter()
+            .map(|(f, asked, said)| one(f, asked, said))
+            .collect();
+        let shown = shown(&read("jepsen-edn", &text));
+        let calls: Vec<String> = calls.iter().map(|call| format!("p0 {call}")).collect();
+        assert_eq!(shown, calls, "{text}");
+    }
+}
+
+#[test]
+fn what_fits_no_object_is_refused_with_its_place() {
+    for (first, second, said) in [
+        (
+            ":f :write :value 1",
+            ":f :read :value [1 2]",
+            "line 4, column 2: a read of a list does not fit register, which must be a register",
+        ),
+        (
+            ":f :add :value 1",
+            ":f :read :value {1 2}",
+            "line 4, column 2: a read of a map does not fit register, which must be a set or a counter",
+        ),
+        (
+            ":f :inc :value 1",
+            ":f :read :value nil",
+            "line 4, column 2: a read of nil does not fit",
+        ),
+        (
+            ":f :transfer :value {:from 1 :to 2}",
+            "",
+            "line 1, column 1: a transfer without :amount",
+        ),
+        (
+            ":f :txn :value [[:x 1 2]]",
+            "",
+            "line 1, column 1: a step of a txn that is neither",
+        ),
+        (":f :txn :value 7", "", "the value of a txn must be a list"),
+        (":f :inc :value \"1\"", "", "an inc by"),
+    ] {
+        let nil = second.find(":value").map_or("", |at| &second[..at]);
+        let text = format!(
+            "{{:process 0 :type :invoke {first}}}\n {{:process 0 :type :ok {}}}
+             {{:process 0 :type :invoke {nil}}}\n {{:process 0 :type :ok {second}}}",
+            first.split(" :value").next().unwrap(),
+        );
+        let refused = refusal("jepsen-edn", &text);
+        assert!(refused.contains(said), "{text}: {refused}");
+    }
+}
+
+#[test]
+fn the_user_says_what_a_file_leaves_open() {
+    let text = "{:process 0 :type :invoke :f :add :value 1}\n{:process 0 :type :ok :f :add}";
+    let given = |name: &str| {
+        let object = import::Object::find(name);
+        import::read_as(text.as_bytes(), None, None, object).map(|imported| shown(&imported))
+    };
+    assert_eq!(given("set").unwrap(), ["p0 add 1 to set -> ok"]);
+    assert_eq!(
+        given("counter").unwrap(),
+        ["p0 increment counter by 1 -> ok"]
+    );
+    let refused = given("register").unwrap_err().to_string();
+    assert!(refused.contains("which must be a register"), "{refused}");
+}
+
+#[test]
+fn the_json_of_elle_cli_is_read() {
+    let text = r#"{"index":0,"type":"invoke","process":0,"f":"txn","value":[["append",1,2],["r",1,null]]}
+        {"index":1,"type":"ok","process":0,"f":"txn","value":[[":append",1,2],[":r",1,[2]]]}
+        {"index":2,"type":"invoke","process":0,"f":"transfer","value":{"from":0,"to":1,"amount":2}}
+        {"index":3,"type":"fail","process":0,"f":"transfer","value":null}
+        {"index":4,"type":"invoke","process":0,"f":"read","value":null}
+        {"index":5,"type":"ok","process":0,"f":"read","value":{"0":3,"x":null}}"#;
+    let imported = import::read(text.as_bytes(), None, None).unwrap();
+    assert_eq!(
+        shown(&imported),
+        [
+            "p0 txn {append 1 2, r 1} -> ok {append 1 2, r 1 → [2]}",
+            "p0 transfer 2 from 0 to 1 -> fail failed",
+            "p0 balances bank -> ok {0: 3, x: nothing}",
+        ]
+    );
+}
+
+/// A history of dbcop, byte by byte: two sessions, three transactions.
+fn dbcop() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let number = |bytes: &mut Vec<u8>, n: u64| bytes.extend(n.to_le_bytes());
+    for parameter in [1, 2, 2, 2, 2] {
+        number(&mut bytes, parameter);
+    }
+    for text in [
+        "made here",
+        "2019-07-07T12:00:00+02:00",
+        "2019-07-07T12:00:01+02:00",
+    ] {
+        number(&mut bytes, text.len() as u64);
+        bytes.extend(text.as_bytes());
+    }
+    let event = |bytes: &mut Vec<u8>, write: u8, variable: u64, value: u64, success: u8| {
+        bytes.push(write);
+        bytes.extend(variable.to_le_bytes());
+        bytes.extend(value.to_le_bytes());
+        bytes.push(success);
+    };
+    number(&mut bytes, 2);
+    number(&mut bytes, 2);
+    number(&mut bytes, 2);
+    event(&mut bytes, 1, 0, 5, 1);
+    event(&mut bytes, 0, 1, 0, 1);
+    bytes.push(1);
+    number(&mut bytes, 1);
+    event(&mut bytes, 1, 1, 6, 1);
+    bytes.push(0);
+    number(&mut bytes, 1);
+    number(&mut bytes, 2);
+    event(&mut bytes, 0, 0, 5, 1);
+    event(&mut bytes, 0, 1, 9, 0);
+    bytes.push(1);
+    bytes
+}
+
+#[test]
+fn histories_of_dbcop_are_read_and_have_no_times() {
+    let bytes = dbcop();
+    let imported = import::read(&bytes[..], None, None).unwrap();
+    assert!(!imported.timed);
+    assert_eq!(
+        shown(&imported),
+        [
+            "p0 txn {w 0 = 5, r 1} -> ok {w 0 = 5, r 1}",
+            "p1 txn {r 0} -> ok {r 0 → 5}",
+            "p0 txn {w 1 = 6} -> fail aborted",
+        ]
+    );
+    assert!(
+        imported.notes[1].ends_with("did not succeed: 1"),
+        "{:?}",
+        imported.notes
+    );
+    for cut in 0..bytes.len() {
+        let dbcop = import::find("dbcop");
+        let error = import::read(&bytes[..cut], None, dbcop)
+            .unwrap_err()
+            .to_string();
+        assert!(error.starts_with("byte "), "{error}");
+    }
+    let longer = [&bytes[..], &[0]].concat();
+    let error = import::read(&longer[..], None, None)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.ends_with("more follows after the last session"),
+        "{error}"
+    );
+}
+
+#[test]
+fn forms_and_lines_are_bounded_but_files_are_not() {
+    use std::io::{BufReader, Read as _, repeat};
+    let long = |byte: u8, begin: &'static str, format: &str| {
+        let endless = repeat(byte).take(import::FORM_BYTES_MAX as u64 + 100);
+        let input = BufReader::new(begin.as_bytes().chain(endless));
+        let read = import::read(input, None, import::find(format));
+        read.map(|imported| imported.history.calls().len())
+            .map_err(|e| e.to_string())
+    };
+    assert_eq!(long(b' ', "", "jepsen-edn"), Ok(0));
+    assert_eq!(long(b'x', ";", "jepsen-edn"), Ok(0));
+    assert_eq!(long(b'\n', "", "jepsen-json"), Ok(0));
+    for (byte, begin, format) in [
+        (b'x', "{:f \"", "jepsen-edn"),
+        (b' ', "{:f ", "jepsen-edn"),
+        (b'x', ":", "jepsen-edn"),
+        (b'x', "[{\"", "jepsen-json"),
+        (b'7', "[", "jepsen-json"),
+        (b'x', "0 :ok :read ", "porcupine"),
+    ] {
+        let refused = long(byte, begin, format).unwrap_err();
+        assert!(
+            refused.contains("longer than 16777216 bytes"),
+            "{format}: {refused}"
+        );
+    }
+}
+
 /// The same five operations of one register in every format.
 const SAME: [&str; 5] = [
     "p0 read register -> ok nothing",
@@ -222,16 +573,16 @@ fn times_are_taken_or_are_the_position() {
 fn what_is_left_out_is_said() {
     let imported = read(
         "jepsen-edn",
-        "{:process 0 :type :invoke :f :txn :value [[:r 1 nil]]}
+        "{:process 0 :type :invoke :f :watch :value [[:r 1 nil]]}
          {:process 1 :type :invoke :f :write :value 1}
-         {:process 0 :type :ok :f :txn :value [[:r 1 2]]}
+         {:process 0 :type :ok :f :watch :value [[:r 1 2]]}
          {:process 1 :type :ok :f :write :value 1}
          {:process 0 :type :invoke :f :delete}",
     );
     assert_eq!(shown(&imported), ["p1 write register = 1 -> ok"]);
     let note = imported.notes.join("\n");
-    assert!(note.contains("nor cas: 2 ("), "{note}");
-    assert!(note.contains("1 × delete, 1 × txn"), "{note}");
+    assert!(note.contains("are not known: 2 ("), "{note}");
+    assert!(note.contains("1 × delete, 1 × watch"), "{note}");
     assert!(note.contains("the verdict does not hold"), "{note}");
 }
 
@@ -360,11 +711,11 @@ fn damaged_lines_and_objects_are_refused_with_their_place() {
     for (text, said) in [
         (
             format!("[{object},\n 7]"),
-            "entry 2 of the list: an event must be a map",
+            "line 2, column 2: an event must be a map",
         ),
         (
             format!("[{object},\n {object}]"),
-            "entry 2 of the list: p0 invokes while",
+            "line 2, column 2: p0 invokes while",
         ),
         (
             format!("{object}\n {object}"),
@@ -376,7 +727,7 @@ fn damaged_lines_and_objects_are_refused_with_their_place() {
         ),
         (
             format!("[{object}"),
-            "line 1, column 41: EOF while parsing a list",
+            "line 1, column 42: the text ends where ] is missing",
         ),
     ] {
         let refused = refusal("jepsen-json", &text);

@@ -12,6 +12,7 @@ mod models;
 
 pub(crate) use cycles::{Cycle, search};
 pub(crate) use models::models_left;
+pub use models::{forbids, levels};
 
 /// Why one transaction comes before another: a set of reasons.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -37,6 +37,19 @@ const FORBIDDEN_BY: [(&str, u8); 13] = [
 /// A set of models: for each strength five bits, those of [`BASE`].
 pub(crate) type Models = u16;
 
+/// The names of all models, of each strength the weakest first.
+pub fn levels() -> impl Iterator<Item = String> {
+    (0..STRENGTHS.len()).flat_map(|s| (0..BASE.len()).map(move |b| name((s, b))))
+}
+
+/// Whether a history with this anomaly does not satisfy this model; `None` if either name is
+/// unknown.
+pub fn forbids(level: &str, anomaly: &str) -> Option<bool> {
+    let bit = levels().position(|name| name == level)?;
+    let out = ruled_out(anomaly);
+    (out != 0).then_some(out & (1 << bit) != 0)
+}
+
 /// The models that a history with this anomaly does not satisfy; none for an unknown name.
 pub(crate) fn ruled_out(anomaly: &str) -> Models {
     let (name, strength) = match (
@@ -97,7 +110,25 @@ fn name((strength, base): (usize, usize)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{models_left, ruled_out};
+    use super::{forbids, levels, models_left, ruled_out};
+
+    #[test]
+    fn a_level_forbids_what_rules_it_out() {
+        assert_eq!(levels().count(), 15);
+        assert_eq!(forbids("serializable", "G2-item"), Some(true));
+        assert_eq!(forbids("serializable", "G2-item-realtime"), Some(false));
+        assert_eq!(
+            forbids("strict-serializable", "G2-item-realtime"),
+            Some(true)
+        );
+        assert_eq!(forbids("snapshot-isolation", "G2-item"), Some(false));
+        assert_eq!(
+            forbids("strong-session-serializable", "G0-process"),
+            Some(true)
+        );
+        assert_eq!(forbids("serializable", "no-such"), None);
+        assert_eq!(forbids("no-such", "G0"), None);
+    }
 
     #[test]
     fn every_anomaly_rules_out_strict_serializability() {

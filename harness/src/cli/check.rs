@@ -1,5 +1,9 @@
 //! `tribunal check`: judges what lies on disk. And the judging process itself.
 
+mod assume;
+mod isolation;
+mod progress;
+
 use std::fs::File;
 use std::io::{BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -7,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
-use tribunal_checkers::{Budget, Checker};
+use tribunal_checkers::{Budget, Checker, ModelVerdict, Standing};
 use tribunal_results::import::{self, Imported};
 use tribunal_results::run::{RunDir, RunInfo};
 use tribunal_results::{Assumptions, History, Record, ResultClass, Validity, Verdict};
@@ -18,6 +22,8 @@ use crate::plan::Plan;
 use crate::run::Ending;
 use crate::show;
 use crate::suite::{self, Catalogue, Overrides, Source};
+use isolation::Level;
+use progress::Progress;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -26,13 +32,20 @@ Examples:
   tribunal check history.jsonl                      a history: the checkers that apply
   tribunal check history.jsonl --model linearizable
   tribunal check store/*/history.edn                histories of Jepsen, a verdict for each
+  tribunal check elle.json --isolation snapshot-isolation
+                                                    transactions, at the level that they claim
+  tribunal check history.edn --strongest            which consistency models a history satisfies
+  tribunal check bank.edn --assume bank_total=100 --assume overdraft=true
+                                                    what a history does not say itself
+  tribunal check adds.edn --object counter          :add and :read of counters, not of sets
   tribunal check etcd.txt --format porcupine        if the format is not told by itself
   cat history.jsonl | tribunal check -              from standard input
 
-Formats: jsonl (Tribunal's own), jepsen-edn, jepsen-json, porcupine (Jepsen's text log). They
-are documented in results/FORMAT.md. What is left out of a history is said.
+Formats are told by a file's first bytes or its name, and documented in results/FORMAT.md, as is
+what their operations are taken for. What is left out of a history is said.
 
-Of several records the exit code is the first of 1, 70, 64, 130, 3, 2, 0 that occurs.")]
+Exit codes: 0 valid, 1 invalid, 2 unknown, 3 nothing to judge, 64 no history. Of several records
+the exit code is the first of 1, 70, 64, 130, 3, 2, 0 that occurs.")]
 pub(super) struct Check {
     /// Run directories, history files, or - for standard input
     #[arg(required = true, value_name = "RECORD")]
@@ -43,6 +56,18 @@ pub(super) struct Check {
     /// The format of history files; without it, each file's content and name tell
     #[arg(long, value_parser = formats())]
     format: Option<String>,
+    /// Judge transactions at this isolation level: what it allows is told, but is no violation
+    #[arg(long, value_name = "LEVEL", conflicts_with = "models")]
+    isolation: Option<String>,
+    /// Say of every consistency model of registers whether the history satisfies it
+    #[arg(long, conflicts_with_all = ["models", "isolation"])]
+    strongest: bool,
+    /// Take something for granted, as `permits=3`; may be given several times
+    #[arg(long = "assume", value_name = "FIELD=VALUE")]
+    pub(super) assume: Vec<String>,
+    /// What the operations of an outside history work on, if they leave that open
+    #[arg(long, value_parser = objects())]
+    object: Option<String>,
     /// Print the verdicts as JSON, one a line; with several records each names its `record`
     #[arg(long)]
     pub(super) json: bool,
@@ -59,6 +84,10 @@ fn formats() -> PossibleValuesParser {
     import::FORMATS
         .map(|format| PossibleValue::new(format.name).help(format.about))
         .into()
+}
+
+fn objects() -> PossibleValuesParser {
+    import::Object::ALL.map(|object| object.name()).into()
 }
 
 /// Exit codes of single records, from the one that decides to the one that decides least. A
@@ -98,29 +127,66 @@ fn check_record(args: &Check, record: &Path) -> Done {
     if record.is_dir() {
         return check_run(args, record);
     }
-    let imported = import(args, record).map_err(Failure::usage)?;
+    let progress = Progress::of("reading");
+    let imported = import(args, record, &progress).map_err(Failure::usage)?;
     for note in &imported.notes {
         anstream::eprintln!("{}: {note}", name_of(record));
     }
-    let verdicts = judge_history(imported.history, imported.assume, &args.models)?;
-    print_verdicts(&verdicts, args, record)?;
-    let classes = verdicts.iter().map(|verdict| match verdict.validity {
-        Validity::Valid => ResultClass::Pass,
-        Validity::Unknown => ResultClass::Inconclusive,
-        Validity::Invalid => ResultClass::Violation,
-    });
-    Ok(ResultClass::combine(classes).map_or(exit::INSUFFICIENT, ResultClass::exit_code))
+    let ways = Ways::of(args, imported.timed)?;
+    let assume = assume::with(imported.assume, &args.assume)?;
+    judge_history(args, record, &ways, imported.history, assume, &progress)
 }
 
-fn import(args: &Check, record: &Path) -> anyhow::Result<Imported> {
+/// How a history is judged.
+pub(super) enum Ways {
+    /// By the checkers that apply to it.
+    Applicable,
+    /// By these.
+    Models(Vec<&'static dyn Checker>),
+    /// As transactions, at a level.
+    Isolation(Level),
+    /// By all models.
+    Strongest,
+}
+
+impl Ways {
+    /// As the user says. Of a history without times, only what needs none is judged.
+    pub(super) fn of(args: &Check, timed: bool) -> Result<Self, Failure> {
+        if args.strongest {
+            return Ok(Self::Strongest);
+        }
+        if let Some(level) = &args.isolation {
+            return Level::of(level).map(Self::Isolation);
+        }
+        if !args.models.is_empty() {
+            let checkers = args.models.iter().map(|name| checker(name));
+            return Ok(Self::Models(checkers.collect::<Result<_, _>>()?));
+        }
+        match timed {
+            true => Ok(Self::Applicable),
+            false => Level::of("serializable").map(Self::Isolation),
+        }
+    }
+
+    /// Whether nothing is asked for.
+    pub(super) const fn are_usual(&self) -> bool {
+        matches!(self, Self::Applicable)
+    }
+}
+
+fn import(args: &Check, record: &Path, progress: &Progress) -> anyhow::Result<Imported> {
     let format = args.format.as_deref().and_then(import::find);
+    let object = args.object.as_deref().and_then(import::Object::find);
     if record == Path::new("-") {
-        return import::read(std::io::stdin().lock(), None, format)
+        let input = progress.counting(std::io::stdin().lock(), None);
+        return import::read_as(input, None, format, object)
             .context("standard input is not a history");
     }
     let name = record.file_name().and_then(std::ffi::OsStr::to_str);
     let file = File::open(record).with_context(|| format!("cannot open {}", record.display()))?;
-    import::read(BufReader::with_capacity(1 << 18, file), name, format)
+    let length = file.metadata().map(|metadata| metadata.len()).ok();
+    let input = progress.counting(BufReader::with_capacity(1 << 18, file), length);
+    import::read_as(input, name, format, object)
         .with_context(|| format!("{} is not a history", record.display()))
 }
 
@@ -134,27 +200,45 @@ fn name_of(record: &Path) -> String {
 }
 
 pub(super) fn judge_history(
+    args: &Check,
+    of: &Path,
+    ways: &Ways,
     history: History,
     assume: Assumptions,
-    models: &[String],
-) -> Result<Vec<Verdict>, Failure> {
+    progress: &Progress,
+) -> Done {
     let record = Record {
         history,
         assume,
         ..Record::default()
     };
-    let checkers: Vec<&dyn Checker> = if models.is_empty() {
-        tribunal_checkers::applicable(&record.history)
-    } else {
-        models
-            .iter()
-            .map(|name| checker(name))
-            .collect::<Result<_, _>>()?
+    let by = |checkers: &[&dyn Checker]| {
+        let judge = |checker: &&dyn Checker| {
+            progress.now(&format!("judging: {}", checker.name()));
+            checker.check(&record, Budget::default())
+        };
+        checkers.iter().map(judge).collect::<Vec<_>>()
     };
-    Ok(checkers
-        .iter()
-        .map(|checker| checker.check(&record, Budget::default()))
-        .collect())
+    let verdicts = match ways {
+        Ways::Applicable => by(&tribunal_checkers::applicable(&record.history)),
+        Ways::Models(checkers) => by(checkers),
+        Ways::Isolation(level) => {
+            progress.now("judging the transactions");
+            level.judge(&record, Budget::default())
+        }
+        Ways::Strongest => {
+            progress.now("judging every model");
+            let models = tribunal_checkers::strongest(&record.history, Budget::default());
+            return print_models(&models, args, of);
+        }
+    };
+    print_verdicts(&verdicts, args, of)?;
+    let classes = verdicts.iter().map(|verdict| match verdict.validity {
+        Validity::Valid => ResultClass::Pass,
+        Validity::Unknown => ResultClass::Inconclusive,
+        Validity::Invalid => ResultClass::Violation,
+    });
+    Ok(ResultClass::combine(classes).map_or(exit::INSUFFICIENT, ResultClass::exit_code))
 }
 
 pub(super) fn checker(name: &str) -> Result<&'static dyn Checker, Failure> {
@@ -176,15 +260,16 @@ pub(super) fn check_run(args: &Check, record: &Path) -> Done {
     if journal.truncated {
         anstream::eprintln!("the last line is cut off and left out");
     }
-    if !args.models.is_empty() {
-        let verdicts = judge_history(journal.history, journal.header.assume, &args.models)?;
-        print_verdicts(&verdicts, args, record)?;
-        let worst = verdicts.iter().map(|v| v.validity).max();
-        return Ok(match worst {
-            Some(Validity::Valid) => exit::PASS,
-            Some(Validity::Invalid) => ResultClass::Violation.exit_code(),
-            Some(Validity::Unknown) | None => ResultClass::Inconclusive.exit_code(),
-        });
+    let ways = Ways::of(args, true)?;
+    if !ways.are_usual() {
+        let assume = assume::with(journal.header.assume, &args.assume)?;
+        let progress = Progress::of("judging");
+        return judge_history(args, record, &ways, journal.history, assume, &progress);
+    }
+    if !args.assume.is_empty() {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "a run is judged as its plan says; with --assume, say by --model or --isolation how"
+        )));
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -255,6 +340,37 @@ pub(super) fn print_verdicts(
         }
     }
     Ok(())
+}
+
+/// Prints what is known of every model. A report of it is complete if each holds or is violated.
+fn print_models(models: &[ModelVerdict], args: &Check, record: &Path) -> Done {
+    let standing = |standing: Standing| match standing {
+        Standing::Holds => (output::GOOD, "holds"),
+        Standing::Unknown => (output::UNSURE, "unknown"),
+        Standing::Violated => (output::BAD, "violated"),
+    };
+    if args.json {
+        let model = |m: &ModelVerdict| {
+            let (_, word) = standing(m.standing);
+            serde_json::json!({ "model": m.model, "standing": word, "why": m.why })
+        };
+        let models: Vec<_> = models.iter().map(model).collect();
+        print_json(&serde_json::json!({ "models": models }), args, record)?;
+    } else {
+        if args.records.len() > 1 {
+            anstream::println!("{}:", name_of(record));
+        }
+        for m in models {
+            let (style, word) = standing(m.standing);
+            anstream::println!("{style}{word:<8}{style:#} {:<19} {}", m.model, m.why);
+        }
+    }
+    let unknown = models.iter().any(|m| m.standing == Standing::Unknown);
+    Ok(if unknown {
+        ResultClass::Inconclusive.exit_code()
+    } else {
+        exit::PASS
+    })
 }
 
 pub(super) fn print_verdict(verdict: &Verdict, of: &str) {

@@ -6,10 +6,11 @@ use anyhow::Context as _;
 use tokio::sync::watch;
 use tribunal_checkers::Budget;
 use tribunal_results::run::RunDir;
-use tribunal_results::{ResultClass, Validity, Verdict};
+use tribunal_results::{ResultClass, Verdict};
 
-use super::check::{self, Check};
-use super::{Done, Failure, exit, stop};
+use super::check::{self, Check, Ways};
+use super::progress::Progress;
+use super::{Done, Failure, assume, exit, stop};
 use crate::follow::{Choice, Follower, Growth};
 use crate::judge;
 
@@ -58,24 +59,17 @@ pub(super) fn follow(args: &Check, record: &Path) -> Done {
         };
         anstream::eprintln!("{followed}");
     }
-    if let (End::Whole, Some(_), true) = (&end, &dir, args.models.is_empty()) {
+    let ways = Ways::of(args, true)?;
+    if let (End::Whole, Some(_), true) = (&end, &dir, ways.are_usual()) {
         return check::check_run(args, record);
     }
-    let verdicts = check::judge_history(journal.history, journal.header.assume, &args.models)?;
-    check::print_verdicts(&verdicts, args, record)?;
-    let class = ResultClass::combine(verdicts.iter().map(class_of));
-    Ok(match (end, class) {
-        (End::Stopped, class) if class != Some(ResultClass::Violation) => exit::INTERRUPTED,
-        (_, class) => class.map_or(exit::INSUFFICIENT, ResultClass::exit_code),
+    let assume = assume::with(journal.header.assume, &args.assume)?;
+    let progress = Progress::of("judging");
+    let code = check::judge_history(args, record, &ways, journal.history, assume, &progress)?;
+    Ok(match end {
+        End::Stopped if code != ResultClass::Violation.exit_code() => exit::INTERRUPTED,
+        _ => code,
     })
-}
-
-const fn class_of(verdict: &Verdict) -> ResultClass {
-    match verdict.validity {
-        Validity::Valid => ResultClass::Pass,
-        Validity::Unknown => ResultClass::Inconclusive,
-        Validity::Invalid => ResultClass::Violation,
-    }
 }
 
 /// The checkers that are named, or those of the run's plan, or those that suit.

@@ -1,7 +1,7 @@
 //! A reader of EDN (<https://github.com/edn-format/edn>), as Clojure prints it.
 //!
-//! Forms are read one by one, so that a file may be one vector or a stream of forms. Each form
-//! knows where it begins. What Clojure's reader takes beyond the specification and histories
+//! Forms are read one by one, as they are asked for, so that a file may be one vector or a stream
+//! of forms, and larger than the memory. Each form knows where it begins. What Clojure's reader takes beyond the specification and histories
 //! hold is taken, too: `##Inf`, ratios, hexadecimal, octal and radix integers. Metadata, regular
 //! expressions and namespaced maps are refused.
 
@@ -9,7 +9,9 @@ mod atom;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io::BufRead;
 
+use super::input::Input;
 use atom::{atom, digits, hexadecimal};
 
 /// The deepest nesting that the reader takes. Bounds its recursion.
@@ -129,9 +131,12 @@ impl Eq for Form {}
 /// Reads the forms of a text, one after the other; ends after the first error.
 #[derive(Debug)]
 pub struct Reader<'a> {
-    rest: &'a str,
-    place: Place,
+    input: Input<'a>,
+    /// The word at hand; kept for its memory.
+    word: String,
     depth: usize,
+    /// The bracket that closes the list whose elements are read one by one.
+    within: Option<char>,
     ended: bool,
 }
 
@@ -142,91 +147,118 @@ impl Iterator for Reader<'_> {
         if self.ended {
             return None;
         }
-        let form = self.form(None).transpose();
-        self.ended = !matches!(form, Some(Ok(_)));
-        form
+        let form = self.form(None);
+        self.done(form)
     }
 }
 
 impl<'a> Reader<'a> {
     /// A reader of `text` from its beginning.
     pub const fn new(text: &'a str) -> Self {
-        let place = Place { line: 1, column: 1 };
+        Self::of(Input::of_text(text))
+    }
+
+    /// A reader of a file, which holds one form at a time.
+    pub fn of_file(file: &'a mut dyn BufRead) -> Self {
+        Self::of(Input::of_file(file))
+    }
+
+    const fn of(input: Input<'a>) -> Self {
         Self {
-            rest: text,
-            place,
+            input,
+            word: String::new(),
             depth: 0,
+            within: None,
             ended: false,
         }
     }
 
+    /// The next form where each element of a vector or a list counts as one; not the elements
+    /// within those.
+    pub fn element(&mut self) -> Option<Result<Form, EdnError>> {
+        while !self.ended {
+            self.blank();
+            let close = match self.input.peek() {
+                Some('[') if self.within.is_none() => ']',
+                Some('(') if self.within.is_none() => ')',
+                _ => {
+                    let form = self.form(self.within);
+                    if self.within.is_some() && matches!(form, Ok(None)) {
+                        self.within = None;
+                        continue;
+                    }
+                    return self.done(form);
+                }
+            };
+            self.input.bump();
+            self.within = Some(close);
+        }
+        None
+    }
+
+    /// What was read, or why nothing was.
+    fn done(&mut self, form: Result<Option<Form>, EdnError>) -> Option<Result<Form, EdnError>> {
+        let form = self.input.fault().map_or(form, Err).transpose();
+        self.ended = !matches!(form, Some(Ok(_)));
+        form
+    }
+
     fn wrong<T>(&self, reason: impl Into<String>) -> Result<T, EdnError> {
-        wrong(self.place, reason)
+        wrong(self.input.place(), reason)
     }
 
-    fn peek(&self) -> Option<char> {
-        self.rest.chars().next()
-    }
-
-    fn bump(&mut self) -> Option<char> {
-        let mut chars = self.rest.chars();
-        let c = chars.next()?;
-        self.rest = chars.as_str();
-        if c == '\n' {
-            self.place.line = self.place.line.saturating_add(1);
-            self.place.column = 1;
-        } else {
-            self.place.column = self.place.column.saturating_add(1);
+    /// Takes characters up to the next that ends a token; `of` makes something of them.
+    fn token<T>(&mut self, of: impl FnOnce(&str) -> T) -> T {
+        let mut word = std::mem::take(&mut self.word);
+        word.clear();
+        while let Some(c) = self.input.peek().filter(|c| !ends_token(*c)) {
+            word.push(c);
+            self.input.bump();
         }
-        Some(c)
-    }
-
-    /// Takes characters up to the next that ends a token.
-    fn token(&mut self) -> &'a str {
-        let end = self.rest.find(ends_token).unwrap_or(self.rest.len());
-        let (token, _) = self.rest.split_at(end);
-        while self.peek().is_some_and(|c| !ends_token(c)) {
-            self.bump();
-        }
-        token
+        let made = of(&word);
+        self.word = word;
+        made
     }
 
     /// Skips white space and comments.
     fn blank(&mut self) {
-        while let Some(c) = self.peek() {
-            if c == ';' {
-                while self.peek().is_some_and(|c| c != '\n') {
-                    self.bump();
-                }
-            } else if is_blank(c) {
-                self.bump();
-            } else {
+        let mut comment = false;
+        while let Some(c) = self.input.peek() {
+            comment = c != '\n' && (comment || c == ';');
+            if !comment && !is_blank(c) {
                 return;
             }
+            if self.depth == 0 {
+                self.input.renew();
+            }
+            self.input.bump();
         }
     }
 
     /// Reads the next form; `None` at the bracket that closes, or at the end of the text if
     /// none must.
     fn form(&mut self, close: Option<char>) -> Result<Option<Form>, EdnError> {
+        if self.depth == 0 {
+            self.input.renew();
+        }
         loop {
             self.blank();
-            let Some(c) = self.peek() else {
+            let Some(c) = self.input.peek() else {
                 return match close {
                     None => Ok(None),
                     Some(close) => self.wrong(format!("the text ends where {close} is missing")),
                 };
             };
             if Some(c) == close {
-                self.bump();
+                self.input.bump();
                 return Ok(None);
             }
-            if !self.rest.starts_with("#_") {
+            if !self.input.starts_with(b"#_") {
                 return self.value(c).map(Some);
             }
-            let place = self.place;
-            self.bump();
-            self.bump();
+            let place = self.input.place();
+            self.input.bump();
+            self.input.bump();
             self.needed(place, "#_")?;
         }
     }
@@ -248,7 +280,7 @@ impl<'a> Reader<'a> {
     }
 
     fn value(&mut self, first: char) -> Result<Form, EdnError> {
-        let place = self.place;
+        let place = self.input.place();
         let value = match first {
             '(' => Value::List(self.sequence(')')?),
             '[' => Value::Vector(self.sequence(']')?),
@@ -258,14 +290,14 @@ impl<'a> Reader<'a> {
             '#' => self.dispatch()?,
             ')' | ']' | '}' => return self.wrong(format!("{first} closes nothing")),
             '^' => return self.wrong("metadata (^) is not EDN"),
-            _ => atom(self.token()).or_else(|reason| wrong(place, reason))?,
+            _ => self.token(atom).or_else(|reason| wrong(place, reason))?,
         };
         Ok(Form { value, place })
     }
 
     /// Reads forms up to the bracket that closes; the one that opens is next.
     fn sequence(&mut self, close: char) -> Result<Vec<Form>, EdnError> {
-        self.bump();
+        self.input.bump();
         self.deeper()?;
         let mut forms = Vec::new();
         while let Some(form) = self.form(Some(close))? {
@@ -276,7 +308,7 @@ impl<'a> Reader<'a> {
     }
 
     fn map(&mut self) -> Result<BTreeMap<Value, Form>, EdnError> {
-        let place = self.place;
+        let place = self.input.place();
         let mut map = BTreeMap::new();
         let mut forms = self.sequence('}')?.into_iter();
         while let Some(key) = forms.next() {
@@ -302,22 +334,22 @@ impl<'a> Reader<'a> {
 
     /// Reads what begins with `#`.
     fn dispatch(&mut self) -> Result<Value, EdnError> {
-        let place = self.place;
-        self.bump();
-        match self.peek() {
+        let place = self.input.place();
+        self.input.bump();
+        match self.input.peek() {
             Some('{') => return self.set().map(Value::Set),
             Some('#') => {
-                self.bump();
-                return match self.token() {
+                self.input.bump();
+                return self.token(|name| match name {
                     "Inf" => Ok(Value::Float(Float(f64::INFINITY))),
                     "-Inf" => Ok(Value::Float(Float(f64::NEG_INFINITY))),
                     "NaN" => Ok(Value::Float(Float(f64::NAN))),
                     other => wrong(place, format!("##{other} is not EDN")),
-                };
+                });
             }
             _ => {}
         }
-        match atom(self.token()) {
+        match self.token(atom) {
             Ok(Value::Symbol(tag)) => {
                 let form = self.needed(place, "a tag")?;
                 Ok(Value::Tagged(tag, Box::new(form)))
@@ -328,12 +360,12 @@ impl<'a> Reader<'a> {
 
     /// Reads a text; its opening quote is next.
     fn text(&mut self) -> Result<String, EdnError> {
-        let begin = self.place;
-        self.bump();
+        let begin = self.input.place();
+        self.input.bump();
         let mut text = String::new();
         loop {
-            let place = self.place;
-            match self.bump() {
+            let place = self.input.place();
+            match self.input.bump() {
                 None => return wrong(begin, "a text without its closing quote"),
                 Some('"') => return Ok(text),
                 Some('\\') => text.push(self.escape(place)?),
@@ -344,7 +376,7 @@ impl<'a> Reader<'a> {
 
     /// Reads an escape in a text; its backslash, at `place`, is taken.
     fn escape(&mut self, place: Place) -> Result<char, EdnError> {
-        Ok(match self.bump() {
+        Ok(match self.input.bump() {
             Some('t') => '\t',
             Some('r') => '\r',
             Some('n') => '\n',
@@ -354,12 +386,12 @@ impl<'a> Reader<'a> {
             Some('u') => return self.unicode(place),
             Some(c @ '0'..='7') => {
                 let mut code = u32::from(c) - 48;
-                while let Some(digit) = self.peek().and_then(|c| c.to_digit(8)) {
+                while let Some(digit) = self.input.peek().and_then(|c| c.to_digit(8)) {
                     if code * 8 + digit > 0o377 {
                         break;
                     }
                     code = code * 8 + digit;
-                    self.bump();
+                    self.input.bump();
                 }
                 char::from_u32(code).unwrap_or_default()
             }
@@ -373,11 +405,11 @@ impl<'a> Reader<'a> {
         if !(0xd800..0xdc00).contains(&unit) {
             return char::from_u32(unit).map_or_else(|| wrong(place, "half a character"), Ok);
         }
-        if !self.rest.starts_with("\\u") {
+        if !self.input.starts_with(b"\\u") {
             return wrong(place, "half a character");
         }
-        self.bump();
-        self.bump();
+        self.input.bump();
+        self.input.bump();
         let low = self.four_digits(place)?;
         let code = (0xdc00..0xe000)
             .contains(&low)
@@ -389,23 +421,29 @@ impl<'a> Reader<'a> {
     fn four_digits(&mut self, place: Place) -> Result<u32, EdnError> {
         let mut code = 0;
         for _ in 0..4 {
-            let Some(digit) = self.peek().and_then(|c| c.to_digit(16)) else {
+            let Some(digit) = self.input.peek().and_then(|c| c.to_digit(16)) else {
                 return wrong(place, "\\u needs four hexadecimal digits");
             };
             code = code * 16 + digit;
-            self.bump();
+            self.input.bump();
         }
         Ok(code)
     }
 
     /// Reads `\c`, `\newline`, `\u0041`, `\o101`; its backslash is next.
     fn character(&mut self) -> Result<Value, EdnError> {
-        let place = self.place;
-        self.bump();
-        let Some(first) = self.bump().filter(|c| !c.is_whitespace()) else {
+        let place = self.input.place();
+        self.input.bump();
+        let Some(first) = self.input.bump().filter(|c| !c.is_whitespace()) else {
             return wrong(place, "no character follows the backslash");
         };
-        let more = if ends_token(first) { "" } else { self.token() };
+        let ended = ends_token(first);
+        let more = if ended {
+            String::new()
+        } else {
+            self.token(str::to_owned)
+        };
+        let more = more.as_str();
         let code = match first {
             _ if more.is_empty() => Some(first),
             'u' if more.len() == 4 => hexadecimal(more).and_then(char::from_u32),

@@ -1,6 +1,6 @@
 //! One event of an outside history, before anybody asks what it means.
 
-use super::edn::Value;
+use super::edn::{Form, Value};
 use super::{ImportError, Where};
 use crate::event::LineType;
 
@@ -28,31 +28,43 @@ pub(super) struct Entry {
 impl Entry {
     /// Reads the map that Jepsen writes for an event: `:type`, `:process`, `:f`, and perhaps
     /// `:value`, `:time`, `:index`, `:error`. Its other keys tell nothing that is judged.
-    pub(super) fn of_map(value: &Value, at: Where) -> Result<Self, ImportError> {
+    pub(super) fn of_map(form: Form) -> Result<Self, ImportError> {
+        let at = Where::Place(form.place);
         let wrong = |reason: &str| ImportError::wrong(at, reason);
-        let map = match untagged(value) {
-            Value::Map(map) => map,
-            _ => return Err(wrong("an event must be a map")),
+        let Value::Map(map) = untagged(form.value) else {
+            return Err(wrong("an event must be a map"));
         };
-        let field = |name: &str| {
-            let form = map.get(&Value::Keyword(name.into()));
-            form.map_or(&Value::Nil, |form| &form.value)
-        };
-        let number = |name: &str| match field(name) {
+        let (mut kind, mut process, mut f) = (Value::Nil, Value::Nil, Value::Nil);
+        let (mut time, mut index) = (Value::Nil, Value::Nil);
+        let (mut value, mut error) = (Value::Nil, Value::Nil);
+        for (name, form) in map {
+            let field = match name_of(&name) {
+                Some("type") => &mut kind,
+                Some("process") => &mut process,
+                Some("f") => &mut f,
+                Some("value") => &mut value,
+                Some("time") => &mut time,
+                Some("index") => &mut index,
+                Some("error") => &mut error,
+                _ => continue,
+            };
+            *field = form.value;
+        }
+        let number = |name: &str, value: &Value| match value {
             Value::Nil => Ok(None),
             Value::Int(n) => Ok(Some(*n)),
             _ => Err(wrong(&format!(":{name} must be an integer of 64 bits"))),
         };
-        let kind = name_of(field("type")).and_then(kind_of);
+        let kind = name_of(&kind).and_then(kind_of);
         Ok(Self {
             at,
-            client: client_of(field("process")).map_err(|reason| wrong(&reason))?,
+            client: client_of(&process).map_err(|reason| wrong(&reason))?,
             kind: kind.ok_or_else(|| wrong(":type must be :invoke, :ok, :fail or :info"))?,
-            f: name_of(field("f")).unwrap_or_default().to_owned(),
-            value: field("value").clone(),
-            time: number("time")?,
-            index: number("index")?,
-            error: field("error").clone(),
+            f: name_of(&f).unwrap_or_default().to_owned(),
+            time: number("time", &time)?,
+            index: number("index", &index)?,
+            value,
+            error,
         })
     }
 }
@@ -90,10 +102,9 @@ pub(super) fn name_of(value: &Value) -> Option<&str> {
 }
 
 /// What a tag such as `#jepsen.history.Op` stands before.
-pub(super) fn untagged(value: &Value) -> &Value {
-    let mut value = value;
+pub(super) fn untagged(mut value: Value) -> Value {
     while let Value::Tagged(_, form) = value {
-        value = &form.value;
+        value = form.value;
     }
     value
 }

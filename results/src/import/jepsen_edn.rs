@@ -2,15 +2,16 @@
 
 use std::io::BufRead;
 
-use super::edn::{Reader, Value};
+use super::assemble::Assembly;
+use super::edn::{Form, Reader, Value};
 use super::entry::{Entry, untagged};
-use super::{Format, Head, ImportError, Imported, Where, assemble, text_of};
+use super::{Format, Head, ImportError, Read};
 
 pub(super) static FORMAT: Format = Format {
     name: "jepsen-edn",
-    about: "Jepsen's history.edn: registers, single or independent",
+    about: "Jepsen's history.edn, Elle's too: every data type, one object or independent ones",
     detect,
-    read,
+    read: Read::Entries(read),
 };
 
 fn detect(head: &Head<'_>) -> bool {
@@ -19,19 +20,19 @@ fn detect(head: &Head<'_>) -> bool {
     head.named(".edn") || begins && has_field.contains(&true)
 }
 
-fn read(input: &mut dyn BufRead) -> Result<Imported, ImportError> {
-    let text = text_of(input)?;
-    let mut entries = Vec::new();
-    for form in Reader::new(&text) {
-        let form = form?;
-        match untagged(&form.value) {
+fn read(input: &mut dyn BufRead, assembly: &mut Assembly) -> Result<(), ImportError> {
+    let mut reader = Reader::of_file(input);
+    while let Some(form) = reader.element() {
+        let Form { value, place } = form?;
+        match untagged(value) {
+            // A list with a tag is read whole.
             Value::Vector(events) | Value::List(events) => {
                 for event in events {
-                    entries.push(Entry::of_map(&event.value, Where::Place(event.place))?);
+                    assembly.take(&Entry::of_map(event)?)?;
                 }
             }
-            event => entries.push(Entry::of_map(event, Where::Place(form.place))?),
+            value => assembly.take(&Entry::of_map(Form { value, place })?)?,
         }
     }
-    assemble::assemble(entries)
+    Ok(())
 }

@@ -2,14 +2,14 @@
 
 use std::io::BufRead;
 
-use super::{Format, Head, ImportError, Imported};
+use super::{Format, Head, ImportError, Imported, Read};
 use crate::journal;
 
 pub(super) static FORMAT: Format = Format {
     name: "jsonl",
     about: "Tribunal's own: a header, then one JSON object a line",
     detect,
-    read,
+    read: Read::Whole(read),
 };
 
 fn detect(head: &Head<'_>) -> bool {
@@ -27,5 +27,6 @@ fn read(input: &mut dyn BufRead) -> Result<Imported, ImportError> {
         history: journal.history,
         assume: journal.header.assume,
         notes,
+        timed: true,
     })
 }

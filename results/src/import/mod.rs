@@ -5,22 +5,28 @@
 //! Jepsen's operations mean; `FORMAT.md` tells users the same under *Other formats*.
 
 mod assemble;
+mod dbcop;
 pub mod edn;
 mod entry;
+mod input;
 mod jepsen_edn;
 mod jepsen_json;
+mod json;
 mod jsonl;
+mod lines;
+mod objects;
 mod porcupine;
-mod register;
+mod value;
+mod words;
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Cursor, Read as _};
 
 use crate::journal::ReadError;
 use crate::{Assumptions, History};
-
-/// The largest file that is read whole, in bytes: any but our own, which is read line by line.
-pub const FILE_BYTES_MAX: u64 = 256 << 20;
+use assemble::Assembly;
+pub use input::FORM_BYTES_MAX;
+pub use objects::Object;
 
 /// How much of a file's beginning is looked at to tell its format, in bytes.
 const HEAD_BYTES: u64 = 8 << 10;
@@ -33,12 +39,22 @@ pub struct Format {
     /// What it is, in one line.
     pub about: &'static str,
     detect: fn(&Head<'_>) -> bool,
-    read: fn(&mut dyn BufRead) -> Result<Imported, ImportError>,
+    read: Read,
+}
+
+/// How a format is read.
+#[derive(Debug)]
+enum Read {
+    /// By itself.
+    Whole(fn(&mut dyn BufRead) -> Result<Imported, ImportError>),
+    /// As events that mean what Jepsen's mean, one after the other.
+    Entries(fn(&mut dyn BufRead, &mut Assembly) -> Result<(), ImportError>),
 }
 
 /// Every format; the first that claims a file has it.
-pub static FORMATS: [&Format; 4] = [
+pub static FORMATS: [&Format; 5] = [
     &jsonl::FORMAT,
+    &dbcop::FORMAT,
     &porcupine::FORMAT,
     &jepsen_json::FORMAT,
     &jepsen_edn::FORMAT,
@@ -58,6 +74,9 @@ pub struct Imported {
     pub assume: Assumptions,
     /// What was left out or changed on the way, each in one sentence.
     pub notes: Vec<String>,
+    /// Whether its events are in the order of real time. If not, only the order within each
+    /// process means something.
+    pub timed: bool,
 }
 
 /// Where in a file something is wrong.
@@ -67,8 +86,8 @@ pub enum Where {
     Line(u64),
     /// At a line and a column.
     Place(edn::Place),
-    /// In an entry of a list, from 1.
-    Entry(u64),
+    /// At a byte, from 0.
+    Byte(u64),
 }
 
 impl fmt::Display for Where {
@@ -76,7 +95,7 @@ impl fmt::Display for Where {
         match self {
             Self::Line(n) => write!(f, "line {n}"),
             Self::Place(place) => place.fmt(f),
-            Self::Entry(n) => write!(f, "entry {n} of the list"),
+            Self::Byte(n) => write!(f, "byte {n}"),
         }
     }
 }
@@ -87,9 +106,6 @@ pub enum ImportError {
     /// It could not be read at all.
     #[error("cannot read it: {0}")]
     Io(#[from] std::io::Error),
-    /// It is too large for its format.
-    #[error("larger than {FILE_BYTES_MAX} bytes, the most that is read of this format")]
-    TooLarge,
     /// It begins like no format.
     #[error("it begins like no known format; name one of {}", names())]
     Unrecognised,
@@ -125,6 +141,7 @@ fn names() -> String {
 
 /// The beginning of a file, to tell its format by.
 struct Head<'a> {
+    bytes: &'a [u8],
     text: &'a str,
     name: Option<&'a str>,
 }
@@ -142,9 +159,22 @@ impl Head<'_> {
 /// # Errors
 /// If it is of no known format, or not what its format says: then the place and the reason.
 pub fn read(
+    input: impl BufRead,
+    name: Option<&str>,
+    format: Option<&Format>,
+) -> Result<Imported, ImportError> {
+    read_as(input, name, format, None)
+}
+
+/// The same where all objects that `:read` and `:add` are asked of are of the given kind.
+///
+/// # Errors
+/// As [`read`], and where something does not fit that kind.
+pub fn read_as(
     mut input: impl BufRead,
     name: Option<&str>,
     format: Option<&Format>,
+    object: Option<Object>,
 ) -> Result<Imported, ImportError> {
     let mut bytes = Vec::new();
     (&mut input).take(HEAD_BYTES).read_to_end(&mut bytes)?;
@@ -153,7 +183,14 @@ pub fn read(
         None => detect(&bytes, name).ok_or(ImportError::Unrecognised)?,
     };
     let mut whole = BufReader::new(Cursor::new(bytes).chain(input));
-    (format.read)(&mut whole)
+    match format.read {
+        Read::Whole(read) => read(&mut whole),
+        Read::Entries(read) => {
+            let mut assembly = Assembly::new(object);
+            read(&mut whole, &mut assembly)?;
+            Ok(assembly.finish())
+        }
+    }
 }
 
 /// Tells a format by a file's first bytes and its name.
@@ -165,23 +202,8 @@ pub fn detect(bytes: &[u8], name: Option<&str>) -> Option<&'static Format> {
     };
     let text = bytes.get(..valid).and_then(|b| str::from_utf8(b).ok());
     let text = text.unwrap_or_default().trim_start();
-    let head = Head { text, name };
+    let head = Head { bytes, text, name };
     FORMATS.into_iter().find(|format| (format.detect)(&head))
-}
-
-/// Reads a whole file, which must be UTF-8.
-fn text_of(input: &mut dyn BufRead) -> Result<String, ImportError> {
-    let mut bytes = Vec::new();
-    input.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(ImportError::TooLarge);
-    }
-    String::from_utf8(bytes).map_err(|e| {
-        let good = e.utf8_error().valid_up_to();
-        let lines = e.as_bytes().iter().take(good).filter(|&&b| b == b'\n');
-        let line = lines.count() as u64 + 1;
-        ImportError::wrong(Where::Line(line), "not UTF-8")
-    })
 }
 
 #[cfg(test)]
@@ -226,7 +248,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_not_utf_8_are_refused_with_their_line() {
-        let error = read(&b"{:f :read}\n\xff"[..], None, None).unwrap_err();
-        assert_eq!(error.to_string(), "line 2: not UTF-8");
+        let error = read(&b"{:type :info :process :nemesis}\n\xff"[..], None, None).unwrap_err();
+        assert_eq!(error.to_string(), "line 2, column 1: not UTF-8");
     }
 }

@@ -3,15 +3,17 @@
 
 use std::io::BufRead;
 
+use super::assemble::Assembly;
 use super::edn::{Reader, Value};
 use super::entry::{Entry, client_of, kind_of, name_of};
-use super::{Format, Head, ImportError, Imported, Where, assemble, text_of};
+use super::lines::Lines;
+use super::{Format, Head, ImportError, Read, Where};
 
 pub(super) static FORMAT: Format = Format {
     name: "porcupine",
     about: "Jepsen's text log, as Porcupine's etcd tests: `process :type :f value` a line",
     detect,
-    read,
+    read: Read::Entries(read),
 };
 
 /// The logger that Jepsen reports operations under.
@@ -23,28 +25,27 @@ fn detect(head: &Head<'_>) -> bool {
     !other && (head.text.lines().any(is_event) || head.named(".log"))
 }
 
-fn read(input: &mut dyn BufRead) -> Result<Imported, ImportError> {
-    let text = text_of(input)?;
-    let mut entries = Vec::new();
+fn read(input: &mut dyn BufRead, assembly: &mut Assembly) -> Result<(), ImportError> {
+    let mut lines = Lines::of(input);
     let mut others = 0_u64;
-    for (line, n) in text.lines().zip(1..) {
+    while let Some((n, line)) = lines.next()? {
         match Fields::of(line) {
-            Some(fields) => entries.push(
-                fields
+            Some(fields) => {
+                let entry = fields
                     .entry(n)
-                    .map_err(|reason| ImportError::wrong(Where::Line(n), reason))?,
-            ),
+                    .map_err(|reason| ImportError::wrong(Where::Line(n), reason))?;
+                assembly.take(&entry)?;
+            }
             None if line.trim().is_empty() => {}
             None => others += 1,
         }
     }
-    let mut imported = assemble::assemble(entries)?;
     if others > 0 {
-        imported.notes.push(format!(
+        assembly.note(format!(
             "left out as lines of the log that are no events: {others}"
         ));
     }
-    Ok(imported)
+    Ok(())
 }
 
 /// The words of a line that should be an event.
