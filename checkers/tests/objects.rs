@@ -29,12 +29,21 @@ fn key() -> Scalar {
     "x".into()
 }
 
-fn one_of(rng: &mut Lcg, id: i64, share: u64, put: fn(i64) -> Operation, other: Operation) -> Operation {
+fn one_of(
+    rng: &mut Lcg,
+    id: i64,
+    share: u64,
+    put: fn(i64) -> Operation,
+    other: Operation,
+) -> Operation {
     if rng.percent(share) { put(id) } else { other }
 }
 
 fn queue(rng: &mut Lcg, id: i64) -> Operation {
-    let put = |id| Operation::Enqueue { key: key(), value: Scalar::Int(id) };
+    let put = |id| Operation::Enqueue {
+        key: key(),
+        value: Scalar::Int(id),
+    };
     one_of(rng, id, 50, put, Operation::Dequeue { key: key() })
 }
 
@@ -46,7 +55,10 @@ fn drained(rng: &mut Lcg, id: i64) -> Operation {
 }
 
 fn stack(rng: &mut Lcg, id: i64) -> Operation {
-    let put = |id| Operation::Push { key: key(), value: Scalar::Int(id) };
+    let put = |id| Operation::Push {
+        key: key(),
+        value: Scalar::Int(id),
+    };
     one_of(rng, id, 50, put, Operation::Pop { key: key() })
 }
 
@@ -60,12 +72,18 @@ fn elements(rng: &mut Lcg, _: i64) -> Operation {
 }
 
 fn grow_set(rng: &mut Lcg, id: i64) -> Operation {
-    let put = |id| Operation::Add { key: key(), value: Scalar::Int(id) };
+    let put = |id| Operation::Add {
+        key: key(),
+        value: Scalar::Int(id),
+    };
     one_of(rng, id, 50, put, Operation::Members { key: key() })
 }
 
 fn list(rng: &mut Lcg, id: i64) -> Operation {
-    let put = |id| Operation::Append { key: key(), value: Scalar::Int(id) };
+    let put = |id| Operation::Append {
+        key: key(),
+        value: Scalar::Int(id),
+    };
     one_of(rng, id, 50, put, Operation::Elements { key: key() })
 }
 
@@ -75,9 +93,22 @@ fn counter(rng: &mut Lcg, id: i64) -> Operation {
 }
 
 fn semaphore(rng: &mut Lcg, id: i64) -> Operation {
-    let put = |_| Operation::AcquirePermits { key: key(), permits: 1 };
+    let put = |_| Operation::AcquirePermits {
+        key: key(),
+        permits: 1,
+    };
     let (permits, token) = (1, None);
-    one_of(rng, id, 60, put, Operation::ReleasePermits { key: key(), permits, token })
+    one_of(
+        rng,
+        id,
+        60,
+        put,
+        Operation::ReleasePermits {
+            key: key(),
+            permits,
+            token,
+        },
+    )
 }
 
 /// Each operation takes effect at a random instant of its interval; then some answers are spoilt.
@@ -113,6 +144,9 @@ fn generate(rng: &mut Lcg, draw: Draw, permits: i64) -> Vec<Timed> {
 fn answer(rng: &mut Lcg, drafts: Vec<(u64, bool, Timed)>, spoilt: u64, permits: i64) -> Vec<Timed> {
     let mut state = Vec::new();
     let mut ops = Vec::new();
+    // Adds to a set that is read as a whole are answered without a flag.
+    let full = |(_, _, op): &(u64, bool, Timed)| matches!(op.operation, Operation::Members { .. });
+    let grows = drafts.iter().any(full);
     for (_, lost, mut op) in drafts {
         let refused = rng.percent(3);
         if lost {
@@ -122,17 +156,18 @@ fn answer(rng: &mut Lcg, drafts: Vec<(u64, bool, Timed)>, spoilt: u64, permits: 
         } else if refused {
             op.outcome = failed();
         } else {
-            let answer = perform(&op.operation, &mut state, permits);
+            let mut answer = perform(&op.operation, &mut state, permits);
+            if grows && answer == Some(Answer::Flag(true)) {
+                answer = Some(Answer::Done);
+            }
             op.outcome = match answer {
                 Some(answer) if rng.percent(spoilt) => Outcome::Ok(spoil(rng, answer)),
                 Some(answer) => Outcome::Ok(answer),
                 None if rng.percent(spoilt) => Outcome::Ok(Answer::Done),
                 None => failed(),
             };
-            let without_flag = matches!(op.operation, Operation::Add { .. })
-                && matches!(op.outcome, Outcome::Ok(Answer::Flag(true)));
-            if without_flag && FLAGLESS.with(std::cell::Cell::get) {
-                op.outcome = Outcome::Ok(Answer::Done);
+            if rng.percent(spoilt / 2) {
+                corrupt(rng, &mut state);
             }
         }
         ops.push(op);
@@ -140,9 +175,13 @@ fn answer(rng: &mut Lcg, drafts: Vec<(u64, bool, Timed)>, spoilt: u64, permits: 
     ops
 }
 
-thread_local! {
-    /// Whether adds are answered without a flag.
-    static FLAGLESS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+/// Elements get lost, or change places.
+fn corrupt(rng: &mut Lcg, state: &mut Vec<i64>) {
+    match rng.below(3) {
+        0 if state.len() > 1 => drop(state.remove(0)),
+        1 if state.len() > 1 => drop(state.pop()),
+        _ => state.reverse(),
+    }
 }
 
 fn spoil(rng: &mut Lcg, answer: Answer) -> Answer {
@@ -152,6 +191,7 @@ fn spoil(rng: &mut Lcg, answer: Answer) -> Answer {
         Answer::Value(Some(Scalar::Int(value))) if rng.percent(50) => {
             Answer::Value(Some(Scalar::Int(value + 1 - 2 * rng.below(2) as i64)))
         }
+        Answer::Value(Some(_)) if rng.percent(50) => Answer::Value(None),
         Answer::Value(Some(_)) => Answer::Value(Some(any(rng))),
         Answer::Value(None) => Answer::Value(rng.percent(50).then(|| any(rng))),
         Answer::Flag(flag) => Answer::Flag(!flag),
@@ -202,76 +242,146 @@ fn compare(draw: Draw, seed: u64, permits: u32) -> BTreeMap<&'static str, u64> {
                 let mut alone = only(&calls);
                 alone.dedup_by_key(|op| op.call);
                 let anomaly = found.anomaly(&history, object.key.as_ref());
-                assert!(!linearizable(&alone, permits.into()), "{anomaly:#?}\n{ops:#?}");
+                assert!(
+                    !linearizable(&alone, permits.into()),
+                    "{anomaly:#?}\n{ops:#?}"
+                );
                 assert!(!anomaly.facts.is_empty() && !anomaly.sentence.is_empty());
                 found.name
             }
         };
         *tally.entry(name).or_default() += 1;
     }
-    println!("{tally:?}");
     tally
 }
 
-/// Each of these decisions came in at least one of a thousand histories, and no other.
+/// Each of these decisions came in at least one of ten thousand histories, and no other.
 fn assert_represented(tally: &BTreeMap<&str, u64>, names: &[&str]) {
     let total: u64 = tally.values().sum();
     for name in names {
         let count = tally.get(name).copied().unwrap_or_default();
-        assert!(count * 1_000 >= total, "{name}: {count} of {total}");
+        assert!(count * 10_000 >= total, "{name}: {count} of {total}");
     }
     for name in tally.keys() {
-        assert!(names.contains(name), "unexpected: {name}");
+        assert!(names.contains(name), "unexpected: {name} in {tally:?}");
     }
 }
 
 #[test]
 fn queues_are_decided_as_defined() {
     let tally = compare(queue, 1, 1);
-    assert_represented(&tally, &[]);
+    assert_represented(
+        &tally,
+        &[
+            "linearizable",
+            "phantom-read",
+            "aborted-read",
+            "duplicate-element",
+            "out-of-order",
+            "lost-element",
+            "wrongly-empty",
+            "undecided, linearizable",
+            "undecided, not linearizable",
+        ],
+    );
 }
 
 #[test]
 fn queues_that_are_drained_are_decided_as_defined() {
     let tally = compare(drained, 2, 1);
-    assert_represented(&tally, &[]);
+    assert_represented(
+        &tally,
+        &[
+            "linearizable",
+            "phantom-read",
+            "aborted-read",
+            "duplicate-element",
+            "out-of-order",
+            "lost-element",
+            "wrongly-empty",
+            "undecided, linearizable",
+            "undecided, not linearizable",
+        ],
+    );
 }
 
 #[test]
 fn stacks_are_decided_as_defined() {
     let tally = compare(stack, 3, 1);
-    assert_represented(&tally, &[]);
+    assert_represented(
+        &tally,
+        &[
+            "linearizable",
+            "phantom-read",
+            "aborted-read",
+            "duplicate-element",
+            "out-of-order",
+            "lost-element",
+            "wrongly-empty",
+            "undecided, linearizable",
+            "undecided, not linearizable",
+        ],
+    );
 }
 
 #[test]
 fn sets_are_decided_element_by_element_as_defined() {
     let tally = compare(elements, 4, 1);
-    assert_represented(&tally, &[]);
+    assert_represented(
+        &tally,
+        &[
+            "linearizable",
+            "phantom-read",
+            "aborted-read",
+            "not-linearizable",
+        ],
+    );
 }
 
 #[test]
 fn sets_that_only_grow_are_decided_as_defined() {
-    FLAGLESS.with(|flagless| flagless.set(true));
     let tally = compare(grow_set, 5, 1);
-    assert_represented(&tally, &[]);
+    assert_represented(
+        &tally,
+        &[
+            "linearizable",
+            "phantom-read",
+            "aborted-read",
+            "duplicate-element",
+            "lost-element",
+            "not-linearizable",
+            "undecided, linearizable",
+        ],
+    );
 }
 
 #[test]
 fn lists_are_decided_as_defined() {
     let tally = compare(list, 6, 1);
-    assert_represented(&tally, &[]);
+    assert_represented(
+        &tally,
+        &[
+            "linearizable",
+            "phantom-read",
+            "aborted-read",
+            "duplicate-element",
+            "lost-element",
+            "out-of-order",
+            "not-linearizable",
+        ],
+    );
 }
 
 #[test]
 fn counters_are_decided_as_defined() {
     let tally = compare(counter, 7, 1);
-    assert_represented(&tally, &[]);
+    assert_represented(&tally, &["linearizable", "not-linearizable"]);
 }
 
 #[test]
 fn semaphores_are_decided_as_defined() {
     for permits in 1..=3 {
         let tally = compare(semaphore, 8 + u64::from(permits), permits);
-        assert_represented(&tally, &[]);
+        assert_represented(&tally, &["linearizable", "not-linearizable"]);
     }
 }

@@ -11,7 +11,7 @@ use std::collections::BinaryHeap;
 
 use tribunal_results::Kind;
 
-use super::{Contradiction, Decision, Forward, Part, found, forward};
+use super::{Contradiction, Decision, Forward, Part, forward, found};
 use crate::normal::{Columns, OPEN, OUTSIDE, Row};
 
 /// Decides a counter; `None` if it is incremented by anything but one.
@@ -106,6 +106,14 @@ fn explain(object: &Columns, at: usize) -> Contradiction {
     let Some(read) = object.row(at) else {
         return Contradiction::new("not-linearizable", Vec::new(), Vec::new());
     };
+    if read.answer == OUTSIDE {
+        let sentence = vec![
+            Part::Whose(read.place),
+            Part::Words(": a counter that is only incremented never shows that"),
+        ];
+        return Contradiction::new("not-linearizable", vec![read.place], sentence)
+            .fact(vec![Part::Returned(read.place)]);
+    }
     if let Some(bound) = lower(object, &read) {
         return told(
             &read,
@@ -124,8 +132,7 @@ fn explain(object: &Columns, at: usize) -> Contradiction {
         Part::Whose(read.place),
         Part::Words(": no order of the increments explains it together with the reads before"),
     ];
-    Contradiction::new("not-linearizable", calls, sentence)
-        .fact(vec![Part::Returned(read.place)])
+    Contradiction::new("not-linearizable", calls, sentence).fact(vec![Part::Returned(read.place)])
 }
 
 fn told(read: &Row, bound: Bound, words: &'static str) -> Contradiction {
@@ -149,10 +156,6 @@ fn told(read: &Row, bound: Bound, words: &'static str) -> Contradiction {
 /// A read that returned before this one was called, with increments that came entirely between
 /// and make this one's count too small: the fewest.
 fn lower(object: &Columns, read: &Row) -> Option<Bound> {
-    if read.answer == OUTSIDE {
-        let (other, increments) = (None, Vec::new());
-        return Some(Bound { other, increments });
-    }
     // Backward from the call of the read: how many increments lie entirely after an instant.
     let mut between: Vec<Row> = object
         .rows()

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use tribunal_results::Kind;
 
 use super::queue::unput;
-use super::{Contradiction, Decision, Forward, Part, found, forward};
+use super::{Contradiction, Decision, Forward, Part, forward, found};
 use crate::normal::{Columns, DONE, OPEN, Row, YES};
 
 /// More operations of a contradiction than this are not thinned out.

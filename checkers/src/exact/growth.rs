@@ -173,8 +173,7 @@ impl<'a> Growth<'a> {
             Part::Words(" is missing, though it had been read before"),
         ];
         Some(
-            Contradiction::new("not-linearizable", calls, sentence)
-                .before(long.place, short.place),
+            Contradiction::new("not-linearizable", calls, sentence).before(long.place, short.place),
         )
     }
 

@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 
 use tribunal_results::Kind;
 
-use super::{Contradiction, Decision, Forward, Part, found, forward};
+use super::{Contradiction, Decision, Forward, Part, forward, found};
 use crate::normal::{Columns, NONE, OPEN, Row};
 
 /// Decides a queue; `None` if an element was enqueued twice, drains overlap, or it is unclear what
@@ -81,7 +81,7 @@ enum Wrong {
     /// The second was taken though the first, put before, was there.
     Overtaken { first: u32, second: u32, taker: u32 },
     /// Elements were overtaken and are gone, and too few dequeues may have taken them.
-    Lost { last: u32, by: u32, before: u32 },
+    Lost { last: u32, by: u32 },
     /// Nothing was found though something was there.
     Nonempty { taker: u32, call: u32, ret: u32 },
 }
@@ -244,7 +244,6 @@ impl Queue {
             self.wrong = Some(Wrong::Lost {
                 last: first,
                 by: second,
-                before: row.ret,
             });
         } else {
             self.swallowed.push(first);
@@ -294,8 +293,8 @@ impl Queue {
                 second,
                 taker,
             } => self.overtaken(object, first, second, taker),
-            Wrong::Lost { last, by, before } => self.lost(object, last, by, before),
-            Wrong::Nonempty { taker, call, ret } => self.nonempty(object, taker, call, ret),
+            Wrong::Lost { last, by } => self.lost(object, last, by),
+            Wrong::Nonempty { taker, call, ret } => self.nonempty(taker, call, ret),
         }
     }
 
@@ -336,7 +335,7 @@ impl Queue {
         }
     }
 
-    fn lost(&self, object: &Columns, last: u32, by: u32, before: u32) -> Contradiction {
+    fn lost(&self, object: &Columns, last: u32, by: u32) -> Contradiction {
         let mut calls = Vec::new();
         let pairs = self.swallowed.iter().map(|value| {
             let second = self.known(*value).overtaken;
@@ -356,14 +355,13 @@ impl Queue {
             Part::Value(self.lost_takers.len().to_string()),
             Part::Words(" dequeues of unknown end may have taken one"),
         ];
-        debug_assert!(self.known(by).taken_call < before);
         Contradiction::new("lost-element", calls, sentence)
             .before(self.known(last).put, self.known(by).put)
             .fact(vec![Part::Returned(self.known(by).taken)])
     }
 
     /// Which elements were there, one after the other: each time the one that stays longest.
-    fn nonempty(&self, object: &Columns, taker: u32, call: u32, ret: u32) -> Contradiction {
+    fn nonempty(&self, taker: u32, call: u32, ret: u32) -> Contradiction {
         let there = |element: &&Element| {
             let kept = element.put_ret < element.taken_call && element.overtaken == NONE;
             kept && element.put_ret < ret && element.taken_call > call
@@ -397,7 +395,6 @@ impl Queue {
         ];
         let mut told = Contradiction::new("wrongly-empty", calls, sentence);
         told.facts = facts;
-        let _ = object;
         told
     }
 }

@@ -4,18 +4,22 @@
 //! permits are taken then, the pending release that returns first is taken before; if none is,
 //! the pending acquire that does. Operations of one kind differ only in when they return, so the
 //! one that must take effect soonest is the best choice, and those of unknown end are the last.
+//!
+//! A permit that is granted with a lease may fall back by itself: that is left to a search.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use tribunal_results::Kind;
 
-use super::{Contradiction, Decision, Forward, Part, found, forward};
-use crate::normal::{Columns, OPEN, Row};
+use super::{Contradiction, Decision, Forward, Part, forward, found};
+use crate::normal::{Columns, DONE, OPEN, Row};
 
-/// Decides a semaphore; `None` if somebody takes or gives back more than one permit at once.
+/// Decides a semaphore; `None` if somebody takes or gives back more than one permit at once, or
+/// has a lease.
 pub(super) fn decide(object: &Columns, permits: u32) -> Option<Decision> {
-    if !object.rows().all(|row| row.argument == 1) {
+    let plain = |row: Row| row.argument == 1 && row.answer == DONE;
+    if permits == 0 || !object.rows().all(plain) {
         return None;
     }
     let mut semaphore = Semaphore::new(permits);
@@ -114,7 +118,8 @@ fn explain(object: &Columns, permits: u32, at: usize) -> Contradiction {
     let Some(last) = object.row(at) else {
         return Contradiction::new("not-linearizable", Vec::new(), Vec::new());
     };
-    let prefix: Vec<Row> = object.rows().filter(|row| row.call < last.ret).collect();
+    let called = object.rows().filter(|row| row.call < last.ret);
+    let prefix = since_rest(called.collect());
     let forced = |row: &Row| row.kind == last.kind && row.ret <= last.ret;
     // Backward: at its call an operation of this kind comes to lie inside the stretch; at its
     // return one of the other kind may take effect in it.
@@ -150,13 +155,35 @@ fn explain(object: &Columns, permits: u32, at: usize) -> Contradiction {
     told(&last, permits, &within, since.is_some())
 }
 
+/// What came after the last instant at which nothing was pending and no permit was taken.
+fn since_rest(mut rows: Vec<Row>) -> Vec<Row> {
+    let (mut latest, mut held, mut from) = (0, 0, 0);
+    for (nth, row) in rows.iter().enumerate() {
+        if held == 0 && latest < row.call {
+            from = nth;
+        }
+        latest = latest.max(row.ret);
+        held += match row.kind {
+            Kind::AcquirePermits => 1,
+            _ => -1,
+        };
+    }
+    rows.split_off(from)
+}
+
 fn told(last: &Row, permits: u32, within: &[&Row], stretch: bool) -> Contradiction {
     let same = |row: &&&Row| row.kind == last.kind && row.ret != OPEN;
     let of_kind = within.iter().filter(same).count();
     let against = within.iter().filter(|row| row.kind != last.kind).count();
     let (done, undone) = match last.kind {
-        Kind::AcquirePermits => (" acquires had returned by then, ", " releases had been called"),
-        _ => (" releases had returned by then, ", " acquires had been called"),
+        Kind::AcquirePermits => (
+            " acquires had returned by then, ",
+            " releases had been called",
+        ),
+        _ => (
+            " releases had returned by then, ",
+            " acquires had been called",
+        ),
     };
     let sentence = vec![
         Part::Whose(last.place),

@@ -146,10 +146,11 @@ impl<'a> Object<'a> {
             return call.operation.kind().mutates().then_some(DONE);
         };
         Some(match answer {
-            Answer::Value(Some(Scalar::Int(count))) if !self.columns.family.has_values() => {
-                u32::try_from(*count).unwrap_or(OUTSIDE)
-            }
-            Answer::Value(None) if call.operation.kind() == Kind::Count => OUTSIDE,
+            Answer::Value(count) if call.operation.kind() == Kind::Count => match count {
+                Some(Scalar::Int(count)) => u32::try_from(*count).unwrap_or(OUTSIDE),
+                _ => return None,
+            },
+            Answer::Grant(_) => YES,
             Answer::Value(Some(value)) => self.number(value),
             Answer::Values(values) => {
                 let numbers: Vec<u32> = values.iter().map(|value| self.number(value)).collect();

@@ -19,7 +19,9 @@
 //!   one that found nothing. An unknown drain took any number of elements, each at any time.
 //! - An *add* or *remove* answered without a flag says only that the element was there, or not,
 //!   afterwards. A set never lists an element twice.
-//! - An *acquire* of permits that failed is no statement about how many were free.
+//! - An *acquire* of permits that failed is no statement about how many were free. One that was
+//!   granted with a lease is marked ([`YES`]): the permit may fall back by itself.
+//! - A count that is not an integer says nothing and is left out.
 //! - Objects of different families may share a name: a queue `x` is not a set `x`.
 
 mod columns;

@@ -34,12 +34,9 @@ impl Columns {
             _ if row.ret != OPEN => true,
             // What a full read lacks may have been removed.
             Kind::Remove => lists || is_needed(row.argument),
-            Kind::Write
-            | Kind::Cas
-            | Kind::Append
-            | Kind::Add
-            | Kind::Enqueue
-            | Kind::Push => is_needed(row.argument),
+            Kind::Write | Kind::Cas | Kind::Append | Kind::Add | Kind::Enqueue | Kind::Push => {
+                is_needed(row.argument)
+            }
             _ => true,
         });
     }
@@ -59,7 +56,11 @@ impl Columns {
         let of = |value: usize| needed.get(value).is_some_and(|needed| *needed);
         let mut work: Vec<usize> = (0..needed.len()).filter(|value| of(*value)).collect();
         while let Some(value) = work.pop() {
-            for from in expected.get_mut(value).map(std::mem::take).unwrap_or_default() {
+            for from in expected
+                .get_mut(value)
+                .map(std::mem::take)
+                .unwrap_or_default()
+            {
                 if mark(needed, from) {
                     work.push(from as usize);
                 }

@@ -53,8 +53,18 @@ pub(crate) fn linearizable(ops: &[Timed], permits: i64) -> bool {
         ops.first().map(|op| &op.operation),
         Some(Operation::Increment { .. } | Operation::Count { .. })
     );
-    let state = if semaphore || counter { vec![0] } else { vec![] };
-    explore(&acts, &vec![0; acts.len()], &state, permits, &mut BTreeSet::new())
+    let state = if semaphore || counter {
+        vec![0]
+    } else {
+        vec![]
+    };
+    explore(
+        &acts,
+        &vec![0; acts.len()],
+        &state,
+        permits,
+        &mut BTreeSet::new(),
+    )
 }
 
 fn explore(
@@ -69,7 +79,11 @@ fn explore(
     }
     let done = |at: usize| progress[at] == acts[at].steps.len();
     let due = |at: &usize| !done(*at) && acts[*at].ret.is_some();
-    let Some(due) = (0..acts.len()).filter(due).filter_map(|at| acts[at].ret).min() else {
+    let Some(due) = (0..acts.len())
+        .filter(due)
+        .filter_map(|at| acts[at].ret)
+        .min()
+    else {
         return true;
     };
     (0..acts.len()).any(|at| {
@@ -85,7 +99,7 @@ fn explore(
 fn int(value: &Scalar) -> i64 {
     match value {
         Scalar::Int(int) => *int,
-        Scalar::Text(_) => panic!("a text"),
+        Scalar::Text(_) => unreachable!("only integers are drawn"),
     }
 }
 
