@@ -1,0 +1,175 @@
+//! From a history to the columns of its objects.
+
+use rustc_hash::FxHashMap;
+use tribunal_results::{Answer, Call, History, Kind, Operation, Outcome, Scalar};
+
+use super::{Columns, DONE, NO, NONE, OPEN, OUTSIDE, Refused, Row, YES};
+
+/// What kind of object operations work on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Family {
+    /// Read, written, compared and set.
+    Register,
+    /// Appended to, read as a whole.
+    List,
+    /// A set, with elements added, removed, asked for, or read as a whole.
+    Set,
+    /// A counter.
+    Counter,
+    /// First in, first out.
+    Queue,
+    /// Last in, first out.
+    Stack,
+    /// Permits; of a mutex one.
+    Semaphore,
+}
+
+impl Family {
+    /// The family of the objects that have operations of this kind.
+    pub const fn of(kind: Kind) -> Option<Self> {
+        Some(match kind {
+            Kind::Read | Kind::Write | Kind::Cas => Self::Register,
+            Kind::Append | Kind::Elements => Self::List,
+            Kind::Add | Kind::Remove | Kind::Contains | Kind::Members => Self::Set,
+            Kind::Increment | Kind::Count => Self::Counter,
+            Kind::Enqueue | Kind::Dequeue | Kind::Drain => Self::Queue,
+            Kind::Push | Kind::Pop => Self::Stack,
+            Kind::AcquirePermits | Kind::ReleasePermits => Self::Semaphore,
+            _ => return None,
+        })
+    }
+
+    /// Whether it holds values, not amounts.
+    pub(super) const fn has_values(self) -> bool {
+        !matches!(self, Self::Counter | Self::Semaphore)
+    }
+}
+
+/// The calls of a history object by object, sorted by family and key (linearizability is local:
+/// Herlihy & Wing 1990). Calls of other families are left out.
+pub fn by_object(history: &History) -> Vec<Columns> {
+    let mut places: FxHashMap<(Family, &Scalar), usize> = FxHashMap::default();
+    let mut objects: Vec<Object<'_>> = Vec::new();
+    for (place, call) in history.calls().iter().enumerate() {
+        let family = Family::of(call.operation.kind());
+        let (Some(family), Some(key)) = (family, call.operation.key()) else {
+            continue;
+        };
+        let at = *places.entry((family, key)).or_insert(objects.len());
+        if at == objects.len() {
+            objects.push(Object::new(family, key));
+        }
+        if let Some(object) = objects.get_mut(at) {
+            object.push(place, call);
+        }
+    }
+    let mut columns: Vec<Columns> = objects.into_iter().map(Object::finish).collect();
+    columns.sort_unstable_by(|a, b| (a.family, &a.key).cmp(&(b.family, &b.key)));
+    columns
+}
+
+/// Columns to which calls are added.
+struct Object<'a> {
+    columns: Columns,
+    numbers: FxHashMap<&'a Scalar, u32>,
+    values: Vec<Scalar>,
+}
+
+impl<'a> Object<'a> {
+    fn new(family: Family, key: &Scalar) -> Self {
+        let mut columns = Columns::new(family);
+        columns.key = Some(key.clone());
+        Self {
+            columns,
+            numbers: FxHashMap::default(),
+            values: Vec::new(),
+        }
+    }
+
+    /// The number of a value, in the order of first appearance, from 1.
+    fn number(&mut self, value: &'a Scalar) -> u32 {
+        let next = self.values.len() as u32 + 1;
+        let number = *self.numbers.entry(value).or_insert(next);
+        if number == next {
+            self.values.push(value.clone());
+        }
+        number
+    }
+
+    fn push(&mut self, place: usize, call: &'a Call) {
+        let kind = call.operation.kind();
+        let argument = self.argument(&call.operation);
+        if call.is_fail() {
+            if kind.mutates() && self.columns.family.has_values() && argument != NONE {
+                let (value, place) = (argument, place as u32);
+                self.columns.push_refused(Refused { kind, value, place });
+            }
+            return;
+        }
+        let Some(answer) = self.answer(call) else {
+            return;
+        };
+        self.columns.push(Row {
+            kind,
+            process: call.process as u32,
+            argument,
+            answer,
+            call: call.invoked.index as u32,
+            ret: call.returned().map_or(OPEN, |ret| ret as u32),
+            place: place as u32,
+        });
+    }
+
+    fn argument(&mut self, operation: &'a Operation) -> u32 {
+        match operation {
+            Operation::Write { value, .. }
+            | Operation::Cas { to: value, .. }
+            | Operation::Append { value, .. }
+            | Operation::Add { value, .. }
+            | Operation::Remove { value, .. }
+            | Operation::Contains { value, .. }
+            | Operation::Enqueue { value, .. }
+            | Operation::Push { value, .. } => self.number(value),
+            Operation::Increment { by, .. } => u32::try_from(*by).unwrap_or(OUTSIDE),
+            Operation::AcquirePermits { permits, .. }
+            | Operation::ReleasePermits { permits, .. } => *permits,
+            _ => NONE,
+        }
+    }
+
+    /// The answer; `None` if the call says nothing and is left out.
+    fn answer(&mut self, call: &'a Call) -> Option<u32> {
+        if let Operation::Cas { from, .. } = &call.operation {
+            return Some(self.number(from));
+        }
+        let Outcome::Ok(answer) = &call.outcome else {
+            return call.operation.kind().mutates().then_some(DONE);
+        };
+        Some(match answer {
+            Answer::Value(count) if call.operation.kind() == Kind::Count => match count {
+                Some(Scalar::Int(count)) => u32::try_from(*count).unwrap_or(OUTSIDE),
+                _ => return None,
+            },
+            Answer::Grant(_) => YES,
+            Answer::Value(Some(value)) => self.number(value),
+            Answer::Values(values) => {
+                let numbers: Vec<u32> = values.iter().map(|value| self.number(value)).collect();
+                self.columns.push_list(numbers)
+            }
+            Answer::Flag(yes) => {
+                if *yes {
+                    YES
+                } else {
+                    NO
+                }
+            }
+            _ => DONE,
+        })
+    }
+
+    fn finish(mut self) -> Columns {
+        self.columns.name_values(self.values);
+        self.columns.drop_unneeded();
+        self.columns
+    }
+}
