@@ -13,7 +13,7 @@ use rustc_hash::FxHashSet;
 use tribunal_results::{Anomaly, Assumptions, Record, Scalar, Verdict};
 
 use crate::engine::{Finding, Op, Searched, WIDTH_MAX};
-use crate::model::Model;
+use crate::model::{self, Model};
 use crate::models::{self, Group, Object};
 use crate::register::{self, Contradiction, Entry, Key};
 use crate::{Budget, Checker, explain, verify};
@@ -128,7 +128,7 @@ fn objects<'a>(record: &'a Record, tally: &mut Tally) -> (Vec<Key<'a>>, Vec<Grou
 /// Judges an object by its type. This is the place to try an exact method before the search.
 fn judge_group(group: &Group<'_>, assume: &Assumptions, budget: Budget, tally: &mut Tally) {
     let mut with = Bench {
-        assume,
+        assume: Some(assume),
         budget,
         tally,
     };
@@ -149,7 +149,8 @@ fn judge_group(group: &Group<'_>, assume: &Assumptions, budget: Budget, tally: &
 
 /// Where objects other than plain registers are judged.
 struct Bench<'b> {
-    assume: &'b Assumptions,
+    /// What is taken for granted of the catalogue's types; `None` of a user's own.
+    assume: Option<&'b Assumptions>,
     budget: Budget,
     tally: &'b mut Tally,
 }
@@ -163,17 +164,29 @@ impl Bench<'_> {
         self.settle(object, searched);
     }
 
+    /// Checks an order that a search found: with code that knows nothing of it, or by the model
+    /// where only that is known.
+    fn replay<M: Model>(&self, object: &Object<'_, M>, order: &[usize]) -> Result<(), String> {
+        let Some(assume) = self.assume else {
+            let ops: Vec<_> = object.entries.iter().map(|e| e.op.clone()).collect();
+            let fits = model::replays(&object.model, &ops, order);
+            return fits
+                .then_some(())
+                .ok_or_else(|| "its order does not fit".to_owned());
+        };
+        let index = |at: &usize| Some(object.entries.get(*at)?.call.invoked.index);
+        let order: Vec<u64> = order.iter().filter_map(index).collect();
+        let calls = object.entries.iter().map(|entry| entry.call);
+        verify::order_of(calls, &order, assume)
+    }
+
     fn settle<M: Model>(&mut self, object: &Object<'_, M>, searched: Searched) {
         self.tally.steps += searched.steps;
         self.tally.peak = self.tally.peak.max(searched.peak);
         match searched.finding {
             Finding::Linearizable => {
-                let replayed = searched.order.as_deref().map(|order| {
-                    let index = |at: &usize| Some(object.entries.get(*at)?.call.invoked.index);
-                    let order: Vec<u64> = order.iter().filter_map(index).collect();
-                    let calls = object.entries.iter().map(|entry| entry.call);
-                    verify::order_of(calls, &order, self.assume)
-                });
+                let order = searched.order.as_deref();
+                let replayed = order.map(|order| self.replay(object, order));
                 self.tally.replayed += usize::from(replayed.is_some());
                 match replayed {
                     Some(Err(why)) => self.tally.doubted.push(format!("{} ({why})", object.name)),
@@ -217,7 +230,7 @@ fn judge(key: &Key<'_>, assume: &Assumptions, budget: Budget, tally: &mut Tally)
                 // All answers but refusals fit together; now with those.
                 let searched = object.search(left(budget, tally.steps));
                 let mut with = Bench {
-                    assume,
+                    assume: Some(assume),
                     budget,
                     tally,
                 };
@@ -239,6 +252,21 @@ fn judge(key: &Key<'_>, assume: &Assumptions, budget: Budget, tally: &mut Tally)
             tally.stop(&key.key.to_string(), event);
         }
     }
+}
+
+/// Judges objects by a model of somebody's own.
+pub(crate) fn by_model<M: Model>(mut objects: Vec<Object<'_, &M>>, budget: Budget) -> Verdict {
+    objects.sort_by_key(|object| object.entries.len());
+    let mut tally = Tally::default();
+    for object in &objects {
+        let mut with = Bench {
+            assume: None,
+            budget,
+            tally: &mut tally,
+        };
+        with.judge(object);
+    }
+    tally.verdict()
 }
 
 /// The entries without those at these places, in order. Without a read that cannot be, the rest

@@ -7,6 +7,7 @@
 mod cas;
 mod cells;
 mod counter;
+mod custom;
 mod groups;
 mod kv;
 mod queue;
@@ -25,6 +26,7 @@ use crate::model::{Model, Op};
 pub(crate) use cas::object as refusing;
 pub(crate) use cells::Cells;
 pub(crate) use counter::object as counter;
+pub(crate) use custom::objects as custom;
 pub(crate) use groups::{Group, Kind, groups};
 pub(crate) use kv::object as kv;
 pub(crate) use queue::object as queue;

@@ -84,11 +84,12 @@ impl Model for Queue {
         matches!(step, Step::Empty | Step::Drain(_, 0, None))
     }
 
-    /// An element of which nothing is certain, and what took it out, can be left out together.
+    /// An element of which nothing is certain, and what took it out, can be left out together;
+    /// but not a part of a drain, for which the next part waits.
     fn relevant(&self, ops: &[Op<Step>]) -> Vec<bool> {
         let certain: FxHashSet<Element> = ops
             .iter()
-            .filter(|op| op.ret.is_some())
+            .filter(|op| op.ret.is_some() || matches!(op.step, Step::Drain(..)))
             .filter_map(|op| element(op.step))
             .collect();
         let all_taken = |op: &Op<Step>| element(op.step).is_none_or(|e| certain.contains(&e));

@@ -184,7 +184,8 @@ fn acts<'a>(ops: &'a [Timed]) -> Vec<Act<'a>> {
             after,
         };
         match (&op.operation, &op.outcome) {
-            (Operation::Cas { .. }, Outcome::Fail(_)) => {}
+            (Operation::Cas { .. }, Outcome::Fail(reason))
+                if reason.code == "precondition-failed" => {}
             (_, Outcome::Fail(_)) => continue,
             (Operation::Drain { key }, outcome) => {
                 let take = Operation::Dequeue { key: key.clone() };
@@ -331,6 +332,10 @@ fn spoil(rng: &mut Lcg, ops: &mut [Timed], at: usize) {
         Outcome::Fail(_) => op.outcome = Outcome::Ok(Answer::Done),
         Outcome::Ok(Answer::Value(_)) if alike && matches!(theirs, Outcome::Ok(_)) => {
             op.outcome = theirs;
+        }
+        Outcome::Ok(Answer::Value(seen)) => {
+            let value = Scalar::Int(rng.below(4) as i64);
+            *seen = rng.percent(60).then_some(value);
         }
         _ => {}
     }
