@@ -258,9 +258,8 @@ impl<'a, M: Model> Search<'a, M> {
                 }
             }
             self.peak = self.peak.max((seen.len() + next.len()) as u64);
-            let bytes = 2 * (seen.bytes() + next.bytes())
-                + self.log.bytes()
-                + self.transitions.bytes();
+            let bytes =
+                2 * (seen.bytes() + next.bytes()) + self.log.bytes() + self.transitions.bytes();
             let compared = (seen.compared() + next.compared()) / COMPARISONS_PER_STEP;
             if self.steps + compared > self.budget.steps || bytes > self.budget.bytes {
                 self.steps += compared;

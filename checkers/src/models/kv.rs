@@ -3,7 +3,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 use tribunal_results::{Answer, Call, Micro, Operation, Outcome, Scalar, micro::Seen};
 
-use super::{Cells, Element, Group, Numbers, Object, entry};
+use super::{Cells, Element, Group, Numbers, Object, UNSEEN, entry};
 use crate::model::{Model, Op};
 use crate::register;
 
@@ -72,7 +72,8 @@ impl Model for Kv {
     }
 
     fn overwrites(&self, step: &Step) -> bool {
-        self.keys == 1 && matches!(step.first(), Some(Part::Write(..)))
+        self.keys == 1
+            && matches!(step.first(), Some(Part::Write(..)))
             && step.iter().all(|part| matches!(part, Part::Write(..)))
     }
 
@@ -149,10 +150,14 @@ pub(crate) fn object<'a>(group: &Group<'a>) -> Object<'a, Kv> {
     let mut reader = Reader {
         keys: keys.collect(),
         numbers: Numbers::default(),
+        seen: FxHashSet::default(),
         lists: FxHashSet::default(),
         cells: Cells::default(),
     };
     let mut entries = Vec::new();
+    for call in &group.calls {
+        reader.see(call);
+    }
     for &call in &group.calls {
         let step = reader.step(call);
         let changes = |part: &Part| !matches!(part, Part::Read(..) | Part::Not(..));
@@ -177,9 +182,22 @@ pub(crate) fn object<'a>(group: &Group<'a>) -> Object<'a, Kv> {
     }
 }
 
+/// The list that a step of a transaction saw.
+fn list_of(micro: &Micro) -> Option<&[Scalar]> {
+    match micro {
+        Micro::Read {
+            seen: Seen::List(values),
+            ..
+        } => Some(values),
+        _ => None,
+    }
+}
+
 struct Reader<'a> {
     keys: FxHashMap<&'a Scalar, u32>,
     numbers: Numbers<'a>,
+    /// The elements that were seen in any list.
+    seen: FxHashSet<Element>,
     lists: FxHashSet<u32>,
     cells: Cells,
 }
@@ -191,6 +209,29 @@ impl<'a> Reader<'a> {
 
     fn value(&mut self, value: &'a Scalar) -> Content {
         self.numbers.of(value) + 1
+    }
+
+    /// An element that is put at the end of a list; all that nobody sees are as one.
+    fn element(&self, value: &Scalar) -> Element {
+        let element = self.numbers.put(value).saturating_add(1);
+        if self.seen.contains(&element) {
+            element
+        } else {
+            UNSEEN
+        }
+    }
+
+    /// Notes the elements that a call saw.
+    fn see(&mut self, call: &'a Call) {
+        let lists: Vec<&'a [Scalar]> = match &call.outcome {
+            Outcome::Ok(Answer::Values(values)) => vec![values],
+            Outcome::Ok(Answer::Txn(micros)) => micros.iter().filter_map(list_of).collect(),
+            _ => Vec::new(),
+        };
+        for value in lists.into_iter().flatten() {
+            let element = self.value(value);
+            self.seen.insert(element);
+        }
     }
 
     fn list(&mut self, key: u32, values: &'a [Scalar]) -> Content {
@@ -216,7 +257,9 @@ impl<'a> Reader<'a> {
             (Operation::Cas { key, from, to }, _) => {
                 Part::Cas(self.key(key), self.value(from), self.value(to))
             }
-            (Operation::Append { key, value }, _) => Part::Append(self.key(key), self.value(value)),
+            (Operation::Append { key, value }, _) => {
+                Part::Append(self.key(key), self.element(value))
+            }
             (Operation::Elements { key }, Outcome::Ok(Answer::Values(values))) => {
                 let key = self.key(key);
                 Part::Read(key, self.list(key, values))
@@ -238,7 +281,7 @@ impl<'a> Reader<'a> {
         let key = self.key(micro.key());
         match micro {
             Micro::Write { value, .. } => Part::Write(key, self.value(value)),
-            Micro::Append { value, .. } => Part::Append(key, self.value(value)),
+            Micro::Append { value, .. } => Part::Append(key, self.element(value)),
             Micro::Read { seen, .. } => match seen {
                 Seen::Nothing => Part::Read(key, 0),
                 Seen::Value(value) => Part::Read(key, self.value(value)),

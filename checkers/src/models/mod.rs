@@ -38,6 +38,9 @@ pub(crate) use stack::object as stack;
 /// An element or a value by its number within one object.
 pub(crate) type Element = u32;
 
+/// Stands for all elements that no answer has: which of them is which does not matter.
+const UNSEEN: Element = Element::MAX;
+
 /// A call with what it did to an object. A call that did several things has several entries.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry<'a, S> {
@@ -111,11 +114,7 @@ fn entry<'a, S>(call: &'a Call, step: S, scale: u64) -> Entry<'a, S> {
     let place = |index: u64| index.saturating_mul(scale);
     Entry {
         call,
-        op: Op::new(
-            place(call.invoked.index),
-            call.returned().map(place),
-            step,
-        ),
+        op: Op::new(place(call.invoked.index), call.returned().map(place), step),
     }
 }
 
@@ -134,6 +133,11 @@ impl<'a> Numbers<'a> {
             self.values.push(value);
         }
         number
+    }
+
+    /// The number of a value that is put in: [`UNSEEN`] if it has none by now.
+    fn put(&self, value: &Scalar) -> Element {
+        self.ids.get(value).copied().unwrap_or(UNSEEN)
     }
 
     fn show(&self, element: Element) -> String {

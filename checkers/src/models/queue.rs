@@ -5,9 +5,9 @@
 //! number of elements.
 
 use rustc_hash::FxHashSet;
-use tribunal_results::{Answer, Call, Operation, Outcome};
+use tribunal_results::{Answer, Call, Operation, Outcome, Scalar};
 
-use super::{Element, Entry, Group, Numbers, Object, entry};
+use super::{Element, Entry, Group, Numbers, Object, UNSEEN, entry};
 use crate::model::{Model, Op};
 
 /// What happens to a queue.
@@ -91,7 +91,12 @@ impl Model for Queue {
             .iter()
             .filter(|op| op.ret.is_some() || matches!(op.step, Step::Drain(..)))
             .filter_map(|op| element(op.step))
+            .filter(|element| *element != UNSEEN)
             .collect();
+        let blind = |op: &Op<Step>| op.ret.is_some() && op.step == Step::TakeAny;
+        if ops.iter().any(blind) {
+            return vec![true; ops.len()];
+        }
         let all_taken = |op: &Op<Step>| element(op.step).is_none_or(|e| certain.contains(&e));
         ops.iter()
             .map(|op| op.ret.is_some() || all_taken(op))
@@ -123,15 +128,20 @@ const fn element(step: Step) -> Option<Element> {
 /// The queue of these calls.
 pub(crate) fn object<'a>(group: &Group<'a>) -> Object<'a, Queue> {
     let mut numbers = Numbers::default();
-    let longest = group.calls.iter().map(|call| drained(call).len()).max();
+    let longest = group.calls.iter().map(|call| taken(call).len()).max();
     // Room between events for the parts of a drain.
     let scale = longest.unwrap_or(0) as u64 + 2;
     let mut entries = Vec::new();
     let mut drains = 0;
+    for call in &group.calls {
+        for value in taken(call) {
+            numbers.of(value);
+        }
+    }
     for (at, &call) in group.calls.iter().enumerate() {
         let step = match (&call.operation, &call.outcome) {
             (_, Outcome::Fail(_)) => continue,
-            (Operation::Enqueue { value, .. }, _) => Step::Enqueue(numbers.of(value)),
+            (Operation::Enqueue { value, .. }, _) => Step::Enqueue(numbers.put(value)),
             (Operation::Dequeue { .. }, Outcome::Ok(Answer::Value(Some(value)))) => {
                 Step::Dequeue(numbers.of(value))
             }
@@ -141,7 +151,13 @@ pub(crate) fn object<'a>(group: &Group<'a>) -> Object<'a, Queue> {
                 let taken = values.iter().map(|value| Some(numbers.of(value)));
                 let parts: Vec<Option<Element>> = taken.chain([None]).collect();
                 let alone = !overlapped(&group.calls, at);
-                drain(call, &parts, scale, (!alone).then_some(drains), &mut entries);
+                drain(
+                    call,
+                    &parts,
+                    scale,
+                    (!alone).then_some(drains),
+                    &mut entries,
+                );
                 drains += 1;
                 continue;
             }
@@ -163,9 +179,11 @@ pub(crate) fn object<'a>(group: &Group<'a>) -> Object<'a, Queue> {
     }
 }
 
-fn drained(call: &Call) -> &[tribunal_results::Scalar] {
+/// The elements that a call certainly took.
+fn taken(call: &Call) -> &[Scalar] {
     match (&call.operation, &call.outcome) {
         (Operation::Drain { .. }, Outcome::Ok(Answer::Values(values))) => values,
+        (Operation::Dequeue { .. }, Outcome::Ok(Answer::Value(value))) => value.as_slice(),
         _ => &[],
     }
 }
@@ -177,7 +195,10 @@ fn overlapped(calls: &[&Call], at: usize) -> bool {
     };
     let end = drain.returned().unwrap_or(u64::MAX);
     let live = |call: &&&Call| call.is_ok();
-    let after = calls.iter().skip(at + 1).take_while(|c| c.invoked.index < end);
+    let after = calls
+        .iter()
+        .skip(at + 1)
+        .take_while(|c| c.invoked.index < end);
     let before = calls.iter().take(at);
     after.filter(live).next().is_some()
         || before

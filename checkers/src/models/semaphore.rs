@@ -107,7 +107,10 @@ fn lapse<'a>(
     let nanos = u128::from(grant.lease_ms) * 1_000_000;
     let parts = 1_000_000 - u128::from(assume.clock_drift_ppm.min(1_000_000));
     let lease = u64::try_from(nanos * parts / 1_000_000).unwrap_or(u64::MAX);
-    let over = call.invoked.time.saturating_add(lease.saturating_sub(1_000_000));
+    let over = call
+        .invoked
+        .time
+        .saturating_add(lease.saturating_sub(1_000_000));
     let from = stamps.get(stamps.partition_point(|stamp| stamp.time < over))?;
     Some(Entry {
         call,

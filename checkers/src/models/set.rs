@@ -42,8 +42,9 @@ impl Model for Set {
             Step::Add(element, new) => {
                 (new.is_none_or(|new| new != has(state, *element))).then(|| set(state, *element))
             }
-            Step::Remove(element, there) => (there.is_none_or(|it| it == has(state, *element)))
-                .then(|| clear(state, *element)),
+            Step::Remove(element, there) => {
+                (there.is_none_or(|it| it == has(state, *element))).then(|| clear(state, *element))
+            }
             Step::Contains(element, there) => {
                 (*there == has(state, *element)).then(|| state.clone())
             }
@@ -114,14 +115,22 @@ fn set(bits: &Bits, element: Element) -> Bits {
     if after.len() <= at {
         after.resize(at + 1, 0);
     }
-    after.iter_mut().skip(at).take(1).for_each(|word| *word |= bit);
+    after
+        .iter_mut()
+        .skip(at)
+        .take(1)
+        .for_each(|word| *word |= bit);
     after
 }
 
 fn clear(bits: &Bits, element: Element) -> Bits {
     let (at, bit) = place(element);
     let mut after = bits.clone();
-    after.iter_mut().skip(at).take(1).for_each(|word| *word &= !bit);
+    after
+        .iter_mut()
+        .skip(at)
+        .take(1)
+        .for_each(|word| *word &= !bit);
     while after.last() == Some(&0) {
         after.pop();
     }
@@ -159,7 +168,9 @@ pub(crate) fn objects<'a>(group: &Group<'a>) -> Vec<Object<'a, Set>> {
     while let Some(&(element, ..)) = steps.last() {
         let from = steps.partition_point(|(other, ..)| *other < element);
         let own: Vec<_> = steps.split_off(from);
-        let own = own.into_iter().map(|(_, call, step)| (0, call, single(step)));
+        let own = own
+            .into_iter()
+            .map(|(_, call, step)| (0, call, single(step)));
         let shown = numbers.show(element);
         let named = (format!("{shown} in {}", group.name()), true);
         objects.push(object(group, named, own.collect()));
@@ -224,7 +235,10 @@ fn bits<'a>(values: &'a [Scalar], numbers: &mut Numbers<'a>) -> Bits {
         if bits.len() <= at {
             bits.resize(at + 1, 0);
         }
-        bits.iter_mut().skip(at).take(1).for_each(|word| *word |= bit);
+        bits.iter_mut()
+            .skip(at)
+            .take(1)
+            .for_each(|word| *word |= bit);
     }
     bits
 }

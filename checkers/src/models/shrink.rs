@@ -15,6 +15,9 @@ use crate::{Budget, explain};
 
 /// The most searches for one contradiction.
 const SEARCHES_MAX: usize = 400;
+/// The most steps of one of them: what is weak has more orders, and a few calls too many do less
+/// harm than a long wait.
+const SEARCH_STEPS_MAX: u64 = 5_000;
 /// The most calls that are listed as facts.
 const FACTS_MAX: usize = 12;
 /// The most calls that are listed though it does not matter when they took effect.
@@ -120,7 +123,11 @@ impl<'a, M: Model> Shrinking<'_, 'a, M> {
 
     fn contradictory(&mut self) -> bool {
         self.searches += 1;
-        let searched = decide(self.model, &ops(&self.kept()), self.budget);
+        let spend = Budget {
+            steps: self.budget.steps.min(SEARCH_STEPS_MAX),
+            ..self.budget
+        };
+        let searched = decide(self.model, &ops(&self.kept()), spend);
         self.budget.steps = self.budget.steps.saturating_sub(searched.steps);
         matches!(searched.finding, Finding::Stuck(_))
     }
@@ -138,7 +145,10 @@ fn describe<'a, M: Model>(
     let mut calls: Vec<(&'a Call, bool)> = Vec::new();
     for entry in kept {
         let certain = entry.op.ret.is_some();
-        match calls.iter_mut().find(|(call, _)| std::ptr::eq(*call, entry.call)) {
+        match calls
+            .iter_mut()
+            .find(|(call, _)| std::ptr::eq(*call, entry.call))
+        {
             Some((_, known)) => *known |= certain,
             None => calls.push((entry.call, certain)),
         }

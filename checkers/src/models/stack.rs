@@ -3,7 +3,7 @@
 use rustc_hash::FxHashSet;
 use tribunal_results::{Answer, Operation, Outcome};
 
-use super::{Cells, Element, Group, Numbers, Object, entry};
+use super::{Cells, Element, Group, Numbers, Object, UNSEEN, entry};
 use crate::model::{Model, Op};
 
 /// What happens to a stack.
@@ -56,7 +56,12 @@ impl Model for Stack {
             .iter()
             .filter(|op| op.ret.is_some())
             .filter_map(|op| element(op.step))
+            .filter(|element| *element != UNSEEN)
             .collect();
+        let blind = |op: &Op<Step>| op.ret.is_some() && op.step == Step::PopAny;
+        if ops.iter().any(blind) {
+            return vec![true; ops.len()];
+        }
         ops.iter()
             .map(|op| op.ret.is_some() || element(op.step).is_none_or(|e| certain.contains(&e)))
             .collect()
@@ -71,10 +76,15 @@ impl Model for Stack {
 pub(crate) fn object<'a>(group: &Group<'a>) -> Object<'a, Stack> {
     let mut numbers = Numbers::default();
     let mut entries = Vec::new();
+    for call in &group.calls {
+        if let Outcome::Ok(Answer::Value(Some(value))) = &call.outcome {
+            numbers.of(value);
+        }
+    }
     for &call in &group.calls {
         let step = match (&call.operation, &call.outcome) {
             (_, Outcome::Fail(_)) => continue,
-            (Operation::Push { value, .. }, _) => Step::Push(numbers.of(value)),
+            (Operation::Push { value, .. }, _) => Step::Push(numbers.put(value)),
             (Operation::Pop { .. }, Outcome::Ok(Answer::Value(Some(value)))) => {
                 Step::Pop(numbers.of(value))
             }

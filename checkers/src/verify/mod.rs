@@ -46,7 +46,10 @@ pub fn witness_under(
     };
     let calls = anomaly.calls.iter();
     let alone = |call: &Call| !touched_by_others(history, call);
-    match calls.flat_map(|&index| history.call_at(index)).all(|call| plain(call) && alone(call)) {
+    match calls
+        .flat_map(|&index| history.call_at(index))
+        .all(|call| plain(call) && alone(call))
+    {
         true => register::contradiction(history, &anomaly.calls),
         false => objects::contradiction(history, &anomaly.calls, assume),
     }

@@ -51,7 +51,9 @@ pub fn order<'a>(
             (None, Some((from, effect))) if *part == 1 => (effect, from),
             // One of unknown end may take any number of elements.
             (None, _) => match parts.last() {
-                Some(last) if matches!(call.operation, Operation::Drain { .. }) && end(call).is_none() => {
+                Some(last)
+                    if matches!(call.operation, Operation::Drain { .. }) && end(call).is_none() =>
+                {
                     (last.clone(), call.invoked.index)
                 }
                 _ => return refuse("had no such effect, or not so often"),

@@ -102,7 +102,9 @@ impl Content {
                 self.keys.insert(key.clone(), Seen::Value(to.clone()));
                 Answer::Done
             }
-            Operation::Txn { micros } => Answer::Txn(micros.iter().map(|m| self.micro(m)).collect()),
+            Operation::Txn { micros } => {
+                Answer::Txn(micros.iter().map(|m| self.micro(m)).collect())
+            }
             Operation::Read { key } => Answer::Value(match self.keys.get(key) {
                 Some(Seen::Value(value)) => Some(value.clone()),
                 _ => None,
@@ -124,7 +126,10 @@ impl Content {
     }
 
     fn append(&mut self, key: &Scalar, value: &Scalar) {
-        let list = self.keys.entry(key.clone()).or_insert(Seen::List(Vec::new()));
+        let list = self
+            .keys
+            .entry(key.clone())
+            .or_insert(Seen::List(Vec::new()));
         if let Seen::List(values) = list {
             values.push(value.clone());
         }
@@ -174,7 +179,9 @@ struct Act<'a> {
 
 fn acts<'a>(ops: &'a [Timed]) -> Vec<Act<'a>> {
     let mut acts: Vec<Act<'a>> = Vec::new();
-    let puts = ops.iter().filter(|op| matches!(op.operation, Operation::Enqueue { .. }));
+    let puts = ops
+        .iter()
+        .filter(|op| matches!(op.operation, Operation::Enqueue { .. }));
     let puts = puts.count();
     for op in ops {
         let one = |operation: &Operation, outcome: Outcome, after| Act {
@@ -213,7 +220,12 @@ fn acts<'a>(ops: &'a [Timed]) -> Vec<Act<'a>> {
 pub(crate) fn linearizable(ops: &[Timed], assume: &Assumptions) -> bool {
     let acts = acts(ops);
     let left: Vec<usize> = (0..acts.len()).collect();
-    go(&acts, &mut left.into_iter().collect(), &Content::default(), assume)
+    go(
+        &acts,
+        &mut left.into_iter().collect(),
+        &Content::default(),
+        assume,
+    )
 }
 
 fn go(acts: &[Act<'_>], left: &mut BTreeSet<usize>, now: &Content, assume: &Assumptions) -> bool {
@@ -228,7 +240,8 @@ fn go(acts: &[Act<'_>], left: &mut BTreeSet<usize>, now: &Content, assume: &Assu
         }
         let mut next = now.clone();
         let answer = next.answer(act.op.process, &act.operation, assume);
-        let impossible = matches!(answer, Outcome::Fail(_)) && !matches!(act.outcome, Outcome::Fail(_));
+        let impossible =
+            matches!(answer, Outcome::Fail(_)) && !matches!(act.outcome, Outcome::Fail(_));
         if impossible || !agrees(&act.operation, &act.outcome, &answer) {
             continue;
         }
@@ -283,7 +296,8 @@ pub(crate) fn generate(rng: &mut Lcg, kind: Type, mix: Mix) -> Vec<Timed> {
         }
         if lost {
             op.outcome = unknown();
-        } else if matches!(op.outcome, Outcome::Ok(Answer::Flag(_))) && rng.percent(20)
+        } else if matches!(op.outcome, Outcome::Ok(Answer::Flag(_)))
+            && rng.percent(20)
             && !matches!(op.operation, Operation::Contains { .. })
         {
             op.outcome = Outcome::Ok(Answer::Done);
@@ -370,7 +384,11 @@ fn operation(rng: &mut Lcg, kind: Type, id: i64) -> Operation {
                 Operation::AcquirePermits { key, permits }
             } else {
                 let token = None;
-                Operation::ReleasePermits { key, permits, token }
+                Operation::ReleasePermits {
+                    key,
+                    permits,
+                    token,
+                }
             }
         }
         Type::Refusing if dice < 45 => Operation::Cas {
@@ -390,7 +408,12 @@ fn keyed(rng: &mut Lcg, value: Scalar) -> Operation {
     let list = Scalar::from("l");
     match rng.below(10) {
         0 => return Operation::Read { key: register },
-        1 => return Operation::Write { key: register, value },
+        1 => {
+            return Operation::Write {
+                key: register,
+                value,
+            };
+        }
         2 => return Operation::Elements { key: list },
         _ => {}
     }
@@ -399,7 +422,10 @@ fn keyed(rng: &mut Lcg, value: Scalar) -> Operation {
         let key = Scalar::from(["a", "b", "l"][rng.below(3) as usize]);
         let value = value.clone();
         micros.push(match (rng.percent(50), key == list) {
-            (true, _) => Micro::Read { key, seen: Seen::Nothing },
+            (true, _) => Micro::Read {
+                key,
+                seen: Seen::Nothing,
+            },
             (false, true) => Micro::Append { key, value },
             (false, false) => Micro::Write { key, value },
         });

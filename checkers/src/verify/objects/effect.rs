@@ -197,12 +197,14 @@ fn parts(call: &Call) -> Vec<Part<'_>> {
         (Operation::Elements { key }, Outcome::Ok(Answer::Values(seen))) => {
             vec![Part::List(key, seen.iter().collect())]
         }
-        (Operation::Txn { .. }, Outcome::Ok(Answer::Txn(micros))) => {
-            micros.iter().flat_map(|micro| micro_parts(micro, true)).collect()
-        }
-        (Operation::Txn { micros }, _) => {
-            micros.iter().flat_map(|micro| micro_parts(micro, false)).collect()
-        }
+        (Operation::Txn { .. }, Outcome::Ok(Answer::Txn(micros))) => micros
+            .iter()
+            .flat_map(|micro| micro_parts(micro, true))
+            .collect(),
+        (Operation::Txn { micros }, _) => micros
+            .iter()
+            .flat_map(|micro| micro_parts(micro, false))
+            .collect(),
         _ => Vec::new(),
     }
 }
@@ -328,7 +330,9 @@ pub(super) fn lapse<'a>(
     // A microsecond for the rounding, and a millisecond for the clocks.
     let lease = (grant.lease_ms as f64 * share * 1e6 - 1_001_000.0).max(0.0) as u64;
     let over = call.invoked.time.saturating_add(lease);
-    let stamps = all.iter().flat_map(|call| [Some(call.invoked), call.completed]);
+    let stamps = all
+        .iter()
+        .flat_map(|call| [Some(call.invoked), call.completed]);
     let late = stamps.flatten().filter(|stamp| stamp.time >= over);
     let from = late.map(|stamp| stamp.index).min()?;
     let owner = if assume.owned { call.process } else { 0 };
