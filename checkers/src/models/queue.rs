@@ -200,7 +200,7 @@ fn overlapped(calls: &[&Call], at: usize) -> bool {
         .skip(at + 1)
         .take_while(|c| c.invoked.index < end);
     let before = calls.iter().take(at);
-    after.filter(live).next().is_some()
+    after.filter(live).count() > 0
         || before
             .filter(live)
             .any(|c| c.returned() > Some(drain.invoked.index))
