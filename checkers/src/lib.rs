@@ -4,6 +4,84 @@
 //! randomness, so the same record gets the same verdict for ever. Files in `src/` are the
 //! catalogue; machinery goes in subfolders. A new checker is one file, one `pub mod` and one row
 //! in [`ALL`].
+//!
+//! # Models of your own
+//!
+//! [`linearizable`] knows registers, lists, sets, counters, queues, stacks and semaphores. Any
+//! other data type is a [`model::Model`]: what it does when nothing is concurrent. Here a register
+//! that keeps the largest number that was ever put there, in histories of `custom` operations:
+//!
+//! ```
+//! use tribunal_checkers::{Budget, model};
+//! use tribunal_results::{Answer, Call, Operation, Outcome, Scalar, Validity, journal};
+//!
+//! #[derive(Clone, PartialEq, Eq, Hash)]
+//! enum Step {
+//!     Put(i64),
+//!     Largest(i64),
+//! }
+//!
+//! struct MaxRegister;
+//!
+//! impl model::Model for MaxRegister {
+//!     type State = i64;
+//!     type Step = Step;
+//!
+//!     fn initial(&self) -> i64 {
+//!         0
+//!     }
+//!
+//!     fn apply(&self, state: &i64, step: &Step) -> Option<i64> {
+//!         match step {
+//!             Step::Put(value) => Some(*state.max(value)),
+//!             Step::Largest(seen) => (seen == state).then_some(*state),
+//!         }
+//!     }
+//!
+//!     // Optional, and makes the search faster: it never changes anything.
+//!     fn observes(&self, step: &Step) -> bool {
+//!         matches!(step, Step::Largest(_))
+//!     }
+//! }
+//!
+//! /// On which object a call worked, and what it did there.
+//! fn read(call: &Call) -> Option<(Scalar, Step)> {
+//!     let Operation::Custom { name, value } = &call.operation else {
+//!         return None;
+//!     };
+//!     let step = match (name.as_str(), &call.outcome) {
+//!         (_, Outcome::Fail(_)) => return None,
+//!         ("put", _) => Step::Put(value.as_i64()?),
+//!         ("largest", Outcome::Ok(Answer::Custom(seen))) => Step::Largest(seen.as_i64()?),
+//!         _ => return None,
+//!     };
+//!     Some(("register".into(), step))
+//! }
+//!
+//! let judge = |seen: i64| {
+//!     let text = format!(
+//!         r#"{{"format":"tribunal-history","version":1}}
+//! {{"index":0,"time":1,"process":1,"type":"invoke","f":"custom","value":{{"name":"put","value":7}}}}
+//! {{"index":1,"time":2,"process":1,"type":"ok","f":"custom","value":null}}
+//! {{"index":2,"time":3,"process":2,"type":"invoke","f":"custom","value":{{"name":"put","value":5}}}}
+//! {{"index":3,"time":4,"process":3,"type":"invoke","f":"custom","value":{{"name":"largest","value":null}}}}
+//! {{"index":4,"time":5,"process":2,"type":"ok","f":"custom","value":null}}
+//! {{"index":5,"time":6,"process":3,"type":"ok","f":"custom","value":{seen}}}
+//! "#
+//!     );
+//!     let history = journal::read(text.as_bytes()).expect("a history").history;
+//!     model::judge(&MaxRegister, &history, read, Budget::default())
+//! };
+//! assert_eq!(judge(7).validity, Validity::Valid);
+//!
+//! let verdict = judge(5);
+//! assert_eq!(verdict.validity, Validity::Invalid);
+//! assert_eq!(verdict.anomalies[0].name, "not-linearizable");
+//! let calls = &verdict.anomalies[0].calls;
+//! assert!(calls.contains(&0) && calls.contains(&3), "7 was put before anybody asked");
+//! ```
+//!
+//! Operations that are no part of a history are decided by [`model::linearize`].
 #![forbid(unsafe_code)]
 
 pub mod bank;
@@ -20,6 +98,7 @@ pub mod fifo;
 pub mod linearizable;
 pub mod list_append;
 pub mod long_fork;
+pub mod model;
 pub mod monotonic;
 pub mod monotonic_reads;
 pub mod monotonic_writes;
@@ -43,6 +122,7 @@ mod engine;
 mod explain;
 mod graph;
 mod locks;
+mod models;
 mod order;
 mod register;
 mod tally;
@@ -145,17 +225,28 @@ pub fn suited(calls: &[Call]) -> Vec<&'static dyn Checker> {
     let mut names: Vec<&str> = Vec::new();
     for call in calls {
         let suited: &[&str] = match call.operation.kind() {
-            Kind::Read | Kind::Write | Kind::Cas => &["linearizable"],
+            Kind::Read
+            | Kind::Write
+            | Kind::Cas
+            | Kind::Add
+            | Kind::Remove
+            | Kind::Contains
+            | Kind::Enqueue
+            | Kind::Dequeue
+            | Kind::Push
+            | Kind::Pop
+            | Kind::Elements => &["linearizable"],
             Kind::Request
             | Kind::Acquire
             | Kind::TryAcquire
             | Kind::Renew
             | Kind::Release
             | Kind::GuardedWrite => &["mutual-exclusion", "fencing", "fifo"],
-            Kind::Append => &["list-append"],
-            Kind::Members => &["set-full"],
-            Kind::Increment | Kind::Count => &["counter"],
-            Kind::Drain => &["total-queue"],
+            Kind::Append => &["linearizable", "list-append"],
+            Kind::Members => &["linearizable", "set-full"],
+            Kind::Increment | Kind::Count => &["linearizable", "counter"],
+            Kind::Drain => &["linearizable", "total-queue"],
+            Kind::AcquirePermits | Kind::ReleasePermits => &["linearizable", "semaphore"],
             Kind::Generate => &["unique-ids"],
             Kind::Transfer | Kind::Balances => &["bank"],
             Kind::Advance | Kind::Rows => &["monotonic"],

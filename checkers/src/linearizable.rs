@@ -1,15 +1,20 @@
-//! `linearizable`: each register behaves as if its operations happened one at a time.
+//! `linearizable`: each object behaves as if its operations happened one at a time.
 //!
-//! A register of which every value was written at most once is decided by its zones, in time
-//! that grows with the operations; any other by search. Which of both depends on the history
-//! alone. An order that a search finds is replayed by [`verify`] before the key counts as
-//! verified.
+//! What an object is, its operations tell: a register, registers and lists that transactions
+//! touch together, a list, set, counter, queue, stack or semaphore ([`Assumptions`] say of how
+//! many permits, and whether owners matter). A register of which every value was written at most
+//! once is decided by its zones, in time that grows with the operations; any other object by
+//! search. Which of both depends on the history alone. An order that a search finds is replayed
+//! by [`verify`] before the object counts as verified.
 
 use std::borrow::Cow;
 
-use tribunal_results::{Anomaly, Assumptions, History, Record, Verdict};
+use rustc_hash::FxHashSet;
+use tribunal_results::{Anomaly, Assumptions, History, Record, Scalar, Verdict};
 
-use crate::engine::{Finding, Op, WIDTH_MAX};
+use crate::engine::{Finding, Op, Searched, WIDTH_MAX};
+use crate::model::{self, Model};
+use crate::models::{self, Group, Object};
 use crate::register::Registers;
 use crate::register::{self, Contradiction, Entry, Key};
 use crate::{Budget, Checker, Fold, Moment, explain, verify};
@@ -29,7 +34,7 @@ impl Checker for Linearizable {
     }
 
     fn about(&self) -> &'static str {
-        "each register behaves as one copy, in real time (Herlihy & Wing 1990; Gibbons & Korach 1997; Lowe 2017)"
+        "each object behaves as one copy, in real time (Herlihy & Wing 1990; Gibbons & Korach 1997; Lowe 2017)"
     }
 
     fn anomalies(&self) -> &'static [&'static str] {
@@ -42,12 +47,12 @@ impl Checker for Linearizable {
     }
 
     fn blind_to(&self) -> &'static str {
-        "relations between keys; what a refused compare-and-set found; a register that was never \
-         read"
+        "relations between keys that no transaction touches together; a register that was never \
+         read; a failed operation's reason, but that of a compare-and-set"
     }
 
     fn check(&self, record: &Record, budget: Budget) -> Verdict {
-        check(&record.history, budget)
+        check(record, budget)
     }
 
     fn fold(&self, _: &Assumptions, budget: Budget) -> Option<Box<dyn Fold>> {
@@ -91,24 +96,145 @@ struct Tally {
     doubted: Vec<String>,
     stopped: Vec<String>,
     too_wide: bool,
+    /// Keys to which things of different types were done.
+    mixed: Vec<String>,
     anomalies: Vec<Anomaly>,
 }
 
-fn check(history: &History, budget: Budget) -> Verdict {
-    let mut keys = register::by_key(history);
-    // Short ones first: if the budget runs out, more of them are known.
-    keys.sort_by_key(|key| key.entries.len());
+fn check(record: &Record, budget: Budget) -> Verdict {
     let mut tally = Tally::default();
-    for key in &keys {
-        tally.keys += 1;
-        tally.operations += key.entries.len() + key.failed.len();
-        tally.observations += key.observations();
-        judge(key, budget, &mut tally);
+    let (keys, groups) = objects(record, &mut tally);
+    let mut all: Vec<Judged<'_>> = keys.into_iter().map(Judged::Register).collect();
+    all.extend(groups.into_iter().map(Judged::Group));
+    // Short ones first: if the budget runs out, more of them are known.
+    all.sort_by_key(Judged::len);
+    for object in &all {
+        match object {
+            Judged::Register(key) => {
+                tally.keys += 1;
+                tally.operations += key.entries.len() + key.failed.len();
+                tally.observations += key.observations();
+                judge(key, &record.assume, budget, &mut tally);
+            }
+            Judged::Group(group) => judge_group(group, &record.assume, budget, &mut tally),
+        }
     }
     tally.verdict()
 }
 
-fn judge(key: &Key<'_>, budget: Budget, tally: &mut Tally) {
+/// What is judged by itself.
+enum Judged<'a> {
+    Register(Key<'a>),
+    Group(Group<'a>),
+}
+
+impl Judged<'_> {
+    const fn len(&self) -> usize {
+        match self {
+            Self::Register(key) => key.entries.len(),
+            Self::Group(group) => group.calls.len(),
+        }
+    }
+}
+
+/// The registers with calls of their own alone, and all other objects; mixed ones are put aside.
+fn objects<'a>(record: &'a Record, tally: &mut Tally) -> (Vec<Key<'a>>, Vec<Group<'a>>) {
+    let mut keys = register::by_key(&record.history);
+    let mut groups = models::groups(&record.history);
+    if !groups.is_empty() {
+        let grouped: FxHashSet<&Scalar> = groups.iter().flat_map(|g| g.keys.clone()).collect();
+        keys.retain(|key| !grouped.contains(&key.key));
+        let mixed = groups.iter().filter(|group| group.kind.is_none());
+        tally.mixed = mixed.map(Group::name).collect();
+        groups.retain(|group| group.kind.is_some());
+    }
+    (keys, groups)
+}
+
+/// Judges an object by its type. This is the place to try an exact method before the search.
+fn judge_group(group: &Group<'_>, assume: &Assumptions, budget: Budget, tally: &mut Tally) {
+    let mut with = Bench {
+        assume: Some(assume),
+        budget,
+        tally,
+    };
+    match group.kind {
+        Some(models::Kind::Keyed | models::Kind::List) => with.judge(&models::kv(group)),
+        Some(models::Kind::Set) => {
+            for object in &models::sets(group) {
+                with.judge(object);
+            }
+        }
+        Some(models::Kind::Counter) => with.judge(&models::counter(group)),
+        Some(models::Kind::Queue) => with.judge(&models::queue(group)),
+        Some(models::Kind::Stack) => with.judge(&models::stack(group)),
+        Some(models::Kind::Permits) => with.judge(&models::semaphore(group, assume)),
+        None => {}
+    }
+}
+
+/// Where objects other than plain registers are judged.
+struct Bench<'b> {
+    /// What is taken for granted of the catalogue's types; `None` of a user's own.
+    assume: Option<&'b Assumptions>,
+    budget: Budget,
+    tally: &'b mut Tally,
+}
+
+impl Bench<'_> {
+    fn judge<M: Model>(&mut self, object: &Object<'_, M>) {
+        self.tally.keys += 1;
+        self.tally.operations += object.entries.len();
+        self.tally.observations += object.observations();
+        let searched = object.search(left(self.budget, self.tally.steps));
+        self.settle(object, searched);
+    }
+
+    /// Checks an order that a search found: with code that knows nothing of it, or by the model
+    /// where only that is known.
+    fn replay<M: Model>(&self, object: &Object<'_, M>, order: &[usize]) -> Result<(), String> {
+        let Some(assume) = self.assume else {
+            let ops: Vec<_> = object.entries.iter().map(|e| e.op.clone()).collect();
+            let fits = model::replays(&object.model, &ops, order);
+            return fits
+                .then_some(())
+                .ok_or_else(|| "its order does not fit".to_owned());
+        };
+        let index = |at: &usize| Some(object.entries.get(*at)?.call.invoked.index);
+        let order: Vec<u64> = order.iter().filter_map(index).collect();
+        let calls = object.entries.iter().map(|entry| entry.call);
+        verify::order_of(calls, &order, assume)
+    }
+
+    fn settle<M: Model>(&mut self, object: &Object<'_, M>, searched: Searched) {
+        self.tally.steps += searched.steps;
+        self.tally.peak = self.tally.peak.max(searched.peak);
+        match searched.finding {
+            Finding::Linearizable => {
+                let order = searched.order.as_deref();
+                let replayed = order.map(|order| self.replay(object, order));
+                self.tally.replayed += usize::from(replayed.is_some());
+                match replayed {
+                    Some(Err(why)) => self.tally.doubted.push(format!("{} ({why})", object.name)),
+                    _ => self.tally.verified.push(object.name.clone()),
+                }
+            }
+            Finding::Stuck(at) => {
+                let spend = self.tally.spend(self.budget);
+                if let Some(found) = models::contradiction(object, at, spend) {
+                    self.tally.anomalies.push(found.about(object.key.as_ref()));
+                }
+            }
+            Finding::Exhausted(event) => self.tally.stop(&object.name, event),
+            Finding::TooWide(event) => {
+                self.tally.too_wide = true;
+                self.tally.stop(&object.name, event);
+            }
+        }
+    }
+}
+
+fn judge(key: &Key<'_>, assume: &Assumptions, budget: Budget, tally: &mut Tally) {
     let unwritten = register::unwritten(key);
     let impossible: Vec<usize> = unwritten.iter().map(|(at, _)| *at).collect();
     for (_, contradiction) in unwritten {
@@ -124,35 +250,49 @@ fn judge(key: &Key<'_>, budget: Budget, tally: &mut Tally) {
         Finding::Linearizable => {
             if let Err(why) = replay(&entries, searched.order.as_deref()) {
                 tally.doubted.push(format!("{} ({why})", key.key));
-            } else if impossible.is_empty() {
+            } else if !impossible.is_empty() {
+                // What is left of it fits; it is contradicted already.
+            } else if let Some(object) = models::refusing(key, &entries) {
+                // All answers but refusals fit together; now with those.
+                let searched = object.search(left(budget, tally.steps));
+                let mut with = Bench {
+                    assume: Some(assume),
+                    budget,
+                    tally,
+                };
+                with.settle(&object, searched);
+            } else {
                 tally.replayed += usize::from(searched.order.is_some());
                 tally.verified.push(key.key.to_string());
             }
         }
         Finding::Stuck(at) => {
             if let Some(last) = entries.get(at) {
-                let listed =
-                    tally.anomalies.len() < tribunal_results::verdict::ANOMALIES_LISTED_MAX;
-                let spend = Budget {
-                    steps: if listed { SHRINK_STEPS_MAX } else { 0 },
-                    ..budget
-                };
-                let found = contradiction(key, &entries, last, spend);
+                let found = contradiction(key, &entries, last, tally.spend(budget));
                 tally.anomalies.push(found.anomaly(&key.key));
             }
         }
-        Finding::Exhausted(event) => {
-            tally
-                .stopped
-                .push(format!("{} (verified up to event {event})", key.key));
-        }
+        Finding::Exhausted(event) => tally.stop(&key.key.to_string(), event),
         Finding::TooWide(event) => {
             tally.too_wide = true;
-            tally
-                .stopped
-                .push(format!("{} (verified up to event {event})", key.key));
+            tally.stop(&key.key.to_string(), event);
         }
     }
+}
+
+/// Judges objects by a model of somebody's own.
+pub(crate) fn by_model<M: Model>(mut objects: Vec<Object<'_, &M>>, budget: Budget) -> Verdict {
+    objects.sort_by_key(|object| object.entries.len());
+    let mut tally = Tally::default();
+    for object in &objects {
+        let mut with = Bench {
+            assume: None,
+            budget,
+            tally: &mut tally,
+        };
+        with.judge(object);
+    }
+    tally.verdict()
 }
 
 /// The entries without those at these places, in order. Without a read that cannot be, the rest
@@ -213,6 +353,20 @@ fn up_to<'a>(entries: &[Entry<'a>], end: u64) -> Vec<Entry<'a>> {
 }
 
 impl Tally {
+    /// What may be spent on making one contradiction small.
+    const fn spend(&self, budget: Budget) -> Budget {
+        let listed = self.anomalies.len() < tribunal_results::verdict::ANOMALIES_LISTED_MAX;
+        Budget {
+            steps: if listed { SHRINK_STEPS_MAX } else { 0 },
+            ..budget
+        }
+    }
+
+    fn stop(&mut self, name: &str, event: u64) {
+        self.stopped
+            .push(format!("{name} (verified up to event {event})"));
+    }
+
     fn verdict(mut self) -> Verdict {
         let verdict = if !self.anomalies.is_empty() {
             // The clearest first: few calls, then early ones.
@@ -229,8 +383,16 @@ impl Tally {
         } else if !self.stopped.is_empty() {
             let code = if self.too_wide { "too-wide" } else { "budget" };
             Verdict::unknown(NAME, code, self.unfinished())
+        } else if !self.mixed.is_empty() {
+            let text = format!(
+                "operations of different data types on one key have no meaning together: {}; \
+                 verified: {}",
+                named(&self.mixed),
+                named(&self.verified)
+            );
+            Verdict::unknown(NAME, "mixed", text)
         } else if self.observations == 0 {
-            let text = "no read returned a written value, so there is nothing to judge";
+            let text = "no answer told what was there, so there is nothing to judge";
             Verdict::unknown(NAME, "vacuous", text)
         } else {
             let operations = explain::count(self.operations, "operation");

@@ -40,6 +40,9 @@ fn linearizable(ops: &[Timed]) -> bool {
                     (seen.as_ref() == state).then_some(state)
                 }
                 (Operation::Write { value, .. }, _) => Some(Some(value)),
+                (Operation::Cas { from, .. }, Outcome::Fail(_)) => {
+                    (state != Some(from)).then_some(state)
+                }
                 (Operation::Cas { from, to, .. }, _) => (state == Some(from)).then_some(Some(to)),
                 _ => Some(state),
             };
@@ -53,8 +56,11 @@ fn linearizable(ops: &[Timed]) -> bool {
         }
         false
     }
-    let had_effect = |op: &&Timed| !matches!(op.outcome, Outcome::Fail(_));
-    go(&mut ops.iter().filter(had_effect).collect(), None)
+    // A compare-and-set that was refused tells what was not there.
+    let tells = |op: &&Timed| {
+        !matches!(op.outcome, Outcome::Fail(_)) || matches!(op.operation, Operation::Cas { .. })
+    };
+    go(&mut ops.iter().filter(tells).collect(), None)
 }
 
 /// What a history is made of.

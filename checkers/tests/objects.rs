@@ -1,387 +1,269 @@
-//! The algorithms for objects against their definitions, on small random histories.
-#![allow(clippy::expect_used, reason = "a test that cannot go on panics")]
+//! Linearizability of every data type against an oracle that tries every order.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on panics"
+)]
 
 mod object_oracle;
 mod random;
 
-use std::collections::BTreeMap;
+use object_oracle::{Mix, TYPES, Type, generate, linearizable};
+use random::{Lcg, Timed, history, only};
+use tribunal_checkers::{Budget, find, verify};
+use tribunal_results::{Answer, Call, Kind, Operation, Outcome, Record, Scalar, Validity, Verdict};
 
-use object_oracle::{linearizable, perform};
-use random::{Lcg, Timed, failed, history, only, unknown};
-use tribunal_checkers::exact::{self, Decision};
-use tribunal_checkers::normal::by_object;
-use tribunal_results::{Answer, Assumptions, Call, Operation, Outcome, Scalar};
-
-const HISTORIES: u64 = 6_000;
-
-/// How many histories to try: `TRIBUNAL_RANDOM_HISTORIES`, or what CI has time for.
-fn histories() -> u64 {
-    let wanted = std::env::var("TRIBUNAL_RANDOM_HISTORIES").ok();
-    wanted
-        .and_then(|count| count.parse().ok())
-        .unwrap_or(HISTORIES)
-}
-
-/// How the operations of a kind of object are drawn: the operation of that number.
-type Draw = fn(&mut Lcg, i64) -> Operation;
-
-fn key() -> Scalar {
-    "x".into()
-}
-
-fn one_of(
-    rng: &mut Lcg,
-    id: i64,
-    share: u64,
-    put: fn(i64) -> Operation,
-    other: Operation,
-) -> Operation {
-    if rng.percent(share) { put(id) } else { other }
-}
-
-fn queue(rng: &mut Lcg, id: i64) -> Operation {
-    let put = |id| Operation::Enqueue {
-        key: key(),
-        value: Scalar::Int(id),
+fn judge(kind: Type, ops: &[Timed]) -> (Record, Verdict) {
+    let record = Record {
+        history: history(ops),
+        assume: kind.assume(),
+        ..Record::default()
     };
-    one_of(rng, id, 50, put, Operation::Dequeue { key: key() })
+    let checker = find("linearizable").expect("the checker");
+    let verdict = checker.check(&record, Budget::default());
+    (record, verdict)
 }
 
-fn drained(rng: &mut Lcg, id: i64) -> Operation {
-    if rng.percent(20) {
-        return Operation::Drain { key: key() };
-    }
-    queue(rng, id)
+/// How many random histories of each type: fewer by default than by hand.
+fn rounds(default: u64) -> u64 {
+    let given = std::env::var("TRIBUNAL_RANDOM_HISTORIES");
+    given.ok().and_then(|n| n.parse().ok()).unwrap_or(default)
 }
 
-fn stack(rng: &mut Lcg, id: i64) -> Operation {
-    let put = |id| Operation::Push {
-        key: key(),
-        value: Scalar::Int(id),
-    };
-    one_of(rng, id, 50, put, Operation::Pop { key: key() })
-}
-
-fn elements(rng: &mut Lcg, _: i64) -> Operation {
-    let value = Scalar::Int(1 + rng.below(2) as i64);
-    match rng.below(3) {
-        0 => Operation::Add { key: key(), value },
-        1 => Operation::Remove { key: key(), value },
-        _ => Operation::Contains { key: key(), value },
+fn small(rng: &mut Lcg) -> Mix {
+    Mix {
+        ops: 3 + rng.below(5),
+        clients: 1 + rng.below(4),
+        unknown: [0, 10, 35][rng.below(3) as usize],
+        spoilt: [10, 40, 80][rng.below(3) as usize],
     }
 }
 
-fn grow_set(rng: &mut Lcg, id: i64) -> Operation {
-    let put = |id| Operation::Add {
-        key: key(),
-        value: Scalar::Int(id),
-    };
-    one_of(rng, id, 50, put, Operation::Members { key: key() })
+/// What a verdict says of a history that may have told nothing.
+fn contradicted(verdict: &Verdict) -> bool {
+    let vacuous = verdict.unknown.as_ref().is_none_or(|u| u.code == "vacuous");
+    assert!(vacuous, "{verdict:#?}");
+    verdict.validity == Validity::Invalid
 }
 
-fn list(rng: &mut Lcg, id: i64) -> Operation {
-    let put = |id| Operation::Append {
-        key: key(),
-        value: Scalar::Int(id),
-    };
-    one_of(rng, id, 50, put, Operation::Elements { key: key() })
-}
-
-fn counter(rng: &mut Lcg, id: i64) -> Operation {
-    let put = |_| Operation::Increment { key: key(), by: 1 };
-    one_of(rng, id, 50, put, Operation::Count { key: key() })
-}
-
-fn semaphore(rng: &mut Lcg, id: i64) -> Operation {
-    let put = |_| Operation::AcquirePermits {
-        key: key(),
-        permits: 1,
-    };
-    let (permits, token) = (1, None);
-    one_of(
-        rng,
-        id,
-        60,
-        put,
-        Operation::ReleasePermits {
-            key: key(),
-            permits,
-            token,
-        },
-    )
-}
-
-/// Each operation takes effect at a random instant of its interval; then some answers are spoilt.
-fn generate(rng: &mut Lcg, draw: Draw, permits: i64) -> Vec<Timed> {
-    let clients = 2 + rng.below(3);
-    let count = 4 + rng.below(5);
-    let (lost, wide) = (rng.below(3) * 12, 2 + rng.below(12));
-    let spoilt = rng.below(3) * 15;
-    let mut free: Vec<(u64, u64)> = (0..clients).map(|client| (0, client)).collect();
-    let mut drafts = Vec::new();
-    for id in 0..count {
-        let at = rng.below(clients) as usize;
-        let (since, process) = free[at];
-        let call = since + 1 + rng.below(6);
-        let instant = call + rng.below(wide);
-        let ret = instant + 1 + rng.below(wide);
-        let stamp = |time: u64| time * 1000 + id;
-        let is_lost = rng.percent(lost);
-        let timed = Timed {
-            process,
-            call: stamp(call),
-            ret: stamp(ret),
-            operation: draw(rng, id as i64 + 1),
-            outcome: unknown(),
-        };
-        drafts.push((stamp(instant), is_lost, timed));
-        free[at] = (ret, if is_lost { process + clients } else { process });
-    }
-    drafts.sort_by_key(|(instant, ..)| *instant);
-    answer(rng, drafts, spoilt, permits)
-}
-
-fn answer(rng: &mut Lcg, drafts: Vec<(u64, bool, Timed)>, spoilt: u64, permits: i64) -> Vec<Timed> {
-    let mut state = Vec::new();
-    let mut ops = Vec::new();
-    // Adds to a set that is read as a whole are answered without a flag.
-    let full = |(_, _, op): &(u64, bool, Timed)| matches!(op.operation, Operation::Members { .. });
-    let grows = drafts.iter().any(full);
-    for (_, lost, mut op) in drafts {
-        let refused = rng.percent(3);
-        if lost {
-            if rng.percent(50) {
-                perform(&op.operation, &mut state, permits);
-            }
-        } else if refused {
-            op.outcome = failed();
-        } else {
-            let mut answer = perform(&op.operation, &mut state, permits);
-            if grows && answer == Some(Answer::Flag(true)) {
-                answer = Some(Answer::Done);
-            }
-            op.outcome = match answer {
-                Some(answer) if rng.percent(spoilt) => Outcome::Ok(spoil(rng, answer)),
-                Some(answer) => Outcome::Ok(answer),
-                None if rng.percent(spoilt) => Outcome::Ok(Answer::Done),
-                None => failed(),
-            };
-            if rng.percent(spoilt / 2) {
-                corrupt(rng, &mut state);
-            }
-        }
-        ops.push(op);
-    }
-    ops
-}
-
-/// Elements get lost, or change places.
-fn corrupt(rng: &mut Lcg, state: &mut Vec<i64>) {
-    match rng.below(3) {
-        0 if state.len() > 1 => drop(state.remove(0)),
-        1 if state.len() > 1 => drop(state.pop()),
-        _ => state.reverse(),
-    }
-}
-
-fn spoil(rng: &mut Lcg, answer: Answer) -> Answer {
-    let any = |rng: &mut Lcg| Scalar::Int(1 + rng.below(8) as i64);
-    match answer {
-        Answer::Value(Some(_)) if rng.percent(20) => Answer::Value(Some(Scalar::Int(0))),
-        Answer::Value(Some(Scalar::Int(value))) if rng.percent(50) => {
-            Answer::Value(Some(Scalar::Int(value + 1 - 2 * rng.below(2) as i64)))
-        }
-        Answer::Value(Some(_)) if rng.percent(50) => Answer::Value(None),
-        Answer::Value(Some(_)) => Answer::Value(Some(any(rng))),
-        Answer::Value(None) => Answer::Value(rng.percent(50).then(|| any(rng))),
-        Answer::Flag(flag) => Answer::Flag(!flag),
-        Answer::Values(mut values) => {
-            match rng.below(4) {
-                0 => drop(values.pop()),
-                1 => values.reverse(),
-                2 if !values.is_empty() => drop(values.remove(0)),
-                _ => values.push(any(rng)),
-            }
-            Answer::Values(values)
-        }
-        answer => answer,
-    }
-}
-
-/// Compares on many histories; how often each decision came.
-fn compare(draw: Draw, seed: u64, permits: u32) -> BTreeMap<&'static str, u64> {
-    let mut rng = Lcg::new(seed);
-    let mut tally: BTreeMap<&str, u64> = BTreeMap::new();
-    let assume = Assumptions {
-        permits,
-        owned: false,
-        ..Assumptions::default()
-    };
-    for _ in 0..histories() {
-        let ops = generate(&mut rng, draw, permits.into());
-        let history = history(&ops);
-        let objects = by_object(&history);
-        let Some(object) = objects.first() else {
-            continue;
-        };
-        let defined = linearizable(&ops, permits.into());
-        let name = match exact::decide(object, &assume) {
-            None if defined => "undecided, linearizable",
-            None => "undecided, not linearizable",
-            Some(Decision::Linearizable) => {
-                assert!(defined, "{ops:#?}");
-                "linearizable"
-            }
-            Some(Decision::Contradiction(found)) => {
-                assert!(!defined, "{found:?}\n{ops:#?}");
-                let calls: Vec<&Call> = found
-                    .calls
-                    .iter()
-                    .map(|place| &history.calls()[*place as usize])
+#[test]
+fn every_type_agrees_with_trying_every_order() {
+    for kind in TYPES {
+        let (mut valid, mut invalid) = (0, 0);
+        let rounds = rounds(1_500);
+        for seed in 0..rounds {
+            let mut rng = Lcg::new(seed);
+            let mix = small(&mut rng);
+            let ops = generate(&mut rng, kind, mix);
+            let expected = linearizable(&ops, &kind.assume());
+            let (record, verdict) = judge(kind, &ops);
+            assert_eq!(
+                !contradicted(&verdict),
+                expected,
+                "{kind:?} {seed}: {ops:#?} {verdict:#?}"
+            );
+            for anomaly in &verdict.anomalies {
+                let calls = anomaly.calls.iter();
+                let calls: Vec<&Call> = calls
+                    .map(|&index| record.history.call_at(index).expect("a call"))
                     .collect();
-                let mut alone = only(&calls);
-                alone.dedup_by_key(|op| op.call);
-                let anomaly = found.anomaly(&history, object.key.as_ref());
                 assert!(
-                    !linearizable(&alone, permits.into()),
-                    "{anomaly:#?}\n{ops:#?}"
+                    !linearizable(&only(&calls), &kind.assume()),
+                    "{kind:?} {seed}"
                 );
-                assert!(!anomaly.facts.is_empty() && !anomaly.sentence.is_empty());
-                found.name
+                verify::witness_under(&record.history, anomaly, &record.assume)
+                    .unwrap_or_else(|why| panic!("{kind:?} {seed}: {why}: {ops:#?} {anomaly:#?}"));
             }
+            *(if expected { &mut valid } else { &mut invalid }) += 1;
+        }
+        assert!(
+            valid > rounds / 4 && invalid > rounds / 8,
+            "{kind:?}: {valid} valid, {invalid} invalid"
+        );
+    }
+}
+
+/// The verifier itself must not agree to everything.
+#[test]
+fn calls_that_some_order_explains_are_refused_as_a_contradiction() {
+    for kind in TYPES {
+        let mut refused = 0;
+        for seed in 0..150 {
+            let mut rng = Lcg::new(seed + 50_000);
+            let mix = Mix {
+                spoilt: 60,
+                ..small(&mut rng)
+            };
+            let ops = generate(&mut rng, kind, mix);
+            let (record, verdict) = judge(kind, &ops);
+            for mut claim in verdict.anomalies {
+                // Without one of its calls, the last to return, it may be no contradiction.
+                claim.calls.pop();
+                let calls = claim.calls.iter();
+                let left: Vec<&Call> = calls
+                    .map(|&index| record.history.call_at(index).expect("a call"))
+                    .collect();
+                let verified =
+                    verify::witness_under(&record.history, &claim, &record.assume).is_ok();
+                let possible = linearizable(&only(&left), &kind.assume());
+                assert!(!(verified && possible), "{kind:?} {seed}: {claim:#?}");
+                refused += u32::from(!verified);
+            }
+        }
+        assert!(refused > 20, "{kind:?}: {refused} refused");
+    }
+}
+
+fn observes(operation: &Operation) -> bool {
+    !operation.kind().mutates()
+}
+
+#[test]
+fn wider_intervals_and_fewer_observers_keep_a_history_valid() {
+    for kind in TYPES {
+        for seed in 0..150 {
+            let mut rng = Lcg::new(seed + 1_000);
+            let mix = Mix {
+                ops: 9,
+                clients: 4,
+                unknown: 5,
+                spoilt: 0,
+            };
+            let mut ops = generate(&mut rng, kind, mix);
+            let (_, verdict) = judge(kind, &ops);
+            assert_ne!(verdict.validity, Validity::Invalid, "{kind:?} {seed}");
+            // Owners must not change; nobody else minds a process of its own for each call.
+            if kind != Type::Owned {
+                for (process, op) in ops.iter_mut().enumerate() {
+                    op.process = process as u64;
+                    op.call = op.call.saturating_sub(rng.below(9_000) / 1000 * 1000);
+                    op.ret += rng.below(9) * 1000;
+                }
+            }
+            ops.retain(|op| !observes(&op.operation) || rng.percent(70));
+            let (_, verdict) = judge(kind, &ops);
+            assert_ne!(
+                verdict.validity,
+                Validity::Invalid,
+                "{kind:?} {seed}: {ops:#?}"
+            );
+        }
+    }
+}
+
+/// The value by another name, the order of names turned round.
+fn renamed(value: &mut Scalar) {
+    if let Scalar::Int(n) = value {
+        *value = Scalar::from(format!("v{}", 100 - *n).as_str());
+    }
+}
+
+fn rename(op: &mut Timed) {
+    match &mut op.operation {
+        Operation::Enqueue { value, .. }
+        | Operation::Push { value, .. }
+        | Operation::Add { value, .. }
+        | Operation::Remove { value, .. }
+        | Operation::Contains { value, .. }
+        | Operation::Append { value, .. }
+        | Operation::Write { value, .. } => renamed(value),
+        Operation::Cas { from, to, .. } => {
+            renamed(from);
+            renamed(to);
+        }
+        _ => {}
+    }
+    match &mut op.outcome {
+        Outcome::Ok(Answer::Values(values)) => values.iter_mut().for_each(renamed),
+        Outcome::Ok(Answer::Value(Some(value))) if op.operation.kind() != Kind::Count => {
+            renamed(value);
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn other_names_of_values_and_processes_get_the_same_verdict_on_the_same_calls() {
+    for kind in TYPES.into_iter().filter(|kind| *kind != Type::Keys) {
+        let mut invalid = 0;
+        for seed in 0..150 {
+            let mut rng = Lcg::new(seed + 2_000);
+            let mix = Mix {
+                ops: 9,
+                ..small(&mut rng)
+            };
+            let mut ops = generate(&mut rng, kind, mix);
+            let (_, before) = judge(kind, &ops);
+            assert_eq!(before, judge(kind, &ops).1, "the same again");
+            for op in &mut ops {
+                rename(op);
+                op.process = 1_000 - op.process;
+            }
+            let (_, after) = judge(kind, &ops);
+            assert_eq!(before.validity, after.validity, "{kind:?} {seed}: {ops:#?}");
+            invalid += u32::from(after.validity == Validity::Invalid);
+        }
+        assert!(invalid > 15, "{kind:?}: {invalid} invalid");
+    }
+}
+
+#[test]
+fn what_follows_does_not_mend_a_contradiction() {
+    for kind in TYPES {
+        let mut invalid = 0;
+        for seed in 0..150 {
+            let mut rng = Lcg::new(seed + 3_000);
+            let mut mix = small(&mut rng);
+            let mut ops = generate(&mut rng, kind, mix);
+            let before = judge(kind, &ops).1.validity;
+            mix.spoilt = 0;
+            let end = ops.iter().map(|op| op.ret).max().unwrap_or(0);
+            for mut op in generate(&mut rng, kind, mix) {
+                op.call += end;
+                op.ret += end;
+                op.process += 1_000;
+                ops.push(op);
+            }
+            let after = judge(kind, &ops).1.validity;
+            if before == Validity::Invalid {
+                assert_eq!(after, Validity::Invalid, "{kind:?} {seed}: {ops:#?}");
+                invalid += 1;
+            }
+        }
+        assert!(invalid > 15, "{kind:?}: {invalid} invalid");
+    }
+}
+
+#[test]
+fn longer_histories_are_decided_and_their_orders_replayed() {
+    for kind in TYPES {
+        let mix = Mix {
+            ops: 150,
+            clients: 4,
+            unknown: 2,
+            spoilt: 0,
         };
-        *tally.entry(name).or_default() += 1;
-    }
-    tally
-}
-
-/// Each of these decisions came in at least one of ten thousand histories, and no other.
-fn assert_represented(tally: &BTreeMap<&str, u64>, names: &[&str]) {
-    let total: u64 = tally.values().sum();
-    for name in names {
-        let count = tally.get(name).copied().unwrap_or_default();
-        assert!(count * 10_000 >= total, "{name}: {count} of {total}");
-    }
-    for name in tally.keys() {
-        assert!(names.contains(name), "unexpected: {name} in {tally:?}");
-    }
-}
-
-#[test]
-fn queues_are_decided_as_defined() {
-    let tally = compare(queue, 1, 1);
-    assert_represented(
-        &tally,
-        &[
-            "linearizable",
-            "phantom-read",
-            "aborted-read",
-            "duplicate-element",
-            "out-of-order",
-            "lost-element",
-            "wrongly-empty",
-            "undecided, linearizable",
-            "undecided, not linearizable",
-        ],
-    );
-}
-
-#[test]
-fn queues_that_are_drained_are_decided_as_defined() {
-    let tally = compare(drained, 2, 1);
-    assert_represented(
-        &tally,
-        &[
-            "linearizable",
-            "phantom-read",
-            "aborted-read",
-            "duplicate-element",
-            "out-of-order",
-            "lost-element",
-            "wrongly-empty",
-            "undecided, linearizable",
-            "undecided, not linearizable",
-        ],
-    );
-}
-
-#[test]
-fn stacks_are_decided_as_defined() {
-    let tally = compare(stack, 3, 1);
-    assert_represented(
-        &tally,
-        &[
-            "linearizable",
-            "phantom-read",
-            "aborted-read",
-            "duplicate-element",
-            "out-of-order",
-            "lost-element",
-            "wrongly-empty",
-            "undecided, linearizable",
-            "undecided, not linearizable",
-        ],
-    );
-}
-
-#[test]
-fn sets_are_decided_element_by_element_as_defined() {
-    let tally = compare(elements, 4, 1);
-    assert_represented(
-        &tally,
-        &[
-            "linearizable",
-            "phantom-read",
-            "aborted-read",
-            "not-linearizable",
-        ],
-    );
-}
-
-#[test]
-fn sets_that_only_grow_are_decided_as_defined() {
-    let tally = compare(grow_set, 5, 1);
-    assert_represented(
-        &tally,
-        &[
-            "linearizable",
-            "phantom-read",
-            "aborted-read",
-            "duplicate-element",
-            "lost-element",
-            "not-linearizable",
-            "undecided, linearizable",
-        ],
-    );
-}
-
-#[test]
-fn lists_are_decided_as_defined() {
-    let tally = compare(list, 6, 1);
-    assert_represented(
-        &tally,
-        &[
-            "linearizable",
-            "phantom-read",
-            "aborted-read",
-            "duplicate-element",
-            "lost-element",
-            "out-of-order",
-            "not-linearizable",
-        ],
-    );
-}
-
-#[test]
-fn counters_are_decided_as_defined() {
-    let tally = compare(counter, 7, 1);
-    assert_represented(&tally, &["linearizable", "not-linearizable"]);
-}
-
-#[test]
-fn semaphores_are_decided_as_defined() {
-    for permits in 1..=3 {
-        let tally = compare(semaphore, 8 + u64::from(permits), permits);
-        assert_represented(&tally, &["linearizable", "not-linearizable"]);
+        let ops = generate(&mut Lcg::new(5), kind, mix);
+        let (_, verdict) = judge(kind, &ops);
+        assert_eq!(verdict.validity, Validity::Valid, "{kind:?}: {verdict:#?}");
+        let replayed = verdict.figures["keys-replayed"].as_u64();
+        assert!(replayed > Some(0), "{kind:?}");
+        let checker = find("linearizable").expect("the checker");
+        let record = Record {
+            history: history(&ops),
+            assume: kind.assume(),
+            ..Record::default()
+        };
+        let budget = Budget {
+            steps: 10,
+            ..Budget::default()
+        };
+        let reason = checker.check(&record, budget).unknown.expect("a reason");
+        assert_eq!(reason.code, "budget", "{kind:?}");
+        assert!(
+            reason.text.contains("verified up to event"),
+            "{}",
+            reason.text
+        );
     }
 }

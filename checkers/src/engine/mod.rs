@@ -26,49 +26,8 @@ mod log;
 mod search;
 mod transitions;
 
-use std::hash::Hash;
-
+pub(crate) use crate::model::{Model, Op};
 pub(crate) use search::search;
-
-/// A sequential data type: what an object without concurrency does.
-pub(crate) trait Model {
-    /// The object's state.
-    type State: Clone + Eq + Hash;
-    /// An operation with its answer.
-    type Step: Clone + Eq + Hash;
-
-    /// The state before the first operation.
-    fn initial(&self) -> Self::State;
-
-    /// The state after the step, if the step can happen in this state at all.
-    fn apply(&self, state: &Self::State, step: &Self::Step) -> Option<Self::State>;
-
-    /// Whether the step changes the state in *no* state in which it can happen. A write of the
-    /// present value does not count: it may be needed later to restore that value.
-    fn observes(&self, step: &Self::Step) -> bool;
-
-    /// Whether the step can happen in every state and leaves the same state behind each time.
-    fn overwrites(&self, step: &Self::Step) -> bool;
-
-    /// The step that can happen in every state and does what this one does where it can happen;
-    /// `None` if there is none, or it is the step itself.
-    fn stronger(&self, step: &Self::Step) -> Option<Self::Step>;
-}
-
-/// An operation in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Op<S> {
-    /// Index of the event that invoked it.
-    pub(crate) call: u64,
-    /// Index of the event by which it had taken effect; `None` if it may do so at any later time,
-    /// or never.
-    pub(crate) ret: Option<u64>,
-    /// What it does.
-    pub(crate) step: S,
-    /// Whether nothing that has to be explained can only happen in the state that it leaves
-    /// behind. If it overwrites too, it is a mere obligation.
-    pub(crate) idle: bool,
-}
 
 /// What the search came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

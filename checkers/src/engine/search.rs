@@ -258,7 +258,8 @@ impl<'a, M: Model> Search<'a, M> {
                 }
             }
             self.peak = self.peak.max((seen.len() + next.len()) as u64);
-            let bytes = 2 * (seen.bytes() + next.bytes()) + self.log.bytes();
+            let bytes =
+                2 * (seen.bytes() + next.bytes()) + self.log.bytes() + self.transitions.bytes();
             let compared = (seen.compared() + next.compared()) / COMPARISONS_PER_STEP;
             if self.steps + compared > self.budget.steps || bytes > self.budget.bytes {
                 self.steps += compared;
@@ -270,6 +271,8 @@ impl<'a, M: Model> Search<'a, M> {
         self.current = next.into_configs().collect();
         self.narrow();
         self.log.sweep(self.current.iter_mut().map(|c| &mut c.past));
+        self.transitions
+            .sweep(self.current.iter_mut().map(|c| &mut c.state));
         self.peak = self.peak.max(self.current.len() as u64);
         self.steps += self.current.len() as u64;
         if self.current.is_empty() {

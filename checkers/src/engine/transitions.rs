@@ -8,6 +8,8 @@ use super::Model;
 
 /// How many transitions are remembered at once. A power of two.
 const REMEMBERED: usize = 1 << 12;
+/// States are not forgotten below this.
+const SWEEP_MIN: usize = 1 << 14;
 /// Stands for "cannot happen" among numbers of states.
 const IMPOSSIBLE: u32 = u32::MAX;
 
@@ -63,6 +65,10 @@ pub(super) struct Transitions<'a, M: Model> {
     steps: Numbers<M::Step>,
     /// By a hash of state and class: class plus one, state, state afterwards.
     known: Vec<[u32; 3]>,
+    /// What the states take, in bytes.
+    bytes: u64,
+    /// How many states there are when those that are no longer needed are forgotten.
+    sweep_at: usize,
 }
 
 impl<'a, M: Model> Transitions<'a, M> {
@@ -72,12 +78,47 @@ impl<'a, M: Model> Transitions<'a, M> {
             states: Numbers::new(),
             steps: Numbers::new(),
             known: vec![[0; 3]; REMEMBERED],
+            bytes: 0,
+            sweep_at: SWEEP_MIN,
         }
+    }
+
+    /// The number of a state.
+    fn number(&mut self, state: &M::State) -> u32 {
+        let before = self.states.values.len();
+        let id = self.states.id(state);
+        if self.states.values.len() > before {
+            // It is kept twice: by its number, and to find its number.
+            self.bytes += 2 * self.model.weight(state) as u64;
+        }
+        id
+    }
+
+    /// Bytes of memory that the states take, roughly.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Forgets all states but these, if there are many, and numbers them anew.
+    pub(super) fn sweep<'c>(&mut self, kept: impl Iterator<Item = &'c mut u32>) {
+        if self.states.values.len() < self.sweep_at {
+            return;
+        }
+        let old = std::mem::replace(&mut self.states, Numbers::new());
+        self.bytes = 0;
+        for id in kept {
+            if let Some(state) = old.values.get(*id as usize) {
+                *id = self.number(state);
+            }
+        }
+        self.known.fill([0; 3]);
+        self.sweep_at = (2 * self.states.values.len()).max(SWEEP_MIN);
     }
 
     /// The number of the state before the first operation.
     pub(super) fn initial(&mut self) -> u32 {
-        self.states.id(&self.model.initial())
+        let state = self.model.initial();
+        self.number(&state)
     }
 
     /// The class of a step.
@@ -105,7 +146,7 @@ impl<'a, M: Model> Transitions<'a, M> {
         let from = self.states.values.get(state as usize)?;
         let step = self.steps.values.get(class as usize)?;
         let to = self.model.apply(from, step);
-        let to = to.map(|to| self.states.id(&to));
+        let to = to.map(|to| self.number(&to));
         if let Some(known) = self.known.get_mut(place) {
             *known = [class + 1, state, to.unwrap_or(IMPOSSIBLE)];
         }

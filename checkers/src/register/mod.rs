@@ -12,7 +12,7 @@ mod unwritten;
 mod zones;
 
 use rustc_hash::FxHashMap;
-use tribunal_results::{Anomaly, Answer, Call, History, Operation, Outcome, Scalar};
+use tribunal_results::{Anomaly, Answer, Call, History, Operation, Outcome, Reason, Scalar};
 
 use crate::engine::{Model, Op};
 
@@ -129,9 +129,10 @@ pub(crate) struct Key<'a> {
     /// What took effect, or may have, in the order of invocation. An unknown read says nothing
     /// and is left out.
     pub(crate) entries: Vec<Entry<'a>>,
-    /// Writes that definitely failed, with the value that nobody may read. A failed
-    /// compare-and-set also says which value was *not* there; that is not used.
+    /// Writes that definitely failed, with the value that nobody may read.
     pub(crate) failed: Vec<(Value, &'a Call)>,
+    /// Compare-and-sets that were refused because something else than this value was there.
+    pub(crate) refused: Vec<(Value, &'a Call)>,
     /// The values by number; that of [`ABSENT`] is `None`.
     pub(crate) values: Vec<Option<&'a Scalar>>,
 }
@@ -177,6 +178,12 @@ pub(crate) fn by_key(history: &History) -> Vec<Key<'_>> {
         .collect()
 }
 
+/// Whether a compare-and-set that failed for this reason found something else than it expected.
+/// (Of any other, such as one that nobody could serve, only its effect is known: none.)
+pub(crate) fn says_other(reason: &Reason) -> bool {
+    reason.code == "precondition-failed"
+}
+
 /// Numbers values by their first appearance. Integers are kept in place, not behind a reference:
 /// there may be millions.
 #[derive(Default)]
@@ -207,6 +214,7 @@ impl<'a> Numbers<'a> {
 struct KeyBuilder<'a> {
     entries: Vec<Entry<'a>>,
     failed: Vec<(Value, &'a Call)>,
+    refused: Vec<(Value, &'a Call)>,
     numbers: Numbers<'a>,
 }
 
@@ -224,7 +232,12 @@ impl<'a> KeyBuilder<'a> {
             }
             _ => return,
         };
-        if call.is_fail() {
+        if let Outcome::Fail(reason) = &call.outcome {
+            if let Step::Cas(from, _) = step
+                && says_other(reason)
+            {
+                self.refused.push((from, call));
+            }
             self.failed.extend(step.brings().map(|value| (value, call)));
             return;
         }
@@ -242,6 +255,7 @@ impl<'a> KeyBuilder<'a> {
             key: key.clone(),
             entries: self.entries,
             failed: self.failed,
+            refused: self.refused,
             values: self.numbers.values,
         }
     }

@@ -1,0 +1,130 @@
+//! Semaphores; a mutex is one with a single permit.
+//!
+//! Owner-aware, only the process that holds permits can give them back. Anonymous, anybody can.
+//! Where a grant has a lease, its permits may fall back by themselves once the lease is over,
+//! told by the clock of the record with the drift that is assumed: an operation of unknown end
+//! that nobody called. It may take back permits of the same owner that were granted later; so what
+//! is found to be linearizable may not be, where leases run out, but never the other way round.
+
+use std::collections::BTreeMap;
+
+use tribunal_results::{Answer, Assumptions, Call, Operation, Outcome, Stamp};
+
+use super::{Entry, Group, Object, entry};
+use crate::model::{Model, Op};
+
+/// What happens to a semaphore. The owner is 0 for all if owners do not matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Step {
+    /// The owner took so many permits.
+    Acquire(u64, u32),
+    /// The owner gave so many back.
+    Release(u64, u32),
+}
+
+/// A semaphore of which all permits are free at first.
+pub(crate) struct Semaphore {
+    permits: u32,
+}
+
+impl Model for Semaphore {
+    /// Who holds how many.
+    type State = BTreeMap<u64, u32>;
+    type Step = Step;
+
+    fn initial(&self) -> Self::State {
+        BTreeMap::new()
+    }
+
+    fn apply(&self, state: &Self::State, step: &Step) -> Option<Self::State> {
+        let mut after = state.clone();
+        match *step {
+            Step::Acquire(owner, permits) => {
+                let held: u64 = state.values().map(|&held| u64::from(held)).sum();
+                if held + u64::from(permits) > u64::from(self.permits) {
+                    return None;
+                }
+                *after.entry(owner).or_insert(0) += permits;
+            }
+            Step::Release(owner, permits) => {
+                let held = after.get_mut(&owner)?;
+                *held = held.checked_sub(permits)?;
+                if *held == 0 {
+                    after.remove(&owner);
+                }
+            }
+        }
+        Some(after)
+    }
+
+    fn weight(&self, state: &Self::State) -> usize {
+        size_of_val(state) + 32 * state.len()
+    }
+}
+
+/// The semaphore of these calls.
+pub(crate) fn object<'a>(group: &Group<'a>, assume: &Assumptions) -> Object<'a, Semaphore> {
+    let mut entries = Vec::new();
+    let stamps = stamps(group);
+    for &call in &group.calls {
+        let owner = if assume.owned { call.process } else { 0 };
+        let step = match (&call.operation, &call.outcome) {
+            (_, Outcome::Fail(_)) => continue,
+            (Operation::AcquirePermits { permits, .. }, _) if *permits > 0 => {
+                Step::Acquire(owner, *permits)
+            }
+            (Operation::ReleasePermits { permits, .. }, _) if *permits > 0 => {
+                Step::Release(owner, *permits)
+            }
+            _ => continue,
+        };
+        entries.push(entry(call, step, 1));
+        entries.extend(lapse(&stamps, call, step, assume));
+    }
+    Object {
+        name: group.name(),
+        key: group.key(),
+        model: Semaphore {
+            permits: assume.permits,
+        },
+        entries,
+        scale: 1,
+        tells: |step| matches!(step, Step::Acquire(..)),
+    }
+}
+
+/// That the permits fall back when the lease is over: from the first call that comes then.
+fn lapse<'a>(
+    stamps: &[Stamp],
+    call: &'a Call,
+    step: Step,
+    assume: &Assumptions,
+) -> Option<Entry<'a, Step>> {
+    let (Outcome::Ok(Answer::Grant(grant)), Step::Acquire(owner, permits)) = (&call.outcome, step)
+    else {
+        return None;
+    };
+    let nanos = u128::from(grant.lease_ms) * 1_000_000;
+    let parts = 1_000_000 - u128::from(assume.clock_drift_ppm.min(1_000_000));
+    let lease = u64::try_from(nanos * parts / 1_000_000).unwrap_or(u64::MAX);
+    let over = call
+        .invoked
+        .time
+        .saturating_add(lease.saturating_sub(1_000_000));
+    let from = stamps.get(stamps.partition_point(|stamp| stamp.time < over))?;
+    Some(Entry {
+        call,
+        op: Op::new(from.index, None, Step::Release(owner, permits)),
+    })
+}
+
+/// When something was called or returned, in order.
+fn stamps(group: &Group<'_>) -> Vec<Stamp> {
+    let calls = group.calls.iter();
+    let mut stamps: Vec<Stamp> = calls
+        .flat_map(|call| [Some(call.invoked), call.completed])
+        .flatten()
+        .collect();
+    stamps.sort_unstable();
+    stamps
+}
