@@ -13,6 +13,7 @@ pub mod crash_log;
 pub mod evidence;
 pub mod fencing;
 pub mod fifo;
+pub mod leases;
 pub mod linearizable;
 pub mod list_append;
 pub mod monotonic_reads;
@@ -21,7 +22,9 @@ pub mod mutual_exclusion;
 pub mod pram;
 pub mod read_your_writes;
 pub mod recovery;
+pub mod reentrancy;
 pub mod rw_register;
+pub mod semaphore;
 pub mod sequential;
 pub mod stats;
 pub mod stream;
@@ -102,6 +105,9 @@ pub static ALL: &[&dyn Checker] = &[
     &mutual_exclusion::MutualExclusion,
     &fencing::Fencing,
     &fifo::Fifo,
+    &reentrancy::Reentrancy,
+    &leases::Leases,
+    &semaphore::Semaphore,
     &recovery::Recovery,
     &crash_log::CrashLog,
     &stats::Stats,
@@ -125,6 +131,7 @@ pub fn applicable(history: &History) -> Vec<&'static dyn Checker> {
             | Kind::Renew
             | Kind::Release
             | Kind::GuardedWrite => &["mutual-exclusion", "fencing", "fifo"],
+            Kind::AcquirePermits | Kind::ReleasePermits => &["semaphore"],
             Kind::Append => &["list-append"],
             Kind::Txn => of_transaction(&call.operation),
             _ => &[],
