@@ -186,7 +186,7 @@ impl Pool {
 
     /// The acquires of the clients that together hold more than the permits: the last one's, then
     /// those with most. Of each client all since the first of which some permits are certain.
-    fn witness(&self, permits: u64) -> Vec<usize> {
+    fn witness(&self, permits: u64, owned: bool) -> Vec<usize> {
         let mut held: FxHashMap<u64, (u64, usize)> = FxHashMap::default();
         let mut owners: Vec<u64> = Vec::new();
         for (_, at) in &self.live {
@@ -208,7 +208,9 @@ impl Pool {
             sum += of(owner).0;
             !enough
         }) {
-            let since = self.grants.get(of(&owner).1..).unwrap_or_default();
+            // Who gives back what anybody took has to be set against all that was taken.
+            let first = if owned { of(&owner).1 } else { 0 };
+            let since = self.grants.get(first..).unwrap_or_default();
             let mine = since.iter().filter(|grant| grant.owner == owner);
             acquires.extend(mine.map(|grant| grant.call));
         }
@@ -272,14 +274,14 @@ impl Permits {
             owed: (*permits).into(),
             until,
         };
-        let limit = self.permits;
+        let (limit, owned) = (self.permits, self.owned);
         let pool = self.pool(key)?;
         pool.expire(now);
         pool.acquire(grant);
         pool.clients.insert(call.process, ());
         let (depth, certain) = (pool.depth, pool.grants.last()?.certain);
         let over = depth > limit && certain > 0;
-        let acquires = over.then(|| pool.witness(limit));
+        let acquires = over.then(|| pool.witness(limit, owned));
         self.grants += 1;
         self.depth_max = self.depth_max.max(depth);
         if let Some(acquires) = acquires {
