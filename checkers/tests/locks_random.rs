@@ -58,7 +58,7 @@ fn anything(rng: &mut Lcg, permits: bool) -> Vec<Timed> {
         let client = &mut clients[at];
         let Some((call, operation)) = client.open.take() else {
             let operation = if permits {
-                ask_permits(rng, client)
+                ask_permits(rng, client, leased)
             } else {
                 ask_lock(rng, client)
             };
@@ -110,12 +110,12 @@ fn ask_lock(rng: &mut Lcg, client: &Client) -> Operation {
     }
 }
 
-fn ask_permits(rng: &mut Lcg, client: &Client) -> Operation {
+fn ask_permits(rng: &mut Lcg, client: &Client, leased: bool) -> Operation {
     let key = "s".into();
     let permits = 1 + u32::from(rng.percent(30));
     let has = !client.tokens.is_empty();
-    if rng.percent(if has { 60 } else { 8 }) {
-        let token = client.tokens.last().copied().filter(|token| *token > 0);
+    if rng.percent(if has { 60 } else { 3 }) {
+        let token = leased.then(|| client.tokens.last().copied().unwrap_or(1));
         return Operation::ReleasePermits {
             key,
             permits,
@@ -379,13 +379,6 @@ fn permits_agree_with_trying_every_order() {
         }
         // After a refusal nobody knows whether the permits are still there.
         ops.retain(|op| !matches!(op.outcome, Outcome::Fail(_)));
-        let granted = |op: &Timed| matches!(op.outcome, Outcome::Ok(Answer::Grant(_)));
-        let bare =
-            |op: &Timed| matches!(op.operation, Operation::ReleasePermits { token: None, .. });
-        if ops.iter().any(granted) && ops.iter().any(bare) {
-            // Which grant such a release is about is not said.
-            continue;
-        }
         let left: Vec<&Timed> = ops.iter().collect();
         let expected = possible(&left, &mut BTreeMap::new(), assume.permits.into());
         let found = judge("semaphore", &assume, timeline(&ops));
@@ -397,7 +390,7 @@ fn permits_agree_with_trying_every_order() {
         *(if expected { &mut fine } else { &mut broken }) += 1;
     }
     assert!(
-        fine > rounds / 10 && broken > rounds / 10,
+        fine > rounds / 20 && broken > rounds / 20,
         "{fine} fine, {broken} broken"
     );
 }

@@ -311,66 +311,66 @@ impl<'h> Case<'h> {
         })
     }
 
-    /// More permits than there are: of each client what the calls took, less what it was asked
-    /// for to give back since the first of them.
+    /// More permits than there are: of each client and token what the calls took, less what was
+    /// asked to be taken back.
     fn over_grant(&self) -> bool {
         let Some(at) = self.calls.last().map(|call| end(call)) else {
             return false;
         };
-        let owner = |call: &Call| if self.assume.owned { call.process } else { 0 };
-        let mut owners: Vec<u64> = self.calls.iter().map(|call| owner(call)).collect();
-        owners.sort_unstable();
-        owners.dedup();
-        let key = self.calls.first().and_then(|call| call.operation.key());
-        let mut held = 0;
-        for who in owners {
-            let taken: Vec<&&Call> = self
+        let lives = |call: &&&Call| {
+            call.is_ok() && (granted(call).is_none() || self.lease_end(call) > at.0)
+        };
+        let pool = |call: &Call| (self.owner(call), granted(call).map(|grant| grant.token));
+        let mut pools: Vec<_> = self.calls.iter().map(|call| pool(call)).collect();
+        pools.sort_unstable();
+        pools.dedup();
+        let held = pools.into_iter().map(|of| {
+            let taken = self
                 .calls
                 .iter()
-                .filter(|call| owner(call) == who)
-                .collect();
-            let Some(first) = taken.iter().map(|call| call.invoked.index).min() else {
-                continue;
-            };
-            let lives = |call: &Call| {
-                call.is_ok() && (granted(call).is_none() || self.lease_end(call) > at.0)
-            };
-            let sum: i64 = taken
-                .iter()
-                .filter(|call| lives(call))
-                .map(|c| permits(c))
-                .sum();
-            let counts = |call: &&Call| {
-                let after = !self.assume.owned && call.returned().is_none_or(|end| end > first);
-                let of_taken = |token| {
-                    let mine =
-                        |call: &&&&Call| granted(call).map(|grant| grant.token) == Some(token);
-                    taken
-                        .iter()
-                        .filter(|call| lives(call))
-                        .any(|call| mine(&call))
-                };
-                match call.operation {
-                    Operation::ReleasePermits { token, .. } => {
-                        owner(call) == who
-                            && call.operation.key() == key
-                            && (call.invoked.index > first || after)
-                            && (call.invoked.time, call.invoked.index) < at
-                            && token.is_none_or(of_taken)
-                    }
-                    _ => false,
-                }
-            };
-            let asked: i64 = self
-                .history
-                .calls()
-                .iter()
-                .filter(counts)
-                .map(permits)
-                .sum();
-            held += (sum - asked).max(0);
-        }
-        held > i64::from(self.assume.permits)
+                .filter(lives)
+                .filter(|call| pool(call) == of);
+            let taken: Vec<&Call> = taken.copied().collect();
+            self.left_of(&taken, of, at)
+        });
+        held.sum::<i64>() > i64::from(self.assume.permits)
+    }
+
+    /// Who gives permits back.
+    const fn owner(&self, call: &Call) -> u64 {
+        if self.assume.owned { call.process } else { 0 }
+    }
+
+    /// What is left of the permits taken at a point. A client that gives back more than it has
+    /// gives back what it has; but nobody knows when another does it.
+    fn left_of(&self, taken: &[&Call], pool: (u64, Option<u64>), at: (u64, u64)) -> i64 {
+        let Some(first) = taken.iter().map(|call| call.invoked.index).min() else {
+            return 0;
+        };
+        let key = self.calls.first().and_then(|call| call.operation.key());
+        let asked = |call: &&Call| match call.operation {
+            Operation::ReleasePermits { token, .. } => {
+                let late = call.returned().is_none_or(|end| end > first);
+                call.operation.key() == key
+                    && self.owner(call) == pool.0
+                    && (token.is_none() || token == pool.1)
+                    && late
+            }
+            _ => false,
+        };
+        let asked = self.history.calls().iter().filter(asked);
+        let asked = asked.map(|call| ((call.invoked.time, call.invoked.index), -permits(call)));
+        let taken = taken.iter().map(|call| (end(call), permits(call)));
+        let mut changes: Vec<_> = taken
+            .chain(asked)
+            .filter(|(point, _)| *point <= at)
+            .collect();
+        changes.sort_unstable();
+        let least = if self.assume.owned { 0 } else { i64::MIN };
+        let left = changes
+            .iter()
+            .fold(0, |left: i64, (_, by)| (left + by).max(least));
+        left.max(0)
     }
 
     /// Entered more often than allowed: the calls, less what was given back until the last.
@@ -439,7 +439,8 @@ impl<'h> Case<'h> {
             });
             enters(grant)
                 && enters(taken)
-                && granted(taken).map(|grant| grant.token) != token
+                && (grant.process != taken.process
+                    || granted(taken).map(|grant| grant.token) != token)
                 && end(grant) < end(taken)
                 && by.is_some()
                 && self.held(taken, end(taken), end(taken).0)
