@@ -152,7 +152,7 @@ impl<'h> Case<'h> {
             }
         }
         let lasts = |call: &&Call| self.lease_end(call) > time;
-        end(grant) <= at && self.calls.iter().filter(mine).any(|call| lasts(call))
+        end(grant) <= at && self.calls.iter().filter(mine).any(lasts)
     }
 
     /// Two of the calls for which something holds.
@@ -233,7 +233,7 @@ impl<'h> Case<'h> {
         let known = everybody
             .filter(|call| call.operation.key() == last.operation.key() && end(call) < end(last))
             .any(|call| with(&call));
-        let shown = self.calls.iter().any(|call| with(call));
+        let shown = self.calls.iter().any(with);
         is_release(last) && left > entered && (shown || !known)
     }
 
