@@ -217,9 +217,8 @@ impl Writers {
 
 fn cross_holds(history: &History) -> u64 {
     let mut crossings = 0;
-    for calls in locks::by_lock(history).values() {
-        let holds = locks::holds(calls);
-        let pairs = holds.iter().zip(holds.iter().skip(1));
+    for lock in locks::Book::of(history).locks {
+        let pairs = lock.holds.iter().zip(lock.holds.iter().skip(1));
         crossings += pairs
             .filter(|(one, next)| one.process != next.process)
             .count() as u64;

@@ -9,13 +9,15 @@
 //!   first. A hold is one stretch, so *B* held the lock from its grant until its certain hold at
 //!   least; by mutual exclusion *A* was granted after that, so *A*'s certain hold cannot have been
 //!   over before.
+//!
+//! At the resource: a write with a smaller token must be refused if it was asked for after one with
+//! a larger token was acknowledged.
 
-use std::collections::BTreeMap;
+use rustc_hash::FxHashMap;
+use tribunal_results::{Anomaly, Assumptions, Call, History, Operation, Record, Verdict};
 
-use tribunal_results::{Anomaly, Call, Operation, Record, Scalar, Verdict};
-
-use crate::locks::{self, Hold};
-use crate::{Budget, Checker, explain};
+use crate::locks::{self, Book, Change, Hold, Lock, Past, Point};
+use crate::{Budget, Checker, Fold, Moment, explain, stream};
 
 /// The checker.
 pub struct Fencing;
@@ -41,226 +43,320 @@ impl Checker for Fencing {
     }
 
     fn check(&self, record: &Record, _: Budget) -> Verdict {
-        let mut anomalies = Vec::new();
-        let (mut granted, mut compared, mut guarded) = (0, 0, 0);
-        for (lock, calls) in locks::by_lock(&record.history) {
-            let holds = locks::holds(&calls);
-            let writes = writes(&calls);
-            granted += holds.len();
-            compared += holds.len().saturating_sub(1);
-            guarded += writes.len();
-            anomalies.extend(reused(lock, &holds));
-            anomalies.extend(regressed(lock, &holds));
-            anomalies.extend(accepted(lock, &writes));
-        }
-        verdict(anomalies, granted, compared, guarded)
+        stream::fold(Tokens::new(&record.assume), &record.history)
+    }
+
+    fn fold(&self, assume: &Assumptions, _: Budget) -> Option<Box<dyn Fold>> {
+        Some(Box::new(Tokens::new(assume)))
     }
 }
 
-/// `compared` is how many holds followed another of the same lock.
-fn verdict(
-    mut anomalies: Vec<Anomaly>,
-    granted: usize,
-    compared: usize,
-    guarded: usize,
-) -> Verdict {
-    let verdict = if !anomalies.is_empty() {
-        anomalies.sort_by_key(|anomaly| (anomaly.span.1, anomaly.calls.clone()));
-        let total = anomalies.len() as u64;
-        Verdict::invalid(NAME, anomalies, total)
-    } else if compared == 0 {
-        let text = format!(
-            "{}: no two tokens of one lock to compare",
-            explain::count(granted, "hold")
-        );
-        Verdict::unknown(NAME, "vacuous", text)
-    } else {
-        let holds = explain::count(granted, "hold");
-        let writes = explain::count(guarded, "accepted guarded write");
-        Verdict::valid(
-            NAME,
-            format!("the tokens of {holds} grow, and so do those of {writes}"),
-        )
-    };
-    verdict
-        .figure("holds", granted)
-        .figure("guarded-writes", guarded)
+struct Tokens {
+    book: Book,
+    locks: Vec<Seen>,
+    found: Vec<Found>,
+    writes: usize,
 }
 
-/// Tokens granted to two holds: of two clients, or of one that had given it back.
-fn reused(lock: &Scalar, holds: &[Hold<'_>]) -> Vec<Anomaly> {
-    let mut first: BTreeMap<u64, &Hold<'_>> = BTreeMap::new();
-    let mut found = Vec::new();
-    for hold in holds {
-        let earlier = *first.entry(hold.token).or_insert(hold);
-        let again = earlier.process != hold.process || earlier.released;
-        if again && !std::ptr::eq(earlier.grant, hold.grant) {
-            let sentence = format!(
-                "token {} of lock {lock} was granted twice: to p{} at {} and to p{} at {}",
-                hold.token,
-                earlier.process,
-                explain::seconds(earlier.from),
-                hold.process,
-                explain::seconds(hold.from),
+/// What was seen of the tokens of one lock.
+#[derive(Default)]
+struct Seen {
+    /// The first hold with each token.
+    first: FxHashMap<u64, usize>,
+    /// The hold with the largest token among those up to each.
+    largest: Vec<usize>,
+    past: Past,
+    /// Of holds that may become certain: the one of the past with the largest token.
+    doubtful: FxHashMap<usize, usize>,
+    /// The acknowledged write with the largest token: that token and the call.
+    written: Option<(u64, usize)>,
+    /// The same when each client's write was invoked that is outstanding.
+    open: FxHashMap<u64, (u64, usize)>,
+}
+
+/// A contradiction in the tokens of a lock.
+struct Found {
+    lock: usize,
+    why: Why,
+}
+
+enum Why {
+    /// Two holds have the same token.
+    Reused { earlier: usize, later: usize },
+    /// The later was asked for after the earlier was granted.
+    Asked { earlier: usize, later: usize },
+    /// The later was held after the earlier.
+    Held { earlier: usize, later: usize },
+    /// A write was accepted after one with a larger token.
+    Accepted { newer: usize, stale: usize },
+}
+
+impl Seen {
+    fn step(&mut self, lock: &Lock, change: Change, now: Point, found: &mut Vec<Why>) {
+        let past = self
+            .past
+            .largest(lock, now, |hold| Some(hold.token))
+            .map(|(_, hold)| hold);
+        self.past.step(lock, change, now);
+        match change {
+            Change::Began(at) => self.began(lock, at, past, found),
+            Change::Kept { hold: at, .. } => {
+                let certain = lock.holds.get(at).is_some_and(Hold::is_certain);
+                if let Some(earlier) = certain.then(|| self.doubtful.remove(&at)).flatten() {
+                    found.push(Why::Held { earlier, later: at });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn began(&mut self, lock: &Lock, at: usize, past: Option<usize>, found: &mut Vec<Why>) {
+        let Some(hold) = lock.holds.get(at) else {
+            return;
+        };
+        let token = |at: usize| lock.holds.get(at).map_or(0, |hold| hold.token);
+        let smaller = |earlier: &usize| hold.token < token(*earlier);
+        // All that were answered before this one was asked for come first among the holds.
+        let answered = hold.asked.and_then(|asked| {
+            let count = lock.holds.partition_point(|other| other.from.1 < asked);
+            self.largest.get(count.checked_sub(1)?).copied()
+        });
+        let largest = self.largest.last().copied();
+        let larger = largest.filter(|largest| token(*largest) >= hold.token);
+        self.largest.push(larger.unwrap_or(at));
+        let earlier = *self.first.entry(hold.token).or_insert(at);
+        let again = |earlier: &Hold| earlier.process != hold.process || earlier.released;
+        if earlier != at && lock.holds.get(earlier).is_some_and(again) {
+            found.push(Why::Reused { earlier, later: at });
+        }
+        if let Some(earlier) = answered.filter(smaller) {
+            found.push(Why::Asked { earlier, later: at });
+        } else if let Some(earlier) = past.filter(smaller) {
+            if hold.is_certain() {
+                found.push(Why::Held { earlier, later: at });
+            } else {
+                self.doubtful.insert(at, earlier);
+            }
+        }
+    }
+
+    fn write(&mut self, call: &Call, token: u64, moment: Moment) -> Option<Why> {
+        match moment {
+            Moment::Called(_) => {
+                if let Some(written) = self.written.filter(|(larger, _)| token < *larger) {
+                    self.open.insert(call.process, written);
+                }
+                None
+            }
+            Moment::Returned(stale) => {
+                let newer = self.open.remove(&call.process);
+                if !call.is_ok() {
+                    return None;
+                }
+                if self.written.is_none_or(|(larger, _)| larger < token) {
+                    self.written = Some((token, stale));
+                }
+                newer.map(|(_, newer)| Why::Accepted { newer, stale })
+            }
+        }
+    }
+}
+
+impl Tokens {
+    fn new(assume: &Assumptions) -> Self {
+        Self {
+            book: Book::new(assume),
+            locks: Vec::new(),
+            found: Vec::new(),
+            writes: 0,
+        }
+    }
+}
+
+impl Fold for Tokens {
+    fn step(&mut self, history: &History, moment: Moment) {
+        let Some((id, change)) = self.book.step(history, moment) else {
+            return;
+        };
+        self.locks.resize_with(self.book.locks.len(), Seen::default);
+        let (Moment::Called(place) | Moment::Returned(place)) = moment;
+        let (Some(lock), Some(seen), Some(call)) = (
+            self.book.locks.get(id),
+            self.locks.get_mut(id),
+            locks::call(history, place),
+        ) else {
+            return;
+        };
+        let mut found = Vec::new();
+        if let Some(change) = change {
+            seen.step(lock, change, locks::now(call, moment), &mut found);
+        } else if let Operation::GuardedWrite { token, .. } = call.operation {
+            found.extend(seen.write(call, token, moment));
+            let accepted = matches!(moment, Moment::Returned(_)) && call.is_ok();
+            self.writes += usize::from(accepted);
+        }
+        let found = found.into_iter().map(|why| Found { lock: id, why });
+        self.found.extend(found);
+    }
+
+    fn contradicted(&self) -> bool {
+        !self.found.is_empty()
+    }
+
+    fn verdict(&self, history: &History) -> Verdict {
+        let locks = &self.book.locks;
+        let granted: usize = locks.iter().map(|lock| lock.holds.len()).sum();
+        let followed = |lock: &Lock| lock.holds.len().saturating_sub(1);
+        // How many holds followed another of the same lock.
+        let compared: usize = locks.iter().map(followed).sum();
+        let verdict = if !self.found.is_empty() {
+            let tell = |found: &Found| tell(history, locks.get(found.lock)?, &found.why);
+            let anomalies = locks::told(self.found.iter(), tell);
+            Verdict::invalid(NAME, anomalies, self.found.len() as u64)
+        } else if compared == 0 {
+            let text = format!(
+                "{}: no two tokens of one lock to compare",
+                explain::count(granted, "hold")
             );
-            let fact = "Every grant needs a token larger than all before.".to_owned();
-            found.push(not_monotonic(lock, sentence, earlier, hold, vec![fact]));
-        }
+            Verdict::unknown(NAME, "vacuous", text)
+        } else {
+            let holds = explain::count(granted, "hold");
+            let writes = explain::count(self.writes, "accepted guarded write");
+            Verdict::valid(
+                NAME,
+                format!("the tokens of {holds} grow, and so do those of {writes}"),
+            )
+        };
+        verdict
+            .figure("holds", granted)
+            .figure("guarded-writes", self.writes)
     }
-    found
 }
 
-/// Holds that came later for certain, by either rule, with a smaller token. One anomaly a hold.
-fn regressed(lock: &Scalar, holds: &[Hold<'_>]) -> Vec<Anomaly> {
-    let answered = |h: &Hold<'_>| h.grant.completed.map(|stamp| stamp.index);
-    let asked_later = largest_before(holds, answered, Hold::asked);
-    let ended = |h: &Hold<'_>| h.is_certain().then(|| h.until());
-    // An end and a begin at the same nanosecond do not overlap: the end comes first.
-    let began = |h: &Hold<'_>| h.is_certain().then(|| h.from.saturating_add(1));
-    let held_later = largest_before(holds, ended, began);
-    let mut found = Vec::new();
-    for ((hold, asked), held) in holds.iter().zip(asked_later).zip(held_later) {
-        let smaller = |earlier: &&Hold<'_>| hold.token < earlier.token;
-        if let Some(earlier) = asked.filter(smaller) {
-            let asked = hold.request.unwrap_or(hold.grant);
+fn tell(history: &History, lock: &Lock, why: &Why) -> Option<Anomaly> {
+    match *why {
+        Why::Reused { earlier, later } => reused(history, lock, earlier, later),
+        Why::Asked { earlier, later } => {
+            let hold = lock.holds.get(later)?;
+            let asked = locks::call(history, hold.asked_by())?;
             let fact = format!(
                 "{}, after p{} had its answer: so this grant came later, and needs a larger token.",
                 explain::invoked(asked),
-                earlier.process,
+                lock.holds.get(earlier)?.process,
             );
-            found.push(regression(lock, earlier, hold, fact));
-        } else if let Some(earlier) = held.filter(smaller) {
+            regression(history, lock, earlier, later, fact)
+        }
+        Why::Held { earlier, later } => {
             let fact = format!(
                 "p{}'s hold was over before p{}'s began: so this grant came later, and needs a \
                  larger token.",
-                earlier.process, hold.process,
+                lock.holds.get(earlier)?.process,
+                lock.holds.get(later)?.process,
             );
-            found.push(regression(lock, earlier, hold, fact));
+            regression(history, lock, earlier, later, fact)
+        }
+        Why::Accepted { newer, stale } => {
+            let (newer, stale) = (locks::call(history, newer)?, locks::call(history, stale)?);
+            stale_token(lock, newer, stale)
         }
     }
-    found
 }
 
-/// For each hold, of those that finish strictly before it starts, the one with the largest token.
-fn largest_before<'h, 'a>(
-    holds: &'h [Hold<'a>],
-    finish: impl Fn(&Hold<'a>) -> Option<u64>,
-    start: impl Fn(&Hold<'a>) -> Option<u64>,
-) -> Vec<Option<&'h Hold<'a>>> {
-    let mut finished: Vec<(u64, &Hold<'a>)> =
-        holds.iter().filter_map(|h| Some((finish(h)?, h))).collect();
-    finished.sort_by_key(|(at, _)| *at);
-    let mut starts: Vec<(u64, usize)> = holds
-        .iter()
-        .enumerate()
-        .filter_map(|(i, h)| Some((start(h)?, i)))
-        .collect();
-    starts.sort_unstable();
-    let mut before = vec![None; holds.len()];
-    let mut finished = finished.into_iter().peekable();
-    let mut largest: Option<&'h Hold<'a>> = None;
-    for (at, index) in starts {
-        while let Some((_, hold)) = finished.next_if(|(end, _)| *end < at) {
-            if largest.is_none_or(|largest| largest.token < hold.token) {
-                largest = Some(hold);
-            }
-        }
-        if let Some(place) = before.get_mut(index) {
-            *place = largest;
-        }
-    }
-    before
-}
-
-fn regression(lock: &Scalar, earlier: &Hold<'_>, later: &Hold<'_>, fact: String) -> Anomaly {
+/// A token was granted to two holds: of two clients, or of one that had given it back.
+fn reused(history: &History, lock: &Lock, earlier: usize, later: usize) -> Option<Anomaly> {
+    let (first, again) = (lock.holds.get(earlier)?, lock.holds.get(later)?);
     let sentence = format!(
-        "lock {lock} was granted to p{} with token {} at {}, after p{} had been granted token {} \
+        "token {} of lock {} was granted twice: to p{} at {} and to p{} at {}",
+        again.token,
+        lock.name,
+        first.process,
+        explain::seconds(first.from.0),
+        again.process,
+        explain::seconds(again.from.0),
+    );
+    let fact = "Every grant needs a token larger than all before.".to_owned();
+    not_monotonic(history, lock, sentence, [first, again], fact)
+}
+
+fn regression(
+    history: &History,
+    lock: &Lock,
+    earlier: usize,
+    later: usize,
+    fact: String,
+) -> Option<Anomaly> {
+    let (earlier, later) = (lock.holds.get(earlier)?, lock.holds.get(later)?);
+    let sentence = format!(
+        "lock {} was granted to p{} with token {} at {}, after p{} had been granted token {} \
          at {}",
+        lock.name,
         later.process,
         later.token,
-        explain::seconds(later.from),
+        explain::seconds(later.from.0),
         earlier.process,
         earlier.token,
-        explain::seconds(earlier.from),
+        explain::seconds(earlier.from.0),
     );
-    not_monotonic(lock, sentence, earlier, later, vec![fact])
+    not_monotonic(history, lock, sentence, [earlier, later], fact)
 }
 
+/// The later hold with its request, if it had one: that tells since when it can have been granted.
 fn not_monotonic(
-    lock: &Scalar,
+    history: &History,
+    lock: &Lock,
     sentence: String,
-    earlier: &Hold<'_>,
-    later: &Hold<'_>,
-    more: Vec<String>,
-) -> Anomaly {
-    let calls: Vec<&Call> = earlier.calls().chain(later.calls()).collect();
-    let mut facts = vec![format!("{}.", earlier.granted())];
-    facts.push(format!("{}.", later.granted()));
-    facts.extend(more);
-    locks::anomaly("token-not-monotonic", lock, sentence, &calls, facts)
+    [earlier, later]: [&Hold; 2],
+    fact: String,
+) -> Option<Anomaly> {
+    let first = locks::call(history, earlier.grant)?;
+    let grant = locks::call(history, later.grant)?;
+    let request = later.request.and_then(|at| locks::call(history, at));
+    let calls: Vec<&Call> = [first, grant].into_iter().chain(request).collect();
+    let facts = vec![
+        format!("{}.", earlier.granted(first)),
+        format!("{}.", later.granted(grant)),
+        fact,
+    ];
+    Some(locks::anomaly(
+        "token-not-monotonic",
+        &lock.name,
+        sentence,
+        &calls,
+        facts,
+    ))
 }
 
-/// An accepted guarded write.
-struct Write<'a> {
-    call: &'a Call,
-    token: u64,
-    completed: u64,
-}
-
-fn writes<'a>(calls: &[&'a Call]) -> Vec<Write<'a>> {
-    let accepted = |call: &&'a Call| match call.operation {
-        Operation::GuardedWrite { token, .. } if call.is_ok() => Some(Write {
-            call,
-            token,
-            completed: call.returned()?,
-        }),
+fn stale_token(lock: &Lock, newer: &Call, stale: &Call) -> Option<Anomaly> {
+    let token = |call: &Call| match call.operation {
+        Operation::GuardedWrite { token, .. } => Some(token),
         _ => None,
     };
-    calls.iter().filter_map(accepted).collect()
-}
-
-/// Writes accepted with a token although one with a larger token had been acknowledged before
-/// they were asked for. `writes` are in the order of invocation.
-fn accepted(lock: &Scalar, writes: &[Write<'_>]) -> Vec<Anomaly> {
-    let mut finished: Vec<&Write<'_>> = writes.iter().collect();
-    finished.sort_by_key(|write| write.completed);
-    let mut finished = finished.into_iter().peekable();
-    let mut largest: Option<&Write<'_>> = None;
-    let mut found = Vec::new();
-    for write in writes {
-        while let Some(done) = finished.next_if(|w| w.completed < write.call.invoked.index) {
-            if largest.is_none_or(|largest| largest.token < done.token) {
-                largest = Some(done);
-            }
-        }
-        if let Some(newer) = largest.filter(|newer| newer.token > write.token) {
-            found.push(stale_token(lock, newer, write));
-        }
-    }
-    found
-}
-
-fn stale_token(lock: &Scalar, newer: &Write<'_>, stale: &Write<'_>) -> Anomaly {
     let sentence = format!(
-        "{lock} accepted p{}'s guarded write with token {} at {}{}, although p{}'s with token {} \
+        "{} accepted p{}'s guarded write with token {} at {}{}, although p{}'s with token {} \
          was accepted at {}",
-        stale.call.process,
-        stale.token,
-        explain::seconds(explain::ended(stale.call)),
-        explain::place(stale.call),
-        newer.call.process,
-        newer.token,
-        explain::seconds(explain::ended(newer.call)),
+        lock.name,
+        stale.process,
+        token(stale)?,
+        explain::seconds(explain::ended(stale)),
+        explain::place(stale),
+        newer.process,
+        token(newer)?,
+        explain::seconds(explain::ended(newer)),
     );
     let facts = vec![
-        format!("{}.", explain::acknowledged(newer.call)),
+        format!("{}.", explain::acknowledged(newer)),
         format!(
             "{}, after that: from then on a token below {} must be refused.",
-            explain::invoked(stale.call),
-            newer.token,
+            explain::invoked(stale),
+            token(newer)?,
         ),
-        format!("Yet {}.", explain::acknowledged(stale.call)),
+        format!("Yet {}.", explain::acknowledged(stale)),
     ];
-    let calls = [newer.call, stale.call];
-    locks::anomaly("stale-token-accepted", lock, sentence, &calls, facts)
+    Some(locks::anomaly(
+        "stale-token-accepted",
+        &lock.name,
+        sentence,
+        &[newer, stale],
+        facts,
+    ))
 }

@@ -95,6 +95,7 @@ pub mod evidence;
 pub mod exact;
 pub mod fencing;
 pub mod fifo;
+pub mod leases;
 pub mod linearizable;
 pub mod list_append;
 pub mod long_fork;
@@ -107,7 +108,9 @@ pub mod normal;
 pub mod pram;
 pub mod read_your_writes;
 pub mod recovery;
+pub mod reentrancy;
 pub mod rw_register;
+pub mod semaphore;
 pub mod sequential;
 pub mod set;
 pub mod set_full;
@@ -204,6 +207,9 @@ pub static ALL: &[&dyn Checker] = &[
     &mutual_exclusion::MutualExclusion,
     &fencing::Fencing,
     &fifo::Fifo,
+    &reentrancy::Reentrancy,
+    &leases::Leases,
+    &semaphore::Semaphore,
     &recovery::Recovery,
     &crash_log::CrashLog,
     &stats::Stats,

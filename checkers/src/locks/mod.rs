@@ -5,33 +5,63 @@
 //! it until it asks for the release that ends it, or until the end of a lease that is counted
 //! from when it was asked for. Two certain holds that overlap are a contradiction; what clients
 //! merely believe is not.
+//!
+//! All is learnt moment by moment ([`Book`]): what an operation asks when it was called, what it
+//! was answered when it returned, never earlier. So what a fold says of a prefix is what it would
+//! say if the record ended there. What is certain of a hold only ever grows: it may last longer
+//! than was known, if the answer to a renewal comes late, but nothing takes back that it lasted.
 
+mod book;
+mod clocks;
 mod hold;
+mod past;
 
-use std::collections::BTreeMap;
+use tribunal_results::verdict::ANOMALIES_LISTED_MAX;
+use tribunal_results::{Anomaly, Call, History, Nanos, Scalar};
 
-use tribunal_results::{Anomaly, Call, History, Scalar};
+pub(crate) use book::{Book, Change, Lapse, Lock, Release};
+pub(crate) use clocks::Clocks;
+pub(crate) use hold::Hold;
+pub(crate) use past::Past;
 
-pub(crate) use hold::{Hold, holds};
+use crate::{Moment, explain};
 
-use crate::explain;
+/// A point of the history: the time and index of an event. An end of a lease comes before all
+/// events of its nanosecond.
+pub(crate) type Point = (Nanos, u64);
 
-/// The calls on locks, lock by lock, in the order of invocation. Guarded writes count as calls on
-/// the lock of the resource's name.
-pub(crate) fn by_lock(history: &History) -> BTreeMap<&Scalar, Vec<&Call>> {
-    use tribunal_results::Kind::{Acquire, GuardedWrite, Release, Renew, Request, TryAcquire};
-    let mut locks: BTreeMap<&Scalar, Vec<&Call>> = BTreeMap::new();
-    for call in history.calls() {
-        let kind = call.operation.kind();
-        let on_lock = matches!(
-            kind,
-            Request | Acquire | TryAcquire | Renew | Release | GuardedWrite
-        );
-        if let Some(lock) = call.operation.key().filter(|_| on_lock) {
-            locks.entry(lock).or_default().push(call);
-        }
+/// When a call was invoked.
+pub(crate) const fn invoked(call: &Call) -> Point {
+    (call.invoked.time, call.invoked.index)
+}
+
+/// When a call ended; when it was invoked if the record ends first.
+pub(crate) fn ended(call: &Call) -> Point {
+    let stamp = call.completed.unwrap_or(call.invoked);
+    (stamp.time, stamp.index)
+}
+
+/// When that moment of a call was.
+pub(crate) fn now(call: &Call, moment: Moment) -> Point {
+    match moment {
+        Moment::Called(_) => invoked(call),
+        Moment::Returned(_) => ended(call),
     }
-    locks
+}
+
+/// The call of that place in the history.
+pub(crate) fn call(history: &History, place: usize) -> Option<&Call> {
+    history.calls().get(place)
+}
+
+/// The first anomalies of those found, told. `tell` gets them in the order in which they showed.
+pub(crate) fn told<T>(
+    found: impl Iterator<Item = T>,
+    tell: impl Fn(T) -> Option<Anomaly>,
+) -> Vec<Anomaly> {
+    let mut anomalies: Vec<Anomaly> = found.take(ANOMALIES_LISTED_MAX).filter_map(tell).collect();
+    anomalies.sort_by_key(|anomaly| (anomaly.span.1, anomaly.calls.clone()));
+    anomalies
 }
 
 /// An anomaly about a lock.

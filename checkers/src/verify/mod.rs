@@ -5,6 +5,7 @@
 //! and know nothing of how the checkers came to their answer.
 
 mod elements;
+mod locks;
 mod numbers;
 mod objects;
 mod register;
@@ -15,46 +16,16 @@ pub use objects::order as order_of;
 pub use register::order;
 use tribunal_results::{Anomaly, Assumptions, Call, History, Operation};
 
-/// Derives the contradiction again from the calls of an anomaly.
+/// Derives the contradiction again from the calls of an anomaly, if nothing unusual is assumed.
 ///
 /// # Errors
 /// Why the calls do not contradict each other, or why that cannot be told.
 pub fn witness(history: &History, anomaly: &Anomaly) -> Result<(), String> {
-    match anomaly.name.as_str() {
-        "stale-read" | "phantom-read" | "aborted-read" => {
-            register::contradiction(history, &anomaly.calls)
-        }
-        "lost-element" if elements::is_queue(&of_one(history, anomaly)?) => {
-            elements::lost(history, &of_one(history, anomaly)?)
-        }
-        "lost-element" => elements::missing(history, &of_one(history, anomaly)?, false),
-        "stale-element" => elements::missing(history, &of_one(history, anomaly)?, true),
-        "unexpected-element" => elements::unexpected(history, &of_one(history, anomaly)?),
-        "duplicate-element" => elements::duplicate(&of_one(history, anomaly)?),
-        "duplicate-id" => numbers::same_id(&of_one(history, anomaly)?),
-        "out-of-bounds" => numbers::out_of_bounds(history, &of_one(history, anomaly)?),
-        "non-monotonic-count" => numbers::fell(history, &of_one(history, anomaly)?),
-        "unexpected-account" | "missing-account" => numbers::accounts(&of_one(history, anomaly)?),
-        "wrong-total" => numbers::totals(&of_one(history, anomaly)?),
-        "negative-balance" => numbers::overdrawn(&of_one(history, anomaly)?),
-        "long-fork" => snapshots::fork(&named(history, anomaly)?),
-        "causal-reverse" => snapshots::reverse(history, &named(history, anomaly)?),
-        "lost-row"
-        | "duplicate-row"
-        | "revived-row"
-        | "skipped-value"
-        | "unsorted-rows"
-        | "off-order"
-        | "off-order-in-process"
-        | "off-order-on-node" => {
-            rows::contradiction(history, &anomaly.name, &of_one(history, anomaly)?)
-        }
-        "not-linearizable" => witness_under(history, anomaly, &Assumptions::default()),
-        name => Err(format!("nothing is known here of {name}")),
-    }
+    witness_under(history, anomaly, &Assumptions::default())
 }
 
-/// The same where the history does not tell all: how many permits there are, whose they are.
+/// The same where the history does not tell all: how many permits there are, whose they are, how
+/// far clocks are apart.
 ///
 /// # Errors
 /// Why the calls do not contradict each other, or why that cannot be told.
@@ -63,9 +34,56 @@ pub fn witness_under(
     anomaly: &Anomaly,
     assume: &Assumptions,
 ) -> Result<(), String> {
-    if anomaly.name != "not-linearizable" {
-        return witness(history, anomaly);
+    match anomaly.name.as_str() {
+        "stale-read" | "phantom-read" | "aborted-read" => {
+            register::contradiction(history, &anomaly.calls)
+        }
+        "not-linearizable" => unordered(history, anomaly, assume),
+        "double-hold"
+        | "foreign-release"
+        | "excess-release"
+        | "token-not-monotonic"
+        | "stale-token-accepted"
+        | "overtaking"
+        | "over-grant"
+        | "too-many-entries"
+        | "token-changed"
+        | "lease-cut-short"
+        | "expired-lease-honoured" => locks::contradiction(history, assume, anomaly),
+        "long-fork" => snapshots::fork(&named(history, anomaly)?),
+        "causal-reverse" => snapshots::reverse(history, &named(history, anomaly)?),
+        name => of_object(history, name, &of_one(history, anomaly)?),
     }
+}
+
+/// Contradictions between calls on one set, queue, counter, generator, bank or table.
+fn of_object(history: &History, name: &str, calls: &[&Call]) -> Result<(), String> {
+    match name {
+        "lost-element" if elements::is_queue(calls) => elements::lost(history, calls),
+        "lost-element" => elements::missing(history, calls, false),
+        "stale-element" => elements::missing(history, calls, true),
+        "unexpected-element" => elements::unexpected(history, calls),
+        "duplicate-element" => elements::duplicate(calls),
+        "duplicate-id" => numbers::same_id(calls),
+        "out-of-bounds" => numbers::out_of_bounds(history, calls),
+        "non-monotonic-count" => numbers::fell(history, calls),
+        "unexpected-account" | "missing-account" => numbers::accounts(calls),
+        "wrong-total" => numbers::totals(calls),
+        "negative-balance" => numbers::overdrawn(calls),
+        "lost-row"
+        | "duplicate-row"
+        | "revived-row"
+        | "skipped-value"
+        | "unsorted-rows"
+        | "off-order"
+        | "off-order-in-process"
+        | "off-order-on-node" => rows::contradiction(history, name, calls),
+        name => Err(format!("nothing is known here of {name}")),
+    }
+}
+
+/// Calls on any object that have no order.
+fn unordered(history: &History, anomaly: &Anomaly, assume: &Assumptions) -> Result<(), String> {
     let plain = |call: &Call| {
         let register = matches!(
             call.operation,
@@ -90,6 +108,7 @@ fn touched_by_others(history: &History, call: &Call) -> bool {
         Operation::Txn { micros } => micros.iter().any(|m| Some(m.key()) == call.operation.key()),
         _ => false,
     })
+}
 
 /// The calls that an anomaly names.
 fn named<'a>(history: &'a History, anomaly: &Anomaly) -> Result<Vec<&'a Call>, String> {
