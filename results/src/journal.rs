@@ -134,10 +134,7 @@ pub struct Journal {
 /// The first line that is not what the format says; only a last line without its line end is
 /// left out instead.
 pub fn read(mut input: impl BufRead) -> Result<Journal, ReadError> {
-    let mut lines = Lines {
-        input: &mut input,
-        number: 0,
-    };
+    let mut lines = Lines::new(&mut input);
     let mut buffer = Vec::new();
     let whole = lines.next(&mut buffer)?;
     if whole == Ending::Nothing {
@@ -189,7 +186,7 @@ fn push(builder: &mut HistoryBuilder, line: Line) -> Result<(), String> {
 
 /// Reads one line's JSON. Errors give the column only: the line that serde_json would name is
 /// always the first, since it sees no other.
-fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     serde_json::from_slice(bytes).map_err(|e| {
         let text = e.to_string();
         let place = format!(" at line {} column {}", e.line(), e.column());
@@ -200,21 +197,35 @@ fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     })
 }
 
+/// How a line ended.
 #[derive(PartialEq, Eq)]
-enum Ending {
+pub(crate) enum Ending {
+    /// With a line end.
     Newline,
+    /// With the file, as after a kill.
     Cut,
+    /// There was none.
     Nothing,
 }
 
-struct Lines<'a, R> {
+/// The lines of a file, counted and bounded.
+pub(crate) struct Lines<'a, R> {
     input: &'a mut R,
     number: u64,
 }
 
-impl<R: BufRead> Lines<'_, R> {
+impl<'a, R: BufRead> Lines<'a, R> {
+    pub(crate) const fn new(input: &'a mut R) -> Self {
+        Self { input, number: 0 }
+    }
+
+    /// How many lines were read.
+    pub(crate) const fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Reads the next line, bounded, without its line end.
-    fn next(&mut self, line: &mut Vec<u8>) -> Result<Ending, ReadError> {
+    pub(crate) fn next(&mut self, line: &mut Vec<u8>) -> Result<Ending, ReadError> {
         line.clear();
         self.number += 1;
         let limit = LINE_BYTES_MAX as u64 + 1;
@@ -233,7 +244,8 @@ impl<R: BufRead> Lines<'_, R> {
         })
     }
 
-    fn wrong(&self, reason: String) -> ReadError {
+    /// That the line read last is not what it should be.
+    pub(crate) fn wrong(&self, reason: String) -> ReadError {
         ReadError::Line {
             line: self.number,
             reason,
