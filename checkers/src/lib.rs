@@ -9,6 +9,7 @@
 pub mod causal;
 pub mod causal_convergence;
 pub mod causal_memory;
+pub mod convergence;
 pub mod crash_log;
 pub mod evidence;
 pub mod fencing;
@@ -23,6 +24,7 @@ pub mod read_your_writes;
 pub mod recovery;
 pub mod rw_register;
 pub mod sequential;
+pub mod staleness;
 pub mod stats;
 pub mod stream;
 pub mod verify;
@@ -34,6 +36,7 @@ mod graph;
 mod locks;
 mod order;
 mod register;
+mod replicas;
 mod transactions;
 
 pub use evidence::gather;
@@ -102,6 +105,8 @@ pub static ALL: &[&dyn Checker] = &[
     &mutual_exclusion::MutualExclusion,
     &fencing::Fencing,
     &fifo::Fifo,
+    &convergence::Convergence,
+    &staleness::Staleness,
     &recovery::Recovery,
     &crash_log::CrashLog,
     &stats::Stats,
