@@ -8,12 +8,15 @@
 
 pub mod causal;
 pub mod causal_convergence;
+pub mod causal_delivery;
 pub mod causal_memory;
 pub mod convergence;
 pub mod crash_log;
 pub mod evidence;
 pub mod fencing;
 pub mod fifo;
+pub mod hybrid_clocks;
+pub mod lamport_clocks;
 pub mod linearizable;
 pub mod list_append;
 pub mod monotonic_reads;
@@ -27,9 +30,11 @@ pub mod sequential;
 pub mod staleness;
 pub mod stats;
 pub mod stream;
+pub mod vector_clocks;
 pub mod verify;
 pub mod writes_follow_reads;
 
+mod clocks;
 mod engine;
 mod explain;
 mod graph;
@@ -107,6 +112,10 @@ pub static ALL: &[&dyn Checker] = &[
     &fifo::Fifo,
     &convergence::Convergence,
     &staleness::Staleness,
+    &lamport_clocks::LamportClocks,
+    &hybrid_clocks::HybridClocks,
+    &vector_clocks::VectorClocks,
+    &causal_delivery::CausalDelivery,
     &recovery::Recovery,
     &crash_log::CrashLog,
     &stats::Stats,

@@ -145,7 +145,7 @@ fn too_stale(object: &Object<'_>, stale: &Stale<'_>, allowed_ms: u64) -> Anomaly
         explain::seconds(explain::ended(stale.read)),
         stale.missed.operation,
     );
-    let effect = |call: &Call, what: &Call| match std::ptr::eq(call, what) {
+    let effect = |call: &Call, what: &Call| match call.operation.kind() == what.operation.kind() {
         true => explain::acknowledged(call),
         false => format!("{}, which shows it", explain::returned(call)),
     };
@@ -156,8 +156,10 @@ fn too_stale(object: &Object<'_>, stale: &Stale<'_>, allowed_ms: u64) -> Anomaly
             explain::returned(old.call)
         ));
     }
+    if object.family == Family::Register {
+        facts.push(format!("{}, after that.", explain::invoked(stale.missed)));
+    }
     facts.extend([
-        format!("{}, after that.", explain::invoked(stale.missed)),
         format!("{}.", effect(stale.effect.call, stale.missed)),
         format!(
             "{}, {age} ms later, and misses it; in all it misses {} at least.",
@@ -165,10 +167,10 @@ fn too_stale(object: &Object<'_>, stale: &Stale<'_>, allowed_ms: u64) -> Anomaly
             explain::count(stale.behind, "update")
         ),
     ]);
-    let old = stale.old.map(|old| old.call);
-    let calls: Vec<&Call> = [stale.missed, stale.effect.call, stale.read]
-        .into_iter()
-        .chain(old)
-        .collect();
+    let mut calls = vec![stale.effect.call, stale.read];
+    calls.extend(stale.old.map(|old| old.call));
+    if object.family == Family::Register {
+        calls.push(stale.missed);
+    }
     anomaly("too-stale", object, sentence, &calls, facts)
 }
