@@ -20,7 +20,7 @@ const SUMS_MAX: usize = 1 << 20;
 #[derive(Clone, Default)]
 struct Updates<'a> {
     acknowledged: Vec<&'a Call>,
-    unknown: usize,
+    unknown: Vec<&'a Call>,
     failed: Option<&'a Call>,
     /// Whether a removal may have taken effect.
     removed: bool,
@@ -72,7 +72,7 @@ impl<'o, 'a> Explanation<'o, 'a> {
             let updates = self.updates.entry(value).or_default();
             match call.outcome {
                 Outcome::Ok(_) => updates.acknowledged.push(call),
-                Outcome::Info(_) => updates.unknown += 1,
+                Outcome::Info(_) => updates.unknown.push(call),
                 Outcome::Fail(_) => updates.failed = updates.failed.or(Some(call)),
             }
         }
@@ -117,7 +117,7 @@ impl<'o, 'a> Explanation<'o, 'a> {
     /// Something that is there more often than it can have been put there.
     fn unexplained(&self, read: &Call, value: &Scalar, times: usize) -> Option<Anomaly> {
         let known = self.updates.get(value);
-        let most = known.map_or(0, |known| known.acknowledged.len() + known.unknown);
+        let most = known.map_or(0, |known| known.acknowledged.len() + known.unknown.len());
         let refused = known.and_then(|known| known.failed);
         let is_register = matches!(read.operation, Operation::Read { .. });
         if times <= most || (is_register && most > 0) {
@@ -169,12 +169,11 @@ impl<'o, 'a> Explanation<'o, 'a> {
     /// An element that was added once, and found and removed, and is there.
     fn resurrected(&self, read: &Call, element: &Scalar) -> Option<Anomaly> {
         let updates = self.updates.get(element)?;
-        let (remove, [add]) = (updates.found?, updates.acknowledged.as_slice()) else {
+        let remove = updates.found?;
+        let mut adds = updates.acknowledged.iter().chain(&updates.unknown);
+        let (Some(add), None) = (adds.next(), adds.next()) else {
             return None;
         };
-        if updates.unknown > 0 {
-            return None;
-        }
         let key = self.object.key;
         let sentence = format!(
             "set {key} came to have {element} again, which was added once and which p{} found \
@@ -184,8 +183,8 @@ impl<'o, 'a> Explanation<'o, 'a> {
         );
         let facts = vec![
             format!(
-                "{}, and is the only one of {element}.",
-                explain::acknowledged(add)
+                "{}, and no other add of {element} may have taken effect.",
+                explain::invoked(add)
             ),
             format!("{}: it had found {element}.", explain::returned(remove)),
             format!("{} has {element}.", answer(read)),

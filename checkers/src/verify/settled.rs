@@ -226,7 +226,7 @@ impl<'a> Object<'a> {
                 takes(call, value) && matches!(call.outcome, Outcome::Ok(Answer::Flag(true)))
             };
             let (add, remove) = if found(one) { (two, one) } else { (one, two) };
-            found(remove) && adds == [add] && add.is_ok()
+            found(remove) && adds == [add]
         })
     }
 
