@@ -162,7 +162,7 @@ fn too_stale(object: &Object<'_>, stale: &Stale<'_>, allowed_ms: u64) -> Anomaly
     facts.extend([
         format!("{}.", effect(stale.effect.call, stale.missed)),
         format!(
-            "{}, {age} ms later, and misses it; in all it misses {} at least.",
+            "{}: it shows what was there {age} ms later at least, and misses {}.",
             explain::invoked(stale.read),
             explain::count(stale.behind, "update")
         ),

@@ -58,9 +58,9 @@ fn state(lcg: &mut Lcg, family: Family, updates: &[Timed]) -> Answer {
     let taken: Vec<&Timed> = updates
         .iter()
         .filter(|op| match op.outcome {
-            Outcome::Ok(_) => lcg.percent(97),
+            Outcome::Ok(_) => lcg.percent(88),
             Outcome::Info(_) => lcg.percent(50),
-            Outcome::Fail(_) => lcg.percent(3),
+            Outcome::Fail(_) => lcg.percent(10),
         })
         .collect();
     let mut values = Vec::new();
@@ -113,7 +113,7 @@ fn history(lcg: &mut Lcg, family: Family) -> Record {
     }
     let updates = ops.clone();
     let mut agreed = state(lcg, family, &updates);
-    for at in 0..lcg.below(6) {
+    for at in 0..1 + lcg.below(5) {
         let early = lcg.percent(30);
         if lcg.percent(25) {
             agreed = state(lcg, family, &updates);
@@ -374,9 +374,10 @@ fn settled_objects_are_judged_as_all_subsets_of_unknown_updates_say() {
         valid += u64::from(verdict.validity == Validity::Valid);
         late += u64::from(code == Some("late-update"));
     }
-    assert!(invalid > total / 10, "{invalid}");
-    assert!(valid > total / 10, "{valid}");
-    assert!(late > total / 100, "{late}");
+    let counts = (invalid, valid, late);
+    assert!(invalid > total / 10, "{counts:?}");
+    assert!(valid > total / 10, "{counts:?}");
+    assert!(late > total / 100, "{counts:?}");
 }
 
 #[test]

@@ -6,7 +6,8 @@
 //! was invoked, the read is one version behind, and as old as the time in between. All such writes
 //! count; any other may as well come before the value shown, or after the read, so that these are
 //! the largest bounds that hold whatever the order. Of sets and lists, the elements that are
-//! missing count, if nobody removes them.
+//! missing count, if nobody removes them; there a read also comes after all that it shows was asked
+//! for.
 
 use rustc_hash::FxHashMap;
 use tribunal_results::{Call, Nanos, Scalar, Stamp};
@@ -97,6 +98,15 @@ impl<'a> Versions<'a> {
     /// The place of the one update that brings a value.
     pub(crate) fn place(&self, value: &Scalar) -> Option<usize> {
         self.of.get(value).copied().flatten()
+    }
+
+    /// When a read took effect at the earliest: it was invoked, and so was what it shows.
+    fn earliest(&self, read: &Call, shown: &[&Scalar]) -> Stamp {
+        let versions = shown
+            .iter()
+            .filter_map(|value| self.all.get(self.place(value)?));
+        let invoked = versions.map(|version| version.update.invoked);
+        invoked.fold(read.invoked, Stamp::max)
     }
 
     fn add(&mut self, value: &'a Scalar, update: &'a Call, is_register: bool) {
@@ -238,12 +248,12 @@ pub(crate) fn of_elements<'a>(object: &Object<'a>, versions: &Versions<'a>) -> S
         shown.sort_unstable();
         shown.dedup();
         staleness.judged += 1;
-        let invoked = read.invoked.index;
-        let due = effects.partition_point(|(_, _, effect)| effect.by.index < invoked);
+        let from = versions.earliest(read, &shown);
+        let due = effects.partition_point(|(_, _, effect)| effect.by < from);
         let in_time = |element: &&&Scalar| {
             let version = versions.place(element).and_then(|at| versions.all.get(at));
             let effect = version.and_then(|version| version.effect);
-            effect.is_some_and(|effect| effect.by.index < invoked)
+            effect.is_some_and(|effect| effect.by < from)
         };
         let behind = due - shown.iter().filter(in_time).count();
         let missing = |(element, ..): &&(&Scalar, _, _)| shown.binary_search(element).is_err();
@@ -256,7 +266,7 @@ pub(crate) fn of_elements<'a>(object: &Object<'a>, versions: &Versions<'a>) -> S
                 missed,
                 effect: *effect,
                 behind,
-                age: read.invoked.time.saturating_sub(effect.by.time),
+                age: from.time.saturating_sub(effect.by.time),
             });
         }
     }

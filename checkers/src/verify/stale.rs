@@ -78,7 +78,22 @@ impl<'a> Named<'a> {
             (Kind::Members | Kind::Elements, Outcome::Ok(Answer::Values(_))) => self.missing(read),
             _ => None,
         }?;
-        (since.index < read.invoked.index).then(|| read.invoked.time.saturating_sub(since.time))
+        let from = self.earliest(read);
+        (since < from).then(|| from.time.saturating_sub(since.time))
+    }
+
+    /// When a read took effect at the earliest: not before what it shows was asked for.
+    fn earliest(&self, read: &Call) -> Stamp {
+        let Outcome::Ok(Answer::Values(values)) = &read.outcome else {
+            return read.invoked;
+        };
+        let asked = values.iter().filter_map(|value| {
+            let adds = self.same(read).filter(|call| touches(call, value));
+            let removed = |call: &Call| call.operation.kind() == Kind::Remove;
+            let first = adds.min_by_key(|call| (!removed(call), call.invoked))?;
+            (!removed(first)).then_some(first.invoked)
+        });
+        asked.fold(read.invoked, Stamp::max)
     }
 
     /// When a later write had taken effect.
