@@ -229,7 +229,7 @@ impl<'a> Oracle<'a> {
                         .iter()
                         .filter(|c| !c.is_fail() && value(c) == Some(&element));
                     let gone =
-                        adds.count() == 1 && put(&element) == 1 && done.iter().any(|c| found(&c));
+                        adds.count() == 1 && put(&element) == 1 && done.iter().any(|c| found(c));
                     match shown.contains(&element) {
                         true => put(&element) > 0 && !gone,
                         false => put(&element) == 0 || removed,
@@ -291,7 +291,7 @@ impl<'a> Oracle<'a> {
             !c.is_fail() && (less || matches!(c.operation, Operation::Remove { .. }))
         };
         if matches!(family, Family::Register | Family::List)
-            || self.updates.iter().any(|c| shrinks(&c))
+            || self.updates.iter().any(|c| shrinks(c))
         {
             return false;
         }
