@@ -228,8 +228,7 @@ impl<'a> Oracle<'a> {
                         .updates
                         .iter()
                         .filter(|c| !c.is_fail() && value(c) == Some(&element));
-                    let gone =
-                        adds.count() == 1 && put(&element) == 1 && done.iter().any(|c| found(c));
+                    let gone = adds.count() == 1 && put(&element) == 1 && done.iter().any(found);
                     match shown.contains(&element) {
                         true => put(&element) > 0 && !gone,
                         false => put(&element) == 0 || removed,
@@ -290,9 +289,7 @@ impl<'a> Oracle<'a> {
             let less = matches!(c.operation, Operation::Increment { by, .. } if by < 0);
             !c.is_fail() && (less || matches!(c.operation, Operation::Remove { .. }))
         };
-        if matches!(family, Family::Register | Family::List)
-            || self.updates.iter().any(|c| shrinks(c))
-        {
+        if matches!(family, Family::Register | Family::List) || self.updates.iter().any(shrinks) {
             return false;
         }
         self.reads.iter().any(|first| {

@@ -131,7 +131,7 @@ impl<'a> Orders<'a> {
         let taken: Vec<usize> = order.iter().map(|(call, _)| *call).collect();
         let done = |call: usize| taken.contains(&call);
         let due = |call: &&Call| call.is_ok() && call.returned() == Some(at as u64);
-        let due = self.calls.iter().position(|call| due(call));
+        let due = self.calls.iter().position(due);
         if due.is_none_or(done) {
             self.extend(order, at + 1);
         }
