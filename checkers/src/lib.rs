@@ -87,14 +87,18 @@
 pub mod bank;
 pub mod causal;
 pub mod causal_convergence;
+pub mod causal_delivery;
 pub mod causal_memory;
 pub mod causal_reverse;
+pub mod convergence;
 pub mod counter;
 pub mod crash_log;
 pub mod evidence;
 pub mod exact;
 pub mod fencing;
 pub mod fifo;
+pub mod hybrid_clocks;
+pub mod lamport_clocks;
 pub mod leases;
 pub mod linearizable;
 pub mod list_append;
@@ -114,13 +118,16 @@ pub mod semaphore;
 pub mod sequential;
 pub mod set;
 pub mod set_full;
+pub mod staleness;
 pub mod stats;
 pub mod stream;
 pub mod total_queue;
 pub mod unique_ids;
+pub mod vector_clocks;
 pub mod verify;
 pub mod writes_follow_reads;
 
+mod clocks;
 mod engine;
 mod explain;
 mod graph;
@@ -128,6 +135,7 @@ mod locks;
 mod models;
 mod order;
 mod register;
+mod replicas;
 mod tally;
 mod transactions;
 
@@ -210,6 +218,12 @@ pub static ALL: &[&dyn Checker] = &[
     &reentrancy::Reentrancy,
     &leases::Leases,
     &semaphore::Semaphore,
+    &convergence::Convergence,
+    &staleness::Staleness,
+    &lamport_clocks::LamportClocks,
+    &hybrid_clocks::HybridClocks,
+    &vector_clocks::VectorClocks,
+    &causal_delivery::CausalDelivery,
     &recovery::Recovery,
     &crash_log::CrashLog,
     &stats::Stats,

@@ -1,7 +1,8 @@
 //! Histories written by hand, `histories/CHECKER/VERDICT/NAME.jsonl`: the path is the verdict.
 //!
 //! An invalid one is called after its anomaly, an unknown one after its code: the name begins
-//! with it. `NAME.NODE.log` beside a history is what that node wrote. All are judged as runs, with
+//! with it. `NAME.NODE.log` beside a history is what that node wrote, `NAME.messages` the message
+//! journal. All are judged as runs, with
 //! a low floor of evidence.
 #![allow(
     clippy::expect_used,
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use tribunal_checkers::{ALL, Budget, applicable, find};
 use tribunal_results::verdict::EvidenceFloor;
-use tribunal_results::{NodeLog, Record, Validity, Verdict, journal};
+use tribunal_results::{Messages, NodeLog, Record, Validity, Verdict, journal, message};
 
 /// A hand-written history and what it is to be judged as.
 struct Case {
@@ -76,6 +77,7 @@ fn record(case: &Case) -> Record {
     Record {
         history: journal.history,
         assume: journal.header.assume,
+        messages: messages(&case.path.with_extension("messages")),
         logs: names_in(folder).iter().filter_map(log).collect(),
         floor: EvidenceFloor {
             ok_operations: 4,
@@ -87,6 +89,15 @@ fn record(case: &Case) -> Record {
         faults: Vec::new(),
         is_run: true,
     }
+}
+
+/// The message journal beside a history, if there is one.
+fn messages(path: &Path) -> Messages {
+    let Ok(file) = fs::File::open(path) else {
+        return Messages::default();
+    };
+    message::read(std::io::BufReader::new(file))
+        .unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
 fn judge(case: &Case) -> Verdict {

@@ -283,8 +283,7 @@ fn every_witness_is_confirmed_and_none_without_one_of_its_calls() {
             for anomaly in judge(name, &assume, history.clone()).anomalies {
                 let context =
                     |what: &str| format!("{what}, seed {seed}: {anomaly:#?} {history:#?}");
-                let witness =
-                    |anomaly: &Anomaly| verify::witness_assuming(&history, &assume, anomaly);
+                let witness = |anomaly: &Anomaly| verify::witness_under(&history, anomaly, &assume);
                 assert_eq!(witness(&anomaly), Ok(()), "{}", context(name));
                 for index in anomaly
                     .calls

@@ -21,11 +21,21 @@ pub struct Assumptions {
     pub overdraft: bool,
     /// How old, in milliseconds, what a read returns may be; any age if absent.
     pub staleness_ms: Option<u64>,
+    /// How long, in milliseconds, replicas may take to agree once every fault is healed and every
+    /// update has ended.
+    pub settle_ms: u64,
+    /// Whether logical clocks tick by one at every recorded event: Lamport's by his rule, maximum
+    /// plus one, and a vector clock at the node's own entry.
+    pub clocks_exact: bool,
+    /// By how much, in milliseconds, a hybrid clock may be ahead of the physical clock of its node;
+    /// by any time if absent.
+    pub hybrid_drift_ms: Option<u64>,
 }
 
 impl Default for Assumptions {
     /// One permit, given back by its holder, entered as often as liked; clocks within 200 parts
-    /// per million of each other; no account overdrawn; no bound on staleness.
+    /// per million of each other; no account overdrawn; no bound on staleness; replicas agree within a second;
+    /// logical clocks may tick as they like, and hybrid ones run ahead.
     fn default() -> Self {
         Self {
             permits: 1,
@@ -35,6 +45,9 @@ impl Default for Assumptions {
             bank_total: None,
             overdraft: false,
             staleness_ms: None,
+            settle_ms: 1000,
+            clocks_exact: false,
+            hybrid_drift_ms: None,
         }
     }
 }

@@ -272,7 +272,7 @@ fn header(line: &[u8]) -> Result<Header, String> {
 
 /// Reads one line's JSON. Errors give the column only: the line that serde_json would name is
 /// always the first, since it sees no other.
-fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     serde_json::from_slice(bytes).map_err(|e| {
         let text = e.to_string();
         let place = format!(" at line {} column {}", e.line(), e.column());

@@ -13,6 +13,7 @@
 //! | [`history`] | events paired into calls; well-formed by construction |
 //! | [`import`] | histories that others recorded: EDN, JSON, text logs |
 //! | [`journal`] | the history file: written as the run goes, readable after any crash |
+//! | [`message`] | what nodes sent each other, and what their clocks showed |
 //! | [`micro`] | the steps of a transaction |
 //! | [`options`] | how the options of a plan's parts are read |
 //! | [`record`] | all that a checker may look at |
@@ -27,6 +28,8 @@ pub mod fault;
 pub mod history;
 pub mod import;
 pub mod journal;
+mod lines;
+pub mod message;
 pub mod micro;
 pub mod operation;
 pub mod options;
@@ -42,6 +45,7 @@ pub use assumptions::Assumptions;
 pub use event::{Body, Event, Process};
 pub use fault::{FaultEvent, FaultSpan, NodeEvent, NodeState, Phase};
 pub use history::{Call, History, HistoryError, Stamp};
+pub use message::Messages;
 pub use micro::{Micro, Seen};
 pub use operation::{Kind, Operation};
 pub use outcome::{Answer, Grant, Outcome, Reason, Row};

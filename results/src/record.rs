@@ -1,7 +1,7 @@
 //! All that a checker may look at.
 
 use crate::verdict::EvidenceFloor;
-use crate::{Assumptions, History, NodeId};
+use crate::{Assumptions, History, Messages, NodeId};
 
 /// The last lines that one node wrote.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Record {
     pub assume: Assumptions,
     /// What the nodes wrote. Empty when only a history file is judged.
     pub logs: Vec<NodeLog>,
+    /// What the nodes sent each other. Empty if nobody recorded it.
+    pub messages: Messages,
     /// The least that the run must have shown.
     pub floor: EvidenceFloor,
     /// The names of the faults that the plan asks for.

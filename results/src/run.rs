@@ -83,6 +83,11 @@ impl RunDir {
         self.0.join("history.jsonl")
     }
 
+    /// The [message journal](crate::message), if there is one.
+    pub fn messages(&self) -> PathBuf {
+        self.0.join("messages.jsonl")
+    }
+
     /// [`RunVerdict`](crate::RunVerdict).
     pub fn verdict(&self) -> PathBuf {
         self.0.join("verdict.json")

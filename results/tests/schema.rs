@@ -8,16 +8,25 @@ use std::path::PathBuf;
 
 use tribunal_results::event::Line;
 use tribunal_results::journal::{Header, read};
+use tribunal_results::message::{self, MessageLine, MessagesHeader};
 use tribunal_results::{Kind, NodeState};
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-fn schemas() -> [(&'static str, schemars::Schema); 2] {
+fn schemas() -> [(&'static str, schemars::Schema); 4] {
     [
         ("schema/history-header.json", schemars::schema_for!(Header)),
         ("schema/history-event.json", schemars::schema_for!(Line)),
+        (
+            "schema/messages-header.json",
+            schemars::schema_for!(MessagesHeader),
+        ),
+        (
+            "schema/messages-event.json",
+            schemars::schema_for!(MessageLine),
+        ),
     ]
 }
 
@@ -66,4 +75,14 @@ fn the_example_is_a_history() {
     assert_eq!(journal.history.calls().len(), 3);
     assert_eq!(journal.history.fault_events().count(), 2);
     assert_eq!(journal.history.node_events().len(), 1);
+}
+
+#[test]
+fn the_example_is_a_message_journal() {
+    let text = std::fs::read_to_string(path("FORMAT.md")).unwrap();
+    let (_, after) = text.split_once("```jsonl\n").unwrap();
+    let (example, _) = after.split_once("```").unwrap();
+    let messages = message::read(example.as_bytes()).unwrap();
+    assert_eq!(messages.nodes.len(), 2);
+    assert_eq!((messages.events.len(), messages.losses.len()), (3, 1));
 }

@@ -4,17 +4,20 @@
 //! is said to explain all answers is replayed ([`order`]). Both are short and plain on purpose,
 //! and know nothing of how the checkers came to their answer.
 
+mod clocks;
 mod elements;
 mod locks;
 mod numbers;
 mod objects;
 mod register;
 mod rows;
+mod settled;
 mod snapshots;
+mod stale;
 
 pub use objects::order as order_of;
 pub use register::order;
-use tribunal_results::{Anomaly, Assumptions, Call, History, Operation};
+use tribunal_results::{Anomaly, Assumptions, Call, History, Operation, Record};
 
 /// Derives the contradiction again from the calls of an anomaly, if nothing unusual is assumed.
 ///
@@ -53,6 +56,32 @@ pub fn witness_under(
         "long-fork" => snapshots::fork(&named(history, anomaly)?),
         "causal-reverse" => snapshots::reverse(history, &named(history, anomaly)?),
         name => of_object(history, name, &of_one(history, anomaly)?),
+    }
+}
+
+/// The same where it may rest on more than calls: on faults, or the message journal.
+///
+/// # Errors
+/// Why there is no contradiction, or why that cannot be told.
+pub fn of_record(record: &Record, anomaly: &Anomaly) -> Result<(), String> {
+    match anomaly.name.as_str() {
+        "diverged"
+        | "lost-update-after-settling"
+        | "unexplained-value"
+        | "resurrected"
+        | "replica-went-back" => settled::contradiction(record, anomaly),
+        "too-stale" => stale::contradiction(record, anomaly),
+        "lamport-clock-not-rising"
+        | "lamport-clock-not-after-send"
+        | "lamport-clock-not-exact"
+        | "hybrid-clock-not-rising"
+        | "hybrid-clock-not-after-send"
+        | "hybrid-clock-behind"
+        | "hybrid-clock-ahead"
+        | "missed-causality"
+        | "false-causality"
+        | "delivered-before-cause" => clocks::contradiction(record, anomaly),
+        _ => witness_under(&record.history, anomaly, &record.assume),
     }
 }
 

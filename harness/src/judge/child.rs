@@ -1,7 +1,7 @@
 //! The judging process: reads a record, runs its checkers, prints what each concludes.
 
 use std::fs::File;
-use std::io::{BufReader, Read as _, Seek as _, SeekFrom, Write};
+use std::io::{BufReader, ErrorKind, Read as _, Seek as _, SeekFrom, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use tribunal_checkers::{Budget, Checker, evidence};
 use tribunal_results::journal::{self, Journal};
 use tribunal_results::run::RunDir;
-use tribunal_results::{NodeLog, Record};
+use tribunal_results::{Messages, NodeLog, Record, message};
 
 use super::Finding;
 use crate::plan::Plan;
@@ -74,6 +74,7 @@ fn read(dir: &RunDir, plan: &Plan) -> anyhow::Result<Record> {
         history: journal.history,
         assume: journal.header.assume,
         logs,
+        messages: messages(&dir.messages())?,
         floor: plan.evidence.clone(),
         faults: faults.map(|wanted| wanted.fault.clone()).collect(),
         is_run: true,
@@ -88,6 +89,17 @@ pub fn history(path: &Path) -> anyhow::Result<Journal> {
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     journal::read(BufReader::with_capacity(1 << 18, file))
         .with_context(|| format!("{} is not a history", path.display()))
+}
+
+/// Reads a message journal; an empty one if there is no such file.
+fn messages(path: &Path) -> anyhow::Result<Messages> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Messages::default()),
+        Err(e) => return Err(e).with_context(|| format!("cannot open {}", path.display())),
+    };
+    message::read(BufReader::with_capacity(1 << 18, file))
+        .with_context(|| format!("{} is not a message journal", path.display()))
 }
 
 /// The last lines of what a node wrote.
