@@ -19,18 +19,22 @@ pub mod monotonic_reads;
 pub mod monotonic_writes;
 pub mod mutual_exclusion;
 pub mod pram;
+pub mod read_atomic;
+pub mod read_committed;
 pub mod read_your_writes;
 pub mod recovery;
 pub mod rw_register;
 pub mod sequential;
 pub mod stats;
 pub mod stream;
+pub mod transactional_causal;
 pub mod verify;
 pub mod writes_follow_reads;
 
 mod engine;
 mod explain;
 mod graph;
+mod levels;
 mod locks;
 mod order;
 mod register;
@@ -99,6 +103,9 @@ pub static ALL: &[&dyn Checker] = &[
     &writes_follow_reads::WritesFollowReads,
     &list_append::ListAppend,
     &rw_register::RwRegister,
+    &transactional_causal::TransactionalCausal,
+    &read_atomic::ReadAtomic,
+    &read_committed::ReadCommitted,
     &mutual_exclusion::MutualExclusion,
     &fencing::Fencing,
     &fifo::Fifo,

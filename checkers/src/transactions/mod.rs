@@ -56,6 +56,20 @@ fn micros(call: &Call) -> Option<Cow<'_, [Micro]>> {
             key: key.clone(),
             seen: value.clone().map_or(Seen::Nothing, Seen::Value),
         }),
+        (Operation::Cas { key, from, to }, outcome) => {
+            let mut micros = Vec::new();
+            if matches!(outcome, Outcome::Ok(_)) {
+                micros.push(Micro::Read {
+                    key: key.clone(),
+                    seen: Seen::Value(from.clone()),
+                });
+            }
+            micros.push(Micro::Write {
+                key: key.clone(),
+                value: to.clone(),
+            });
+            Some(Cow::Owned(micros))
+        }
         _ => None,
     }
 }

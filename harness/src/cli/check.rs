@@ -29,8 +29,8 @@ Examples:
   tribunal check etcd.txt --format porcupine        if the format is not told by itself
   cat history.jsonl | tribunal check -              from standard input
 
-Formats: jsonl (Tribunal's own), jepsen-edn, jepsen-json, porcupine (Jepsen's text log). They
-are documented in results/FORMAT.md. What is left out of a history is said.
+Formats: jsonl (Tribunal's own), jepsen-edn, jepsen-json, porcupine (Jepsen's text log), plume
+(AWDIT's and Plume's text). They are documented in results/FORMAT.md. What is left out of a history is said.
 
 Of several records the exit code is the first of 1, 70, 64, 130, 3, 2, 0 that occurs.")]
 pub(super) struct Check {

@@ -10,6 +10,7 @@ mod entry;
 mod jepsen_edn;
 mod jepsen_json;
 mod jsonl;
+mod plume;
 mod porcupine;
 mod register;
 
@@ -37,8 +38,9 @@ pub struct Format {
 }
 
 /// Every format; the first that claims a file has it.
-pub static FORMATS: [&Format; 4] = [
+pub static FORMATS: [&Format; 5] = [
     &jsonl::FORMAT,
+    &plume::FORMAT,
     &porcupine::FORMAT,
     &jepsen_json::FORMAT,
     &jepsen_edn::FORMAT,
