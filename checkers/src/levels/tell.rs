@@ -30,6 +30,26 @@ impl Axiom {
     }
 }
 
+/// The steps with those that stay in one session as one.
+fn drawn_together(steps: &[Step]) -> Vec<Step> {
+    let mut drawn: Vec<Step> = Vec::new();
+    // A cycle begins anew with a step that leaves a session, if it has one.
+    let cut = match (steps.first(), steps.last()) {
+        (Some(first), Some(last)) if first.0 == last.1 => {
+            let leaves = |step: &Step| step.2 != Why::Session;
+            steps.iter().position(leaves).unwrap_or(0)
+        }
+        _ => 0,
+    };
+    for step in steps.iter().cycle().skip(cut).take(steps.len()) {
+        match drawn.last_mut() {
+            Some(last) if last.2 == Why::Session && step.2 == Why::Session => last.1 = step.1,
+            _ => drawn.push(*step),
+        }
+    }
+    drawn
+}
+
 /// Tells contradictions.
 pub(crate) struct Teller<'s, 'a> {
     pub(crate) sessions: &'s Sessions<'a>,
@@ -152,7 +172,8 @@ impl<'a> Teller<'_, 'a> {
     pub(crate) fn cycle(&self, steps: &[Step]) -> Anomaly {
         let mut case = Case::default();
         let mut axiom = Axiom::Given;
-        for &(from, to, why) in steps {
+        let steps = drawn_together(steps);
+        for &(from, to, why) in &steps {
             case.calls.extend([from, to]);
             match why {
                 Why::Seen(by) => {
@@ -230,7 +251,8 @@ impl<'a> Teller<'_, 'a> {
                 format!("{new} followed it in its session and yet read"),
             )
         } else {
-            for (one, next, why) in self.given.path(from, by).unwrap_or_default() {
+            let path = self.given.path(from, by).unwrap_or_default();
+            for (one, next, why) in drawn_together(&path) {
                 self.given(one, next, why, case);
             }
             (Axiom::Causal, format!("{new} came after it and yet read"))
