@@ -89,7 +89,7 @@ fn valid_history(size: u64) -> History {
     let mut state: Vec<Option<i64>> = vec![None; keys as usize];
     let mut fresh = 0_i64;
     let mut open: Vec<Option<(Operation, Outcome)>> = vec![None; SESSIONS as usize];
-    let mut builder = tribunal_results::HistoryBuilder::default();
+    let mut builder = tribunal_results::history::HistoryBuilder::default();
     let mut index = 0;
     let mut push = |process, body| {
         let event = Event {

@@ -15,7 +15,7 @@ use tribunal_results::verdict::ANOMALIES_LISTED_MAX;
 use tribunal_results::{Anomaly, Record, Verdict};
 
 use crate::transactions::{self, Txn};
-use crate::{Budget, explain};
+use crate::{Budget, explain, graph};
 use order::Order;
 use saturate::Saturated;
 use sessions::{NONE, Sessions};
@@ -84,7 +84,9 @@ pub(crate) fn judge(
     let verdict = if found.anomalies.is_empty() {
         clean(checker, level, &sessions, found.exhausted)
     } else {
-        Verdict::invalid(checker, found.anomalies, found.total)
+        let left = graph::models_left(found.anomalies.iter().map(|a| a.name.as_str()));
+        let verdict = Verdict::invalid(checker, found.anomalies, found.total);
+        verdict.figure("models-not-ruled-out", left)
     };
     verdict
         .figure("transactions", transactions)

@@ -6,15 +6,9 @@ use tribunal_results::{Anomaly, Call, Micro, Scalar};
 use super::reads::{List, Read};
 use crate::explain;
 use crate::graph::Why;
-use crate::transactions::{Told, Txn, UNORDERED_EDGES_MAX, Writers, anomaly, name};
-
-fn call<'a>(txns: &[Txn<'a>], at: u32) -> Option<&'a Call> {
-    txns.get(at as usize).map(|txn| txn.call)
-}
-
-fn happened(txns: &[Txn<'_>], at: u32) -> bool {
-    txns.get(at as usize).is_some_and(|txn| txn.happened)
-}
+use crate::transactions::{
+    Told, Txn, UNORDERED_EDGES_MAX, Writers, anomaly, call, happened, leads, name, works_on,
+};
 
 impl<'a> List<'a> {
     /// Tells what no order of transactions explains in the reads of this list alone.
@@ -261,19 +255,12 @@ impl<'a> List<'a> {
 
     /// Why one transaction comes before another, in this list.
     pub(super) fn why(&self, txns: &[Txn<'a>], from: u32, to: u32, why: Why) -> Option<String> {
-        let works_on_it = |txn: u32| {
-            let txn = txns.get(txn as usize);
-            txn.is_some_and(|txn| txn.micros.iter().any(|micro| micro.key() == self.key))
-        };
-        if !works_on_it(from) || !works_on_it(to) {
+        if !works_on(txns, from, self.key) || !works_on(txns, to, self.key) {
             return None;
         }
         let mut edges = Vec::new();
         self.edges(txns, &mut edges);
-        if !edges
-            .iter()
-            .any(|edge| (edge.0, edge.1) == (from, to) && edge.2.meets(why))
-        {
+        if !leads(&edges, from, to, why) {
             return None;
         }
         let key = self.key;

@@ -74,6 +74,28 @@ fn micros(call: &Call) -> Option<Cow<'_, [Micro]>> {
     }
 }
 
+/// The call of a transaction.
+pub(crate) fn call<'a>(txns: &[Txn<'a>], at: u32) -> Option<&'a Call> {
+    txns.get(at as usize).map(|txn| txn.call)
+}
+
+/// Whether a transaction took effect.
+pub(crate) fn happened(txns: &[Txn<'_>], at: u32) -> bool {
+    txns.get(at as usize).is_some_and(|txn| txn.happened)
+}
+
+/// Whether a transaction has a step on the object.
+pub(crate) fn works_on(txns: &[Txn<'_>], at: u32, key: &Scalar) -> bool {
+    let txn = txns.get(at as usize);
+    txn.is_some_and(|txn| txn.micros.iter().any(|micro| micro.key() == key))
+}
+
+/// Whether one of the edges leads so, for one of the reasons.
+pub(crate) fn leads(edges: &[(u32, u32, Why)], from: u32, to: u32, why: Why) -> bool {
+    let mut edges = edges.iter();
+    edges.any(|edge| (edge.0, edge.1) == (from, to) && edge.2.meets(why))
+}
+
 /// Who wrote an element or a value: transactions and the place of the step in each.
 pub(crate) type Writers = smallvec::SmallVec<[(u32, u32); 1]>;
 
