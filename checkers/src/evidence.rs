@@ -166,10 +166,10 @@ fn add(total: &mut Counts, more: Counts) {
     total.info += more.info;
 }
 
-fn cross_reads(history: &History) -> u64 {
+fn cross_reads<'h>(history: &'h History) -> u64 {
     let mut writers: FxHashMap<(&Scalar, &Scalar), Writers> = FxHashMap::default();
     for call in history.calls().iter().filter(|call| !call.is_fail()) {
-        let mut wrote = |key, value| {
+        let mut wrote = |key: &'h Scalar, value: &'h Scalar| {
             let writers = writers
                 .entry((key, value))
                 .or_insert(Writers::One(call.process));
@@ -190,7 +190,7 @@ fn cross_reads(history: &History) -> u64 {
             _ => {}
         }
     }
-    let crosses = |call: &Call, key, value| {
+    let crosses = |call: &Call, key: &Scalar, value: &Scalar| {
         let writers = writers.get(&(key, value));
         writers.is_some_and(|writers| writers.exclude(call.process))
     };
