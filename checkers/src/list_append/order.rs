@@ -7,12 +7,13 @@ use super::reads::{List, Read};
 use crate::explain;
 use crate::graph::Why;
 use crate::transactions::{
-    Told, Txn, UNORDERED_EDGES_MAX, Writers, anomaly, call, happened, leads, name, works_on,
+    Collected, Told, Txn, UNORDERED_EDGES_MAX, Writers, anomaly, call, happened, leads, name,
+    works_on,
 };
 
 impl<'a> List<'a> {
     /// Tells what no order of transactions explains in the reads of this list alone.
-    pub(super) fn judge(&mut self, txns: &[Txn<'a>], anomalies: &mut Vec<Anomaly>) {
+    pub(super) fn judge(&mut self, txns: &[Txn<'a>], anomalies: &mut Collected) {
         let longest = self
             .reads
             .iter()
@@ -36,7 +37,7 @@ impl<'a> List<'a> {
     }
 
     /// Elements that are there twice, or were never committed or never appended.
-    fn elements(&mut self, txns: &[Txn<'a>], read: &Read<'a>, anomalies: &mut Vec<Anomaly>) {
+    fn elements(&mut self, txns: &[Txn<'a>], read: &Read<'a>, anomalies: &mut Collected) {
         let mut met: FxHashSet<&Scalar> = FxHashSet::default();
         let mut aborted: Option<(&Scalar, &Call)> = None;
         let mut last: Option<(u32, u32)> = None;
@@ -154,7 +155,7 @@ impl<'a> List<'a> {
     }
 
     /// Transactions that read the same version and both appended to it.
-    fn lost_updates(&self, txns: &[Txn<'a>], anomalies: &mut Vec<Anomaly>) {
+    fn lost_updates(&self, txns: &[Txn<'a>], anomalies: &mut Collected) {
         let mut first: FxHashMap<usize, u32> = FxHashMap::default();
         for read in &self.reads {
             let appends = |txn: &Txn<'_>| {

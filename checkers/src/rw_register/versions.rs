@@ -3,7 +3,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 use tribunal_results::{Anomaly, Call, Micro, Scalar, Seen};
 
-use crate::transactions::{Told, Txn, Writers, anomaly, call, happened, name};
+use crate::transactions::{Collected, Told, Txn, Writers, anomaly, call, happened, name};
 
 /// A read of a register before its transaction wrote it.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ pub(super) struct Register<'a> {
 pub(super) struct Registers<'a> {
     at: FxHashMap<&'a Scalar, usize>,
     pub(super) registers: Vec<Register<'a>>,
-    pub(super) anomalies: Vec<Anomaly>,
+    pub(super) anomalies: Collected,
     pub(super) observations: usize,
 }
 
@@ -176,7 +176,7 @@ impl<'a> Register<'a> {
     }
 
     /// Tells what no order of transactions explains in the reads of this register alone.
-    pub(super) fn judge(&self, txns: &[Txn<'a>], anomalies: &mut Vec<Anomaly>) {
+    pub(super) fn judge(&self, txns: &[Txn<'a>], anomalies: &mut Collected) {
         let mut updates: FxHashMap<Option<&Scalar>, u32> = FxHashMap::default();
         for read in &self.reads {
             anomalies.extend(self.unwritten(txns, read));

@@ -1,5 +1,6 @@
 //! Transactions as checkers see them, and the verdict on them.
 
+mod collect;
 mod tell;
 
 use std::borrow::Cow;
@@ -12,6 +13,7 @@ use tribunal_results::{
 use crate::graph::{self, Cycle, Graph, Interval, Why};
 use crate::{Budget, explain};
 
+pub(crate) use collect::Collected;
 pub(crate) use tell::{Told, anomaly, name};
 
 /// The most edges that one key gives for versions whose order nobody saw.
@@ -103,7 +105,7 @@ pub(crate) type Writers = smallvec::SmallVec<[(u32, u32); 1]>;
 pub(crate) struct Inferred<'a> {
     pub(crate) checker: &'static str,
     /// Contradictions that need no cycle.
-    pub(crate) anomalies: Vec<Anomaly>,
+    pub(crate) anomalies: Collected,
     pub(crate) edges: Vec<(u32, u32, Why)>,
     /// Reads that returned something written.
     pub(crate) observations: usize,
@@ -127,7 +129,8 @@ pub(crate) fn judge(
     let graph = Graph::new(txns.len() as u32, nodes, edges);
     let steps_max = budget.steps.saturating_sub(inferred.steps);
     let found = graph::search(&graph, steps_max);
-    let mut anomalies = std::mem::take(&mut inferred.anomalies);
+    let Collected { kept, dropped } = std::mem::take(&mut inferred.anomalies);
+    let mut anomalies = kept;
     for cycle in &found.cycles {
         anomalies.push(tell_cycle(txns, cycle, &why));
     }
@@ -139,7 +142,7 @@ pub(crate) fn judge(
     let verdict = if anomalies.is_empty() {
         clean(&inferred, transactions)
     } else {
-        let total = anomalies.len() as u64;
+        let total = anomalies.len() as u64 + dropped;
         Verdict::invalid(inferred.checker, anomalies, total)
     };
     let verdict = if types.is_empty() {
