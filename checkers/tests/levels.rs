@@ -416,3 +416,33 @@ fn a_small_budget_never_gives_a_wrong_answer() {
     }
     assert!(stopped > 300, "{stopped}");
 }
+
+/// Sessions as text, and how many of the levels hold.
+const TEXTS: [(&str, usize); 6] = [
+    (
+        "w a 1\nw b 1\n=====\nr a 1\nw a 2\n=====\nr b 1\n-----\nr a 2\n",
+        3,
+    ),
+    ("w a 1\n-----\nr b 5\n=====\nw b 5\n-----\nr a 1\n", 3),
+    (
+        "w a 1\n-----\nw a 2\n=====\nr a 2\nw b 7\n=====\nr a 1\nr b 7\n",
+        2,
+    ),
+    (
+        "w a 1\nw b 1\n=====\nw a 2\nw b 2\n=====\nr a 1\nr b 2\n",
+        1,
+    ),
+    ("w a 1\n=====\nw a 2\n=====\nr a 1\nr a 2\n", 1),
+    ("r a 3\n-----\nw b 4\n=====\nr b 4\n-----\nw a 3\n", 0),
+];
+
+#[test]
+fn sessions_as_text_satisfy_the_levels_that_they_should() {
+    for (text, holding) in TEXTS {
+        let imported = tribunal_results::import::read(text.as_bytes(), None, None);
+        let history = imported.expect("a history").history;
+        let valid =
+            |checker: &&&str| random::verdict(checker, history.clone()).validity == Validity::Valid;
+        assert_eq!(LEVELS.iter().filter(valid).count(), holding, "{text}");
+    }
+}
