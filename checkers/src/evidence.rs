@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use rustc_hash::FxHashMap;
 use tribunal_results::verdict::Counts;
 use tribunal_results::{
-    Answer, Call, Evidence, FaultSpan, History, Nanos, Operation, Outcome, Record, Scalar, Verdict,
+    Answer, Call, Evidence, FaultSpan, History, Micro, Nanos, Operation, Outcome, Record, Scalar,
+    Seen, Verdict,
 };
 
 use crate::{Budget, Checker, explain, locks, stats};
@@ -126,8 +127,8 @@ fn missed(evidence: &Evidence, record: &Record) -> Vec<String> {
 
 /// What the record can show for itself.
 ///
-/// * *Cross-observations*: reads (and compare-and-sets) that found a value which only other
-///   clients had written, and holds of a lock that follow another client's.
+/// * *Cross-observations*: reads (also as steps of transactions, and compare-and-sets) that found
+///   a value, or a list whose last element, only other clients had written, and holds of a lock that follow another client's.
 /// * *Overlap*: the share of operations outstanding at some instant between the injection and the
 ///   cure of a fault that was not skipped.
 /// * *Final reads*: successful reads, or where there are none grants, invoked after the last cure
@@ -165,29 +166,54 @@ fn add(total: &mut Counts, more: Counts) {
     total.info += more.info;
 }
 
-fn cross_reads(history: &History) -> u64 {
+fn cross_reads<'h>(history: &'h History) -> u64 {
     let mut writers: FxHashMap<(&Scalar, &Scalar), Writers> = FxHashMap::default();
     for call in history.calls().iter().filter(|call| !call.is_fail()) {
-        if let Operation::Write { key, value } | Operation::Cas { key, to: value, .. } =
-            &call.operation
-        {
+        let mut wrote = |key: &'h Scalar, value: &'h Scalar| {
             let writers = writers
                 .entry((key, value))
                 .or_insert(Writers::One(call.process));
             writers.add(call.process);
+        };
+        match &call.operation {
+            Operation::Write { key, value } | Operation::Cas { key, to: value, .. } => {
+                wrote(key, value);
+            }
+            Operation::Append { key, value } => wrote(key, value),
+            Operation::Txn { micros } => {
+                for micro in micros {
+                    if let Micro::Write { key, value } | Micro::Append { key, value } = micro {
+                        wrote(key, value);
+                    }
+                }
+            }
+            _ => {}
         }
     }
-    let crosses = |call: &&Call| {
-        let found = match (&call.operation, &call.outcome) {
-            (Operation::Read { key }, Outcome::Ok(Answer::Value(Some(value)))) => (key, value),
-            (Operation::Cas { key, from, .. }, Outcome::Ok(_)) => (key, from),
-            _ => return false,
-        };
-        writers
-            .get(&found)
-            .is_some_and(|writers| writers.exclude(call.process))
+    let crosses = |call: &Call, key: &Scalar, value: &Scalar| {
+        let writers = writers.get(&(key, value));
+        writers.is_some_and(|writers| writers.exclude(call.process))
     };
-    history.calls().iter().filter(crosses).count() as u64
+    let crossings = |call: &Call| match (&call.operation, &call.outcome) {
+        (Operation::Read { key }, Outcome::Ok(Answer::Value(Some(value)))) => {
+            u64::from(crosses(call, key, value))
+        }
+        (Operation::Cas { key, from, .. }, Outcome::Ok(_)) => u64::from(crosses(call, key, from)),
+        (Operation::Txn { .. }, Outcome::Ok(Answer::Txn(micros))) => {
+            let steps = micros.iter().filter(|micro| match micro {
+                Micro::Read { key, seen } => match seen {
+                    Seen::Value(value) => crosses(call, key, value),
+                    // The last element tells the version.
+                    Seen::List(list) => list.last().is_some_and(|v| crosses(call, key, v)),
+                    Seen::Nothing => false,
+                },
+                _ => false,
+            });
+            steps.count() as u64
+        }
+        _ => 0,
+    };
+    history.calls().iter().map(crossings).sum()
 }
 
 /// Who wrote a value.
@@ -329,6 +355,47 @@ mod tests {
         assert!(missing(&record).contains("kill faults that bit: 0 of at least 1"));
         record.floor.faults_of_each = 0;
         assert!(!missing(&record).contains("kill"));
+    }
+
+    #[test]
+    fn reads_within_transactions_are_cross_observations() {
+        use tribunal_results::{Body, Event, Process};
+        let read = |seen| Micro::Read {
+            key: "x".into(),
+            seen,
+        };
+        let write = Micro::Write {
+            key: "x".into(),
+            value: 1.into(),
+        };
+        let found = Micro::Read {
+            key: "x".into(),
+            seen: Seen::Value(1.into()),
+        };
+        let mut events = Vec::new();
+        for (process, asked, done) in [
+            (1, vec![write.clone()], vec![write]),
+            (1, vec![read(Seen::Nothing)], vec![found.clone()]),
+            (2, vec![read(Seen::Nothing); 2], vec![found.clone(), found]),
+        ] {
+            let operation = Operation::Txn { micros: asked };
+            let outcome = Outcome::Ok(Answer::Txn(done));
+            for body in [
+                Body::Invoke(operation.clone()),
+                Body::Complete(operation, outcome),
+            ] {
+                events.push(Event {
+                    index: events.len() as u64,
+                    time: 0,
+                    process: Process::Client(process),
+                    node: None,
+                    body,
+                });
+            }
+        }
+        let history = History::from_events(events).unwrap_or_default();
+        assert_eq!(history.calls().len(), 3);
+        assert_eq!(cross_reads(&history), 2);
     }
 
     #[test]

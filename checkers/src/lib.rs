@@ -110,6 +110,8 @@ pub mod monotonic_writes;
 pub mod mutual_exclusion;
 pub mod normal;
 pub mod pram;
+pub mod read_atomic;
+pub mod read_committed;
 pub mod read_your_writes;
 pub mod recovery;
 pub mod reentrancy;
@@ -122,6 +124,7 @@ pub mod staleness;
 pub mod stats;
 pub mod stream;
 pub mod total_queue;
+pub mod transactional_causal;
 pub mod unique_ids;
 pub mod vector_clocks;
 pub mod verify;
@@ -131,6 +134,7 @@ mod clocks;
 mod engine;
 mod explain;
 mod graph;
+mod levels;
 mod locks;
 mod models;
 mod order;
@@ -212,6 +216,9 @@ pub static ALL: &[&dyn Checker] = &[
     &long_fork::LongFork,
     &causal_reverse::CausalReverse,
     &monotonic::Monotonic,
+    &transactional_causal::TransactionalCausal,
+    &read_atomic::ReadAtomic,
+    &read_committed::ReadCommitted,
     &mutual_exclusion::MutualExclusion,
     &fencing::Fencing,
     &fifo::Fifo,

@@ -1,35 +1,43 @@
 //! `rw-register`: transactions that write registers and read them happen one at a time.
 //!
 //! Values are unique, so each read names the write that it saw. What came after a version is
-//! known where the writer had read that version, where the version is the initial absence, and,
-//! judged against strict serializability, where one write ended before another began (the
-//! sources *wfr-keys*, *initial* and *linearizable-keys* of Kingsbury & Alvaro, *Elle*, 2020).
+//! known where the writer had read that version and where the version is the initial absence;
+//! where models respect it, also from the order of each process and from real time (the sources
+//! *wfr-keys*, *initial*, *sequential-keys* and *linearizable-keys* of Kingsbury & Alvaro, *Elle*,
+//! 2020). If every transaction reads what it writes, all of the order is known, and a valid verdict
+//! is a proof (Huang et al., *MTC*, 2025).
 
+mod order;
 mod versions;
 
-use tribunal_results::{Record, Verdict};
+use tribunal_results::{Record, Validity, Verdict};
 
 use crate::transactions::{self, Inferred};
-use crate::{Budget, Checker};
+use crate::{Budget, Checker, explain};
+use order::{Edges, SOURCES};
 
 /// The checker.
 pub struct RwRegister;
 
 const NAME: &str = "rw-register";
-const ANOMALIES: [&str; 17] = [
+const ANOMALIES: [&str; 21] = [
     "internal",
     "phantom-value",
     "G1a",
     "G1b",
+    "cyclic-versions",
     "lost-update",
+    "G0",
     "G1c",
     "G-single",
     "G-nonadjacent",
     "G2-item",
+    "G0-process",
     "G1c-process",
     "G-single-process",
     "G-nonadjacent-process",
     "G2-item-process",
+    "G0-realtime",
     "G1c-realtime",
     "G-single-realtime",
     "G-nonadjacent-realtime",
@@ -66,22 +74,43 @@ impl Checker for RwRegister {
         }
         let mut registers = versions::registers(&txns);
         let mut anomalies = std::mem::take(&mut registers.anomalies);
-        let mut edges = Vec::new();
+        let mut edges = Edges::default();
         for register in &registers.registers {
             register.judge(&txns, &mut anomalies);
+            anomalies.extend(register.cyclic_versions(&txns));
             register.edges(&txns, &mut edges);
         }
+        let sources: serde_json::Map<String, serde_json::Value> = SOURCES
+            .into_iter()
+            .zip(edges.counts)
+            .map(|(source, count)| (source.name().to_owned(), count.into()))
+            .collect();
+        let mut all = registers.registers.iter();
+        let is_complete = registers.ambiguous().is_none() && all.all(|r| r.is_chain(&txns));
         let inferred = Inferred {
             checker: NAME,
             anomalies,
-            edges,
+            edges: edges.edges,
             observations: registers.observations,
             ambiguous: registers.ambiguous(),
             steps: work,
         };
-        transactions::judge(&txns, inferred, budget, &ANOMALIES, |from, to, why| {
-            let mut all = registers.registers.iter();
-            all.find_map(|register| register.why(&txns, from, to, why))
-        })
+        let mut verdict =
+            transactions::judge(&txns, inferred, budget, &ANOMALIES, |from, to, why| {
+                let mut all = registers.registers.iter();
+                all.find_map(|register| register.why(&txns, from, to, why))
+            });
+        if is_complete && verdict.validity == Validity::Valid {
+            let count = explain::count(
+                txns.iter().filter(|txn| txn.happened).count(),
+                "transaction",
+            );
+            verdict.summary =
+                format!("{count} are strictly serializable: each read what it overwrote");
+            verdict = verdict.figure("models-satisfied", vec!["strict-serializable"]);
+        }
+        verdict
+            .figure("version-order-sources", sources)
+            .figure("version-order-complete", is_complete)
     }
 }

@@ -84,7 +84,7 @@ fn a_file_of_no_known_format_is_refused_with_the_formats_that_there_are() {
     let text = text_of(&output);
     assert_eq!(output.status.code(), Some(64), "{text}");
     assert!(
-        text.contains("jsonl, dbcop, porcupine, jepsen-json, jepsen-edn"),
+        text.contains("jsonl, dbcop, plume, porcupine, jepsen-json, jepsen-edn"),
         "{text}"
     );
     let output = tribunal(&["check", &history("valid.edn"), "--format", "csv"]);

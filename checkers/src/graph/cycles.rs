@@ -70,7 +70,7 @@ struct Pattern {
     single: bool,
 }
 
-fn patterns(names: [&'static str; 5], order: Why, anti: Why) -> [Pattern; 5] {
+fn patterns(names: [&'static str; 5], writes: Why, order: Why, anti: Why) -> [Pattern; 5] {
     let pattern = |name, depends: Why, anti, pick| Pattern {
         name,
         depends: depends.or(order),
@@ -80,9 +80,9 @@ fn patterns(names: [&'static str; 5], order: Why, anti: Why) -> [Pattern; 5] {
         single: false,
     };
     let [g0, g1c, single, nonadjacent, item] = names;
-    let (writes, reads) = (Why::WW, Why::WW.or(Why::WR));
+    let reads = writes.or(Why::WR);
     [
-        pattern(g0, writes, Why::default(), Why::WW),
+        pattern(g0, writes, Why::default(), writes),
         pattern(g1c, reads, Why::default(), Why::WR),
         Pattern {
             single: true,
@@ -94,6 +94,12 @@ fn patterns(names: [&'static str; 5], order: Why, anti: Why) -> [Pattern; 5] {
         },
         pattern(item, reads, anti, anti),
     ]
+}
+
+/// The patterns in which every order counts.
+fn whole() -> [Pattern; 5] {
+    let order = Why::PROCESS.or(Why::REALTIME);
+    patterns(REALTIME, Why::WRITES, order, Why::ANTI)
 }
 
 impl Pattern {
@@ -133,7 +139,7 @@ pub(crate) fn search(graph: &Graph, steps_max: u64) -> Found {
         came: vec![(NOWHERE, Why::default()); graph.nodes() as usize * 2],
         touched: Vec::new(),
     };
-    let whole = patterns(REALTIME, Why::PROCESS.or(Why::REALTIME), Why::ANTI);
+    let whole = whole();
     let [.., any] = &whole;
     let components = any.components(graph, any.anti);
     search.found.steps = graph.size() as u64;
@@ -141,8 +147,13 @@ pub(crate) fn search(graph: &Graph, steps_max: u64) -> Found {
         return search.found;
     }
     for patterns in [
-        patterns(PLAIN, Why::default(), Why::RW),
-        patterns(PROCESS, Why::PROCESS, Why::RW),
+        patterns(PLAIN, Why::WW, Why::default(), Why::RW),
+        patterns(
+            PROCESS,
+            Why::WW.or(Why::WW_PROCESS),
+            Why::PROCESS,
+            Why::RW.or(Why::RW_PROCESS),
+        ),
         whole,
     ] {
         let [.., any] = &patterns;
@@ -325,13 +336,13 @@ impl Search<'_> {
 
     /// Any cycle at all, where the budget is too small to look for a serious one.
     fn any(&mut self, components: &[u32]) {
-        let [.., pattern] = patterns(REALTIME, Why::PROCESS.or(Why::REALTIME), Why::ANTI);
+        let [.., pattern] = whole();
         for from in 0..self.graph.transactions {
             for &(to, why) in self.graph.from(from) {
                 let of = |node: u32| components.get(node as usize);
-                if of(from) == of(to) && why.meets(pattern.pick.or(Why::WR).or(Why::WW)) {
+                if of(from) == of(to) && why.meets(pattern.pick.or(Why::WR).or(Why::WRITES)) {
                     let pattern = Pattern {
-                        pick: Why(u8::MAX),
+                        pick: Why(u16::MAX),
                         ..pattern
                     };
                     let cycle = self.close(&pattern, pattern.anti, components, (from, to, why));
@@ -345,7 +356,16 @@ impl Search<'_> {
 
 /// The clearest of several reasons.
 fn first(why: Why) -> Why {
-    let order = [Why::WW, Why::WR, Why::PROCESS, Why::REALTIME, Why::RW];
+    let order = [
+        Why::WW,
+        Why::WR,
+        Why::PROCESS,
+        Why::REALTIME,
+        Why::WW_PROCESS,
+        Why::WW_REALTIME,
+        Why::RW,
+        Why::RW_PROCESS,
+    ];
     let found = order.into_iter().find(|one| why.meets(*one));
     found.unwrap_or(Why::RW_REALTIME)
 }
@@ -370,9 +390,9 @@ fn named(graph: &Graph, steps: &[Step]) -> Cycle {
         _ if !adjacent => 3,
         _ => 4,
     };
-    let names = if has(Why::REALTIME.or(Why::RW_REALTIME)) {
+    let names = if has(Why::OF_REALTIME) {
         REALTIME
-    } else if has(Why::PROCESS) {
+    } else if has(Why::OF_PROCESS) {
         PROCESS
     } else {
         PLAIN

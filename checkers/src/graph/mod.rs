@@ -10,13 +10,14 @@ mod components;
 mod cycles;
 mod models;
 
+pub(crate) use components::components;
 pub(crate) use cycles::{Cycle, search};
 pub(crate) use models::models_left;
 pub use models::{forbids, levels};
 
 /// Why one transaction comes before another: a set of reasons.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Why(pub(crate) u8);
+pub(crate) struct Why(pub(crate) u16);
 
 impl Why {
     /// Wrote a version of which the other wrote the next one.
@@ -31,8 +32,20 @@ impl Why {
     pub(crate) const REALTIME: Self = Self(16);
     /// Read a version that the other overwrote, if versions follow real time.
     pub(crate) const RW_REALTIME: Self = Self(32);
+    /// Read a version that the other overwrote, if versions follow the order of each process.
+    pub(crate) const RW_PROCESS: Self = Self(64);
+    /// Wrote an earlier version than the other, if versions follow the order of each process.
+    pub(crate) const WW_PROCESS: Self = Self(128);
+    /// Wrote an earlier version than the other, if versions follow real time.
+    pub(crate) const WW_REALTIME: Self = Self(256);
     /// Every kind of anti-dependency.
-    pub(crate) const ANTI: Self = Self(4 | 32);
+    pub(crate) const ANTI: Self = Self(4 | 32 | 64);
+    /// Every kind of dependency between writes.
+    pub(crate) const WRITES: Self = Self(1 | 128 | 256);
+    /// What counts only where the order of each process does.
+    pub(crate) const OF_PROCESS: Self = Self(8 | 64 | 128);
+    /// What counts only where real time does.
+    pub(crate) const OF_REALTIME: Self = Self(16 | 32 | 256);
 
     pub(crate) const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)

@@ -6,19 +6,14 @@ use tribunal_results::{Anomaly, Call, Micro, Scalar};
 use super::reads::{List, Read};
 use crate::explain;
 use crate::graph::Why;
-use crate::transactions::{Told, Txn, UNORDERED_EDGES_MAX, Writers, anomaly, name};
-
-fn call<'a>(txns: &[Txn<'a>], at: u32) -> Option<&'a Call> {
-    txns.get(at as usize).map(|txn| txn.call)
-}
-
-fn happened(txns: &[Txn<'_>], at: u32) -> bool {
-    txns.get(at as usize).is_some_and(|txn| txn.happened)
-}
+use crate::transactions::{
+    Collected, Told, Txn, UNORDERED_EDGES_MAX, Writers, anomaly, call, happened, leads, name,
+    works_on,
+};
 
 impl<'a> List<'a> {
     /// Tells what no order of transactions explains in the reads of this list alone.
-    pub(super) fn judge(&mut self, txns: &[Txn<'a>], anomalies: &mut Vec<Anomaly>) {
+    pub(super) fn judge(&mut self, txns: &[Txn<'a>], anomalies: &mut Collected) {
         let longest = self
             .reads
             .iter()
@@ -42,7 +37,7 @@ impl<'a> List<'a> {
     }
 
     /// Elements that are there twice, or were never committed or never appended.
-    fn elements(&mut self, txns: &[Txn<'a>], read: &Read<'a>, anomalies: &mut Vec<Anomaly>) {
+    fn elements(&mut self, txns: &[Txn<'a>], read: &Read<'a>, anomalies: &mut Collected) {
         let mut met: FxHashSet<&Scalar> = FxHashSet::default();
         let mut aborted: Option<(&Scalar, &Call)> = None;
         let mut last: Option<(u32, u32)> = None;
@@ -160,7 +155,7 @@ impl<'a> List<'a> {
     }
 
     /// Transactions that read the same version and both appended to it.
-    fn lost_updates(&self, txns: &[Txn<'a>], anomalies: &mut Vec<Anomaly>) {
+    fn lost_updates(&self, txns: &[Txn<'a>], anomalies: &mut Collected) {
         let mut first: FxHashMap<usize, u32> = FxHashMap::default();
         for read in &self.reads {
             let appends = |txn: &Txn<'_>| {
@@ -261,19 +256,12 @@ impl<'a> List<'a> {
 
     /// Why one transaction comes before another, in this list.
     pub(super) fn why(&self, txns: &[Txn<'a>], from: u32, to: u32, why: Why) -> Option<String> {
-        let works_on_it = |txn: u32| {
-            let txn = txns.get(txn as usize);
-            txn.is_some_and(|txn| txn.micros.iter().any(|micro| micro.key() == self.key))
-        };
-        if !works_on_it(from) || !works_on_it(to) {
+        if !works_on(txns, from, self.key) || !works_on(txns, to, self.key) {
             return None;
         }
         let mut edges = Vec::new();
         self.edges(txns, &mut edges);
-        if !edges
-            .iter()
-            .any(|edge| (edge.0, edge.1) == (from, to) && edge.2.meets(why))
-        {
+        if !leads(&edges, from, to, why) {
             return None;
         }
         let key = self.key;

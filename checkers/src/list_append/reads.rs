@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 use tribunal_results::{Anomaly, Micro, Scalar, Seen};
 
 use crate::explain;
-use crate::transactions::{Told, Txn, Writers, anomaly, name};
+use crate::transactions::{Collected, Told, Txn, Writers, anomaly, name};
 
 /// A read of a list, the first of its transaction.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +43,7 @@ struct Known<'a> {
 pub(super) struct Lists<'a> {
     at: FxHashMap<&'a Scalar, usize>,
     pub(super) lists: Vec<List<'a>>,
-    pub(super) anomalies: Vec<Anomaly>,
+    pub(super) anomalies: Collected,
     pub(super) observations: usize,
 }
 

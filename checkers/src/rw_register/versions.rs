@@ -3,25 +3,23 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 use tribunal_results::{Anomaly, Call, Micro, Scalar, Seen};
 
-use crate::explain;
-use crate::graph::Why;
-use crate::transactions::{Told, Txn, UNORDERED_EDGES_MAX, Writers, anomaly, name};
+use crate::transactions::{Collected, Told, Txn, Writers, anomaly, call, happened, name};
 
 /// A read of a register before its transaction wrote it.
 #[derive(Clone, Copy, Debug)]
-struct Read<'a> {
-    txn: u32,
-    seen: Option<&'a Scalar>,
+pub(super) struct Read<'a> {
+    pub(super) txn: u32,
+    pub(super) seen: Option<&'a Scalar>,
     /// Whether the transaction wrote the register afterwards.
-    writes: bool,
+    pub(super) writes: bool,
 }
 
 /// One register.
 #[derive(Debug)]
 pub(super) struct Register<'a> {
-    key: &'a Scalar,
-    writers: FxHashMap<&'a Scalar, Writers>,
-    reads: Vec<Read<'a>>,
+    pub(super) key: &'a Scalar,
+    pub(super) writers: FxHashMap<&'a Scalar, Writers>,
+    pub(super) reads: Vec<Read<'a>>,
 }
 
 /// All registers.
@@ -29,7 +27,7 @@ pub(super) struct Register<'a> {
 pub(super) struct Registers<'a> {
     at: FxHashMap<&'a Scalar, usize>,
     pub(super) registers: Vec<Register<'a>>,
-    pub(super) anomalies: Vec<Anomaly>,
+    pub(super) anomalies: Collected,
     pub(super) observations: usize,
 }
 
@@ -168,13 +166,9 @@ fn internal(txn: &Txn<'_>, read: &Micro, early: bool) -> Anomaly {
     })
 }
 
-fn call<'a>(txns: &[Txn<'a>], at: u32) -> Option<&'a Call> {
-    txns.get(at as usize).map(|txn| txn.call)
-}
-
 impl<'a> Register<'a> {
     /// The one transaction that wrote the value, and its step.
-    fn writer(&self, value: &Scalar) -> Option<(u32, u32)> {
+    pub(super) fn writer(&self, value: &Scalar) -> Option<(u32, u32)> {
         match self.writers.get(value).map(Writers::as_slice) {
             Some([writer]) => Some(*writer),
             _ => None,
@@ -182,7 +176,7 @@ impl<'a> Register<'a> {
     }
 
     /// Tells what no order of transactions explains in the reads of this register alone.
-    pub(super) fn judge(&self, txns: &[Txn<'a>], anomalies: &mut Vec<Anomaly>) {
+    pub(super) fn judge(&self, txns: &[Txn<'a>], anomalies: &mut Collected) {
         let mut updates: FxHashMap<Option<&Scalar>, u32> = FxHashMap::default();
         for read in &self.reads {
             anomalies.extend(self.unwritten(txns, read));
@@ -267,129 +261,15 @@ impl<'a> Register<'a> {
     }
 
     /// The transactions that wrote the register and took effect, each once.
-    fn committed(&self, txns: &[Txn<'a>]) -> Vec<u32> {
+    pub(super) fn committed(&self, txns: &[Txn<'a>]) -> Vec<u32> {
         let mut all: Vec<u32> = self.writers.values().flatten().map(|w| w.0).collect();
-        all.retain(|txn| txns.get(*txn as usize).is_some_and(|txn| txn.happened));
+        all.retain(|txn| happened(txns, *txn));
         all.sort_unstable();
         all.dedup();
         all
     }
-
-    /// Adds the dependencies that reads give.
-    pub(super) fn edges(&self, txns: &[Txn<'a>], edges: &mut Vec<(u32, u32, Why)>) {
-        // Who read a version and then wrote the register: that came right after the version.
-        let mut next: FxHashMap<Option<&Scalar>, u32> = FxHashMap::default();
-        let mut follows: FxHashSet<u32> = FxHashSet::default();
-        for read in self.reads.iter().filter(|read| read.writes) {
-            next.insert(read.seen, read.txn);
-            if read.seen.is_some() {
-                follows.insert(read.txn);
-            }
-        }
-        let committed = self.committed(txns);
-        // What came first after absence: writers who read nothing before.
-        let firsts: Vec<u32> = committed
-            .iter()
-            .copied()
-            .filter(|w| !follows.contains(w))
-            .collect();
-        let later = Later::new(txns, &committed);
-        let mut allowed = UNORDERED_EDGES_MAX;
-        for read in &self.reads {
-            let Some(value) = read.seen else {
-                let first = firsts.iter().take(allowed);
-                edges.extend(first.map(|first| (read.txn, *first, Why::RW)));
-                allowed = allowed.saturating_sub(firsts.len());
-                continue;
-            };
-            let Some((writer, _)) = self.writer(value) else {
-                continue;
-            };
-            if !txns.get(writer as usize).is_some_and(|txn| txn.happened) {
-                continue;
-            }
-            edges.push((writer, read.txn, Why::WR));
-            if let Some(next) = next.get(&read.seen) {
-                edges.push((read.txn, *next, Why::RW));
-            }
-            if let Some(later) = call(txns, writer).and_then(|call| later.after(call.returned()?)) {
-                edges.push((read.txn, later, Why::RW_REALTIME));
-            }
-        }
-    }
-
-    /// Why one transaction comes before another, in this register.
-    pub(super) fn why(&self, txns: &[Txn<'a>], from: u32, to: u32, why: Why) -> Option<String> {
-        let works_on_it = |txn: u32| {
-            let txn = txns.get(txn as usize);
-            txn.is_some_and(|txn| txn.micros.iter().any(|micro| micro.key() == self.key))
-        };
-        if !works_on_it(from) || !works_on_it(to) {
-            return None;
-        }
-        let mut edges = Vec::new();
-        self.edges(txns, &mut edges);
-        if !edges
-            .iter()
-            .any(|edge| (edge.0, edge.1) == (from, to) && edge.2.meets(why))
-        {
-            return None;
-        }
-        let key = self.key;
-        if why.meets(Why::WR) {
-            let read = self.reads.iter().find(|read| read.txn == to)?;
-            return Some(format!(
-                "it wrote {key} = {}, which the other read",
-                version(read.seen)
-            ));
-        }
-        let read = self.reads.iter().find(|read| read.txn == from)?;
-        let seen = version(read.seen);
-        if !why.meets(Why::RW_REALTIME) {
-            return Some(format!("it read {key} → {seen}, which the other overwrote"));
-        }
-        let (writer, _) = self.writer(read.seen?)?;
-        let (old, new) = (call(txns, writer)?, call(txns, to)?);
-        Some(format!(
-            "it read {key} → {seen}, which the other overwrote: {seen} was written by {} at {}, \
-             the other was invoked at {}",
-            format_args!("{}, answered", name(old)),
-            explain::seconds(explain::ended(old)),
-            explain::seconds(new.invoked.time)
-        ))
-    }
 }
 
-fn version(seen: Option<&Scalar>) -> String {
+pub(super) fn version(seen: Option<&Scalar>) -> String {
     seen.map_or_else(|| "nothing".to_owned(), Scalar::to_string)
-}
-
-/// The writers of a register, by invocation.
-struct Later {
-    /// Invocation of each, and of those from it on the one that ended first.
-    by_call: Vec<(u64, u32)>,
-}
-
-impl Later {
-    fn new(txns: &[Txn<'_>], writers: &[u32]) -> Self {
-        let mut by_call = Vec::new();
-        let mut first: Option<(u64, u32)> = None;
-        // Transactions are numbered by invocation.
-        for &writer in writers.iter().rev() {
-            if let Some(call) = call(txns, writer) {
-                let this = (call.returned().unwrap_or(u64::MAX), writer);
-                let best = first.map_or(this, |first| first.min(this));
-                first = Some(best);
-                by_call.push((call.invoked.index, best.1));
-            }
-        }
-        by_call.reverse();
-        Self { by_call }
-    }
-
-    /// Of those invoked after the event, the one that ended first.
-    fn after(&self, event: u64) -> Option<u32> {
-        let at = self.by_call.partition_point(|(call, _)| *call < event);
-        self.by_call.get(at).map(|(_, first)| *first)
-    }
 }

@@ -1,5 +1,6 @@
 //! Transactions as checkers see them, and the verdict on them.
 
+mod collect;
 mod tell;
 
 use std::borrow::Cow;
@@ -12,6 +13,7 @@ use tribunal_results::{
 use crate::graph::{self, Cycle, Graph, Interval, Why};
 use crate::{Budget, explain};
 
+pub(crate) use collect::Collected;
 pub(crate) use tell::{Told, anomaly, name};
 
 /// The most edges that one key gives for versions whose order nobody saw.
@@ -56,8 +58,44 @@ fn micros(call: &Call) -> Option<Cow<'_, [Micro]>> {
             key: key.clone(),
             seen: value.clone().map_or(Seen::Nothing, Seen::Value),
         }),
+        (Operation::Cas { key, from, to }, outcome) => {
+            let mut micros = Vec::new();
+            if matches!(outcome, Outcome::Ok(_)) {
+                micros.push(Micro::Read {
+                    key: key.clone(),
+                    seen: Seen::Value(from.clone()),
+                });
+            }
+            micros.push(Micro::Write {
+                key: key.clone(),
+                value: to.clone(),
+            });
+            Some(Cow::Owned(micros))
+        }
         _ => None,
     }
+}
+
+/// The call of a transaction.
+pub(crate) fn call<'a>(txns: &[Txn<'a>], at: u32) -> Option<&'a Call> {
+    txns.get(at as usize).map(|txn| txn.call)
+}
+
+/// Whether a transaction took effect.
+pub(crate) fn happened(txns: &[Txn<'_>], at: u32) -> bool {
+    txns.get(at as usize).is_some_and(|txn| txn.happened)
+}
+
+/// Whether a transaction has a step on the object.
+pub(crate) fn works_on(txns: &[Txn<'_>], at: u32, key: &Scalar) -> bool {
+    let txn = txns.get(at as usize);
+    txn.is_some_and(|txn| txn.micros.iter().any(|micro| micro.key() == key))
+}
+
+/// Whether one of the edges leads so, for one of the reasons.
+pub(crate) fn leads(edges: &[(u32, u32, Why)], from: u32, to: u32, why: Why) -> bool {
+    let mut edges = edges.iter();
+    edges.any(|edge| (edge.0, edge.1) == (from, to) && edge.2.meets(why))
 }
 
 /// Who wrote an element or a value: transactions and the place of the step in each.
@@ -67,7 +105,7 @@ pub(crate) type Writers = smallvec::SmallVec<[(u32, u32); 1]>;
 pub(crate) struct Inferred<'a> {
     pub(crate) checker: &'static str,
     /// Contradictions that need no cycle.
-    pub(crate) anomalies: Vec<Anomaly>,
+    pub(crate) anomalies: Collected,
     pub(crate) edges: Vec<(u32, u32, Why)>,
     /// Reads that returned something written.
     pub(crate) observations: usize,
@@ -91,7 +129,8 @@ pub(crate) fn judge(
     let graph = Graph::new(txns.len() as u32, nodes, edges);
     let steps_max = budget.steps.saturating_sub(inferred.steps);
     let found = graph::search(&graph, steps_max);
-    let mut anomalies = std::mem::take(&mut inferred.anomalies);
+    let Collected { kept, dropped } = std::mem::take(&mut inferred.anomalies);
+    let mut anomalies = kept;
     for cycle in &found.cycles {
         anomalies.push(tell_cycle(txns, cycle, &why));
     }
@@ -103,7 +142,7 @@ pub(crate) fn judge(
     let verdict = if anomalies.is_empty() {
         clean(&inferred, transactions)
     } else {
-        let total = anomalies.len() as u64;
+        let total = anomalies.len() as u64 + dropped;
         Verdict::invalid(inferred.checker, anomalies, total)
     };
     let verdict = if types.is_empty() {

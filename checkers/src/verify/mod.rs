@@ -6,6 +6,7 @@
 
 mod clocks;
 mod elements;
+mod levels;
 mod locks;
 mod numbers;
 mod objects;
@@ -17,7 +18,7 @@ mod stale;
 
 pub use objects::order as order_of;
 pub use register::order;
-use tribunal_results::{Anomaly, Assumptions, Call, History, Operation, Record};
+use tribunal_results::{Anomaly, Assumptions, Call, History, Kind, Operation, Record};
 
 /// Derives the contradiction again from the calls of an anomaly, if nothing unusual is assumed.
 ///
@@ -38,9 +39,22 @@ pub fn witness_under(
     assume: &Assumptions,
 ) -> Result<(), String> {
     match anomaly.name.as_str() {
+        "aborted-read" if of_transactions(history, anomaly) => {
+            levels::contradiction(history, &anomaly.name, &anomaly.calls)
+        }
         "stale-read" | "phantom-read" | "aborted-read" => {
             register::contradiction(history, &anomaly.calls)
         }
+        "thin-air-read"
+        | "intermediate-read"
+        | "future-read"
+        | "not-own-write"
+        | "not-last-own-write"
+        | "cyclic-causality"
+        | "non-repeatable-read"
+        | "non-monotonic-read"
+        | "fractured-read"
+        | "causality-violation" => levels::contradiction(history, &anomaly.name, &anomaly.calls),
         "not-linearizable" => unordered(history, anomaly, assume),
         "double-hold"
         | "foreign-release"
@@ -109,6 +123,15 @@ fn of_object(history: &History, name: &str, calls: &[&Call]) -> Result<(), Strin
         | "off-order-on-node" => rows::contradiction(history, name, calls),
         name => Err(format!("nothing is known here of {name}")),
     }
+}
+
+/// Whether one of the calls is a transaction.
+fn of_transactions(history: &History, anomaly: &Anomaly) -> bool {
+    let mut calls = anomaly
+        .calls
+        .iter()
+        .filter_map(|index| history.call_at(*index));
+    calls.any(|call| call.operation.kind() == Kind::Txn)
 }
 
 /// Calls on any object that have no order.

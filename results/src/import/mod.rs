@@ -15,6 +15,7 @@ mod json;
 mod jsonl;
 mod lines;
 mod objects;
+mod plume;
 mod porcupine;
 mod value;
 mod words;
@@ -52,9 +53,10 @@ enum Read {
 }
 
 /// Every format; the first that claims a file has it.
-pub static FORMATS: [&Format; 5] = [
+pub static FORMATS: [&Format; 6] = [
     &jsonl::FORMAT,
     &dbcop::FORMAT,
+    &plume::FORMAT,
     &porcupine::FORMAT,
     &jepsen_json::FORMAT,
     &jepsen_edn::FORMAT,

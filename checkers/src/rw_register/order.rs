@@ -1,0 +1,436 @@
+//! Which version of a register came after which, by source, and what that says of transactions.
+//!
+//! Each source holds at some strength only: what one transaction read and then wrote always, the
+//! order of a process and real time where the model respects them. So each has reasons of its own
+//! ([`Why`]), and a cycle is called after the strongest that it needs.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use tribunal_results::{Anomaly, Call, Micro, Scalar};
+
+use super::versions::{Register, version};
+use crate::explain;
+use crate::graph::Why;
+use crate::transactions::{
+    Told, Txn, UNORDERED_EDGES_MAX, anomaly, call, happened, leads, name, works_on,
+};
+
+/// Where an order of versions comes from (names as in Elle).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Source {
+    /// Absence comes before all versions.
+    Initial,
+    /// A transaction read the old version and then wrote the new one.
+    Chain,
+    /// A process met the old version before the new one.
+    Sequential,
+    /// The old version had been met when the new one was asked for.
+    Linearizable,
+}
+
+/// Every source.
+pub(super) const SOURCES: [Source; 4] = [
+    Source::Initial,
+    Source::Chain,
+    Source::Sequential,
+    Source::Linearizable,
+];
+
+impl Source {
+    /// Its name among the figures of a verdict.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Initial => "initial",
+            Self::Chain => "wfr-keys",
+            Self::Sequential => "sequential-keys",
+            Self::Linearizable => "linearizable-keys",
+        }
+    }
+
+    /// As what it orders writers, and readers before writers.
+    const fn why(self) -> (Why, Why) {
+        match self {
+            Self::Initial | Self::Chain => (Why::WW, Why::RW),
+            Self::Sequential => (Why::WW_PROCESS, Why::RW_PROCESS),
+            Self::Linearizable => (Why::WW_REALTIME, Why::RW_REALTIME),
+        }
+    }
+}
+
+/// A version that comes after another.
+#[derive(Clone, Copy, Debug)]
+struct Follows<'a> {
+    old: Option<&'a Scalar>,
+    /// The transaction that wrote the new version.
+    new: u32,
+    source: Source,
+    /// Who met the old version, and then who met the new one.
+    by: (u32, u32),
+}
+
+/// What a transaction had to do with a register.
+#[derive(Clone, Copy, Debug)]
+struct Touch<'a> {
+    txn: u32,
+    process: u64,
+    /// What it read before it wrote, if it did.
+    read: Option<Option<&'a Scalar>>,
+    /// What it wrote last, if it did.
+    wrote: Option<&'a Scalar>,
+}
+
+impl<'a> Touch<'a> {
+    /// The version that it left.
+    fn last(&self) -> Option<&'a Scalar> {
+        self.wrote.or(self.read.flatten())
+    }
+}
+
+/// Dependencies, and from which source they are.
+#[derive(Debug, Default)]
+pub(super) struct Edges {
+    pub(super) edges: Vec<(u32, u32, Why)>,
+    /// How many each of [`SOURCES`] gave.
+    pub(super) counts: [u64; SOURCES.len()],
+}
+
+impl Edges {
+    fn add(&mut self, from: u32, to: u32, why: Why, source: Source) {
+        if from != to {
+            self.edges.push((from, to, why));
+            if let Some(count) = self.counts.get_mut(source as usize) {
+                *count += 1;
+            }
+        }
+    }
+}
+
+impl<'a> Register<'a> {
+    /// Who had to do with it and took effect, in the order of invocation.
+    fn touches(&self, txns: &[Txn<'a>]) -> Vec<Touch<'a>> {
+        let mut touches: FxHashMap<u32, Touch<'a>> = FxHashMap::default();
+        let touch = |txn: u32| {
+            Some(Touch {
+                txn,
+                process: call(txns, txn)?.process,
+                read: None,
+                wrote: None,
+            })
+        };
+        // Of each transaction the last step that wrote a value that no other wrote.
+        let mut last: FxHashMap<u32, u32> = FxHashMap::default();
+        for (value, writers) in &self.writers {
+            for (txn, step) in writers {
+                let latest = last.entry(*txn).or_insert(*step);
+                let is_last = *latest <= *step;
+                *latest = (*latest).max(*step);
+                if let (true, Some(new)) = (is_last && happened(txns, *txn), touch(*txn)) {
+                    let unique = self.writer(value).is_some();
+                    touches.entry(*txn).or_insert(new).wrote = unique.then_some(*value);
+                }
+            }
+        }
+        for read in &self.reads {
+            if let Some(new) = touch(read.txn) {
+                touches.entry(read.txn).or_insert(new).read = Some(read.seen);
+            }
+        }
+        let mut touches: Vec<Touch<'a>> = touches.into_values().collect();
+        touches.sort_unstable_by_key(|touch| touch.txn);
+        touches
+    }
+
+    /// The transaction that wrote the version, if it took effect.
+    fn effective(&self, txns: &[Txn<'_>], value: &Scalar) -> Option<u32> {
+        let (writer, _) = self.writer(value)?;
+        happened(txns, writer).then_some(writer)
+    }
+
+    /// What every source says.
+    fn follows(&self, txns: &[Txn<'a>], touches: &[Touch<'a>]) -> Vec<Follows<'a>> {
+        let mut follows: Vec<Follows<'a>> = Vec::new();
+        if self.cyclic_versions(txns).is_none() {
+            follows.extend(self.chains());
+        }
+        self.sequential(txns, touches, &mut follows);
+        self.linearizable(txns, touches, &mut follows);
+        follows
+    }
+
+    /// *wfr-keys*: the version that a transaction read is right before the one that it wrote.
+    fn chains(&self) -> impl Iterator<Item = Follows<'a>> + '_ {
+        let chains = self.reads.iter().filter(|read| read.writes);
+        chains
+            .filter(|read| read.seen.is_some())
+            .map(|read| Follows {
+                old: read.seen,
+                new: read.txn,
+                source: Source::Chain,
+                by: (read.txn, read.txn),
+            })
+    }
+
+    /// *sequential-keys*: a process meets no older version than it met before.
+    fn sequential(&self, txns: &[Txn<'a>], touches: &[Touch<'a>], follows: &mut Vec<Follows<'a>>) {
+        let mut last: FxHashMap<u64, Touch<'a>> = FxHashMap::default();
+        for touch in touches {
+            let Some(before) = last.insert(touch.process, *touch) else {
+                continue;
+            };
+            let new = match touch.read {
+                Some(Some(seen)) if Some(seen) != before.last() => self.effective(txns, seen),
+                Some(_) => None,
+                None => Some(touch.txn),
+            };
+            if let (Some(old), Some(new)) = (before.last(), new) {
+                follows.push(Follows {
+                    old: Some(old),
+                    new,
+                    source: Source::Sequential,
+                    by: (before.txn, touch.txn),
+                });
+            }
+        }
+    }
+
+    /// *linearizable-keys*: after one met a version and returned, nobody who is invoked then meets
+    /// an older one. Of those invoked later the writer and the reader that ended first are taken.
+    fn linearizable(
+        &self,
+        txns: &[Txn<'a>],
+        touches: &[Touch<'a>],
+        follows: &mut Vec<Follows<'a>>,
+    ) {
+        let returned = |txn: u32| call(txns, txn).and_then(Call::returned);
+        // Of each version, who first met it and returned.
+        let mut met: FxHashMap<&Scalar, (u64, u32)> = FxHashMap::default();
+        for touch in touches {
+            let Some(end) = returned(touch.txn) else {
+                continue;
+            };
+            for value in touch.wrote.into_iter().chain(touch.read.flatten()) {
+                let first = met.entry(value).or_insert((end, touch.txn));
+                *first = (*first).min((end, touch.txn));
+            }
+        }
+        let writers = touches.iter().filter(|touch| touch.wrote.is_some());
+        let readers = touches
+            .iter()
+            .filter(|touch| touch.read.flatten().is_some());
+        let (writers, readers) = (Later::new(txns, writers), Later::new(txns, readers));
+        let mut olds: Vec<(&Scalar, (u64, u32))> = met.into_iter().collect();
+        olds.sort_unstable_by_key(|(_, first)| *first);
+        for (old, (end, first)) in olds {
+            let mut found = |new: u32, by: u32| {
+                follows.push(Follows {
+                    old: Some(old),
+                    new,
+                    source: Source::Linearizable,
+                    by: (first, by),
+                });
+            };
+            if let Some(writer) = writers.after(end) {
+                found(writer.txn, writer.txn);
+            }
+            if let Some(reader) = readers.after(end)
+                && let Some(seen) = reader.read.flatten().filter(|seen| *seen != old)
+                && let Some(new) = self.effective(txns, seen)
+            {
+                found(new, reader.txn);
+            }
+        }
+    }
+
+    /// Versions of which each was read and then overwritten by the writer of the next, round.
+    pub(super) fn cyclic_versions(&self, txns: &[Txn<'a>]) -> Option<Anomaly> {
+        // Of each transaction the one whose version it read and overwrote.
+        let mut before: FxHashMap<u32, u32> = FxHashMap::default();
+        for chain in self.chains() {
+            let writer = chain.old.and_then(|old| self.effective(txns, old));
+            before.extend(writer.map(|writer| (chain.new, writer)));
+        }
+        let mut done: FxHashSet<u32> = FxHashSet::default();
+        for start in self.chains().map(|chain| chain.new) {
+            let mut path: Vec<u32> = Vec::new();
+            let mut at = Some(start);
+            while let Some(txn) = at.filter(|txn| done.insert(*txn)) {
+                path.push(txn);
+                at = before.get(&txn).copied();
+            }
+            let from = at.and_then(|at| path.iter().position(|txn| *txn == at));
+            let Some(cycle) = from.and_then(|from| path.get(from..)) else {
+                continue;
+            };
+            let calls: Vec<&Call> = cycle.iter().filter_map(|txn| call(txns, *txn)).collect();
+            let key = self.key;
+            let names: Vec<String> = calls.iter().map(|call| name(call)).collect();
+            let overwrote = |pair: (&String, &String)| {
+                let (new, old) = pair;
+                format!("{new} read {key} as {old} had written it, and overwrote it.")
+            };
+            let next = names.iter().cycle().skip(1);
+            return Some(anomaly(Told {
+                name: "cyclic-versions",
+                key: Some(key),
+                sentence: format!(
+                    "the versions of {key} go round: each was overwritten by one who had read it"
+                ),
+                facts: names.iter().zip(next).map(overwrote).collect(),
+                calls: &calls,
+            }));
+        }
+        None
+    }
+
+    /// Adds the dependencies that reads and the order of versions give.
+    pub(super) fn edges(&self, txns: &[Txn<'a>], edges: &mut Edges) {
+        let touches = self.touches(txns);
+        let mut readers: FxHashMap<Option<&Scalar>, Vec<u32>> = FxHashMap::default();
+        for read in &self.reads {
+            readers.entry(read.seen).or_default().push(read.txn);
+            if let Some(writer) = read.seen.and_then(|seen| self.effective(txns, seen)) {
+                edges.edges.push((writer, read.txn, Why::WR));
+            }
+        }
+        let mut allowed = UNORDERED_EDGES_MAX;
+        let mut overwritten =
+            |old: Option<&Scalar>, new: u32, source: Source, edges: &mut Edges| {
+                let readers = readers.get(&old).map_or(&[][..], Vec::as_slice);
+                for reader in readers.iter().take(allowed) {
+                    edges.add(*reader, new, source.why().1, source);
+                }
+                // What one transaction read and wrote always counts: there is one for each version.
+                if source != Source::Chain {
+                    allowed = allowed.saturating_sub(readers.len());
+                }
+            };
+        for first in self.firsts(txns) {
+            overwritten(None, first, Source::Initial, edges);
+        }
+        for follows in self.follows(txns, &touches) {
+            let Some(old) = follows.old else {
+                continue;
+            };
+            let writer = self.effective(txns, old);
+            if let Some(writer) = writer {
+                edges.add(writer, follows.new, follows.source.why().0, follows.source);
+                overwritten(Some(old), follows.new, follows.source, edges);
+            }
+        }
+    }
+
+    /// Writers that did not read another version before: any of them may be the first.
+    fn firsts(&self, txns: &[Txn<'a>]) -> Vec<u32> {
+        let chained: FxHashSet<u32> = self.chains().map(|chain| chain.new).collect();
+        let mut firsts = self.committed(txns);
+        firsts.retain(|txn| !chained.contains(txn));
+        firsts
+    }
+
+    /// Why one transaction comes before another, in this register.
+    pub(super) fn why(&self, txns: &[Txn<'a>], from: u32, to: u32, why: Why) -> Option<String> {
+        if !works_on(txns, from, self.key) || !works_on(txns, to, self.key) {
+            return None;
+        }
+        let mut edges = Edges::default();
+        self.edges(txns, &mut edges);
+        if !leads(&edges.edges, from, to, why) {
+            return None;
+        }
+        let key = self.key;
+        if why.meets(Why::WR) {
+            let mut reads = self.reads.iter().filter(|read| read.txn == to);
+            let read = reads.find(|r| {
+                r.seen
+                    .is_some_and(|v| self.effective(txns, v) == Some(from))
+            });
+            let seen = version(read?.seen);
+            return Some(format!("it wrote {key} = {seen}, which the other read"));
+        }
+        let is_read = why.meets(Why::ANTI);
+        let fits = |follows: &Follows<'a>| {
+            let (ww, rw) = follows.source.why();
+            let old = follows.old;
+            let mine = match is_read {
+                true => self.reads.iter().any(|r| r.txn == from && r.seen == old),
+                false => old.is_some_and(|old| self.effective(txns, old) == Some(from)),
+            };
+            follows.new == to && mine && why.meets(if is_read { rw } else { ww })
+        };
+        let follows = self.follows(txns, &self.touches(txns));
+        let found = follows.into_iter().find(fits);
+        let old = version(found.and_then(|found| found.old));
+        let did = if is_read {
+            format!("it read {key} → {old}, which the other overwrote")
+        } else {
+            format!("it wrote {key} = {old}, which the other overwrote")
+        };
+        let Some(Follows { by, source, .. }) = found else {
+            return Some(did);
+        };
+        let (one, next) = (call(txns, by.0)?, call(txns, by.1)?);
+        Some(match source {
+            Source::Initial | Source::Chain => did,
+            Source::Sequential => format!(
+                "{did}: p{} met {old} in its transaction of {} and the other's value in that of {}",
+                one.process,
+                explain::seconds(one.invoked.time),
+                explain::seconds(next.invoked.time)
+            ),
+            Source::Linearizable => format!(
+                "{did}: {} met {old} and returned at {}, {} met the other's value and was invoked \
+                 at {}",
+                name(one),
+                explain::seconds(explain::ended(one)),
+                name(next),
+                explain::seconds(next.invoked.time)
+            ),
+        })
+    }
+
+    /// Whether each version but one is known to come right after another: all who wrote had read
+    /// before, for certain.
+    pub(super) fn is_chain(&self, txns: &[Txn<'a>]) -> bool {
+        let read: FxHashSet<u32> = self.reads.iter().map(|read| read.txn).collect();
+        let all = self.committed(txns);
+        let mut writes = all.iter().flat_map(|txn| txns.get(*txn as usize));
+        let plain = writes.all(|txn| {
+            let mut steps = txn.micros.iter().filter(|micro| micro.key() == self.key);
+            txn.call.is_ok() && matches!(steps.next(), Some(Micro::Read { .. }))
+        });
+        plain && all.iter().all(|txn| read.contains(txn))
+    }
+}
+
+/// Transactions on a register by invocation.
+struct Later<'a> {
+    /// Invocation of each, and of those from it on the one that ended first.
+    by_call: Vec<(u64, Touch<'a>)>,
+}
+
+impl<'a> Later<'a> {
+    fn new<'t>(txns: &[Txn<'_>], touches: impl DoubleEndedIterator<Item = &'t Touch<'a>>) -> Self
+    where
+        'a: 't,
+    {
+        let mut by_call = Vec::new();
+        let mut first: Option<(u64, Touch<'a>)> = None;
+        // Transactions are numbered by invocation.
+        for touch in touches.rev() {
+            if let Some(call) = call(txns, touch.txn) {
+                let end = call.returned().unwrap_or(u64::MAX);
+                if first.is_none_or(|first| end <= first.0) {
+                    first = Some((end, *touch));
+                }
+                by_call.extend(first.map(|(_, touch)| (call.invoked.index, touch)));
+            }
+        }
+        by_call.reverse();
+        Self { by_call }
+    }
+
+    /// Of those invoked after the event, the one that ended first.
+    fn after(&self, event: u64) -> Option<Touch<'a>> {
+        let at = self.by_call.partition_point(|(call, _)| *call < event);
+        self.by_call.get(at).map(|(_, first)| *first)
+    }
+}
