@@ -23,8 +23,14 @@ pub mod read_your_writes;
 pub mod recovery;
 pub mod rw_register;
 pub mod sequential;
+pub mod serializable;
+pub mod snapshot_isolation;
 pub mod stats;
 pub mod stream;
+pub mod strict_serializable;
+pub mod strong_session_serializable;
+pub mod strong_session_snapshot_isolation;
+pub mod strong_snapshot_isolation;
 pub mod verify;
 pub mod writes_follow_reads;
 
@@ -33,6 +39,7 @@ mod explain;
 mod graph;
 mod locks;
 mod order;
+mod polygraph;
 mod register;
 mod transactions;
 
@@ -99,6 +106,12 @@ pub static ALL: &[&dyn Checker] = &[
     &writes_follow_reads::WritesFollowReads,
     &list_append::ListAppend,
     &rw_register::RwRegister,
+    &strict_serializable::StrictSerializable,
+    &strong_session_serializable::StrongSessionSerializable,
+    &serializable::Serializable,
+    &strong_snapshot_isolation::StrongSnapshotIsolation,
+    &strong_session_snapshot_isolation::StrongSessionSnapshotIsolation,
+    &snapshot_isolation::SnapshotIsolation,
     &mutual_exclusion::MutualExclusion,
     &fencing::Fencing,
     &fifo::Fifo,
