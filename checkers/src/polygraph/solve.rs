@@ -290,3 +290,102 @@ fn cycles(graph: &Digraph, chosen: &[Pair], steps: &mut u64) -> Vec<Cycle> {
     let pair = |at: u32| chosen.get(at as usize).copied();
     cycles.iter().map(|cycle| Cycle::new(cycle, pair)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Decided, Problem};
+    use crate::polygraph::chains::Chains;
+    use crate::polygraph::normal::{INITIAL, Member, Normal, Read, Write};
+    use crate::polygraph::{Isolation, Order, known};
+
+    /// A linear congruential generator (Knuth's constants).
+    struct Lcg(u64);
+
+    impl Lcg {
+        fn below(&mut self, bound: u32) -> u32 {
+            let next = self.0.wrapping_mul(6_364_136_223_846_793_005);
+            self.0 = next.wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) as u32 % bound
+        }
+    }
+
+    /// Transactions that write some registers, and read versions near their own time.
+    fn random(seed: u64, txns: u32, keys: u32) -> Normal {
+        let mut lcg = Lcg(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        lcg.below(2);
+        let mut normal = Normal {
+            keys,
+            ..Normal::default()
+        };
+        for txn in 0..txns {
+            normal.txns.push(Member {
+                call: txn,
+                session: u64::from(lcg.below(4)),
+                invoked: u64::from(txn) * 2,
+                ret: Some(u64::from(txn) * 2 + 1 + 2 * u64::from(lcg.below(6))),
+            });
+            for key in 0..keys {
+                if lcg.below(3) == 0 {
+                    normal.writes.push(Write { txn, key });
+                }
+            }
+        }
+        for txn in 0..txns {
+            for key in 0..keys {
+                if lcg.below(3) > 0 {
+                    continue;
+                }
+                let near = normal.writes.iter().enumerate().filter(|(_, write)| {
+                    write.key == key && write.txn != txn && write.txn.abs_diff(txn) < 5
+                });
+                let near: Vec<usize> = near.map(|(at, _)| at).collect();
+                let from = match near.get(lcg.below(near.len() as u32 + 1) as usize) {
+                    Some(at) => *at as u32,
+                    None if lcg.below(3) == 0 => INITIAL,
+                    None => continue,
+                };
+                normal.reads.push(Read { txn, key, from });
+            }
+        }
+        normal
+    }
+
+    fn decide(normal: &Normal, isolation: Isolation, order: Order, bytes_max: u64) -> Decided {
+        let chains = Chains::new(normal);
+        let mut known = known::known(normal, &chains, isolation, order);
+        known.initial(normal, &chains);
+        let problem = Problem {
+            normal,
+            chains: &chains,
+            known,
+            places: (0..normal.txns.len() as u64).collect(),
+            bytes_max,
+        };
+        problem.decide(&mut 50_000_000)
+    }
+
+    #[test]
+    fn learning_alone_decides_as_with_orders_forced_before() {
+        let mut counts = [0; 2];
+        for seed in 0..3_000 {
+            let normal = random(seed, 4 + seed as u32 % 12, 2 + seed as u32 % 3);
+            for (isolation, order) in [
+                (Isolation::Serializable, Order::Any),
+                (Isolation::Serializable, Order::RealTime),
+                (Isolation::Snapshot, Order::Session),
+            ] {
+                let forced = decide(&normal, isolation, order, 1 << 26);
+                let learnt = decide(&normal, isolation, order, 0);
+                let possible = matches!(forced, Decided::Possible(_));
+                assert_eq!(
+                    possible,
+                    matches!(learnt, Decided::Possible(_)),
+                    "seed {seed} {isolation:?} {order:?}: {forced:?} {learnt:?}"
+                );
+                assert!(!matches!(learnt, Decided::Unknown), "seed {seed}");
+                counts[usize::from(possible)] += 1;
+            }
+        }
+        assert!(counts.iter().all(|count| *count > 1_000), "{counts:?}");
+    }
+}

@@ -229,6 +229,7 @@ pub(super) fn contradiction(history: &History, anomaly: &Anomaly) -> Result<(), 
     let name = anomaly.name.as_str();
     match name {
         "phantom-value" | "G1a" | "G1b" | "internal" => return at_sight(history, &calls, name),
+        "lost-update" => return lost_update(&calls),
         _ => {}
     }
     let (kind, kept) = match (
@@ -333,6 +334,31 @@ fn at_sight(history: &History, calls: &[&Call], name: &str) -> Result<(), String
     match is_so {
         true => Ok(()),
         false => Err(format!("these transactions show no {name}")),
+    }
+}
+
+/// Two transactions that read the same content of a register, and then wrote it.
+fn lost_update(calls: &[&Call]) -> Result<(), String> {
+    let [one, other] = calls else {
+        return Err("a lost update is of two transactions".to_owned());
+    };
+    let updates = |call: &Call| -> Vec<Micro> {
+        let steps = steps(call).unwrap_or_default();
+        let after = |at: usize| written(steps.get(at..).unwrap_or(&[]));
+        let first = |at: usize, key: &Scalar| {
+            let before = steps.get(..at).unwrap_or(&[]);
+            before.iter().all(|micro| micro.key() != key)
+        };
+        let reads = steps.iter().enumerate().filter(|(at, micro)| {
+            let is_read = matches!(micro, Micro::Read { .. });
+            is_read && first(*at, micro.key()) && after(*at).contains(micro.key())
+        });
+        reads.map(|(_, micro)| micro.clone()).collect()
+    };
+    let (mine, theirs) = (updates(one), updates(other));
+    match one != other && mine.iter().any(|update| theirs.contains(update)) {
+        true => Ok(()),
+        false => Err("they did not overwrite the same content".to_owned()),
     }
 }
 
