@@ -50,8 +50,7 @@ const TICKS: f64 = 100.0;
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
-    let place = args.iter().filter_map(|arg| arg.parse::<usize>().ok());
-    if let Some(place) = place.last() {
+    if let Some(place) = args.iter().find_map(|arg| arg.parse::<usize>().ok()) {
         return measure(place);
     }
     println!("scenario  checker  transactions  CPU s  peak MiB  peak MiB before  found by");

@@ -44,7 +44,7 @@ mod register;
 mod transactions;
 
 pub use evidence::gather;
-pub use order::{ModelVerdict, Standing, strongest};
+pub use order::{ModelVerdict, Standing, strongest, strongest_isolation};
 pub use stream::{Fold, Moment};
 use tribunal_results::{Assumptions, History, Kind, Micro, Operation, Record, Verdict};
 

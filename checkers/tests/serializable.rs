@@ -11,7 +11,7 @@ mod random;
 use std::collections::{BTreeMap, BTreeSet};
 
 use random::{Lcg, Timed, failed, history, unknown};
-use tribunal_checkers::{ALL, Budget, find, verify};
+use tribunal_checkers::{Budget, Standing, find, strongest_isolation, verify};
 use tribunal_results::{
     Answer, History, Micro, Operation, Outcome, Record, Scalar, Seen, Validity, Verdict,
 };
@@ -284,12 +284,6 @@ fn every_level_is_judged_as_by_brute_force() {
                     assert!(!known, "{}", context());
                     derive(&record, &verdict).unwrap_or_else(|why| panic!("{why}: {}", context()));
                     *names.entry(verdict.anomalies[0].name.clone()).or_default() += 1;
-                    dump(
-                        level,
-                        &verdict.anomalies[0].name,
-                        &ops,
-                        &verdict.anomalies[0].calls,
-                    );
                 }
                 Validity::Unknown => {
                     assert!(known, "{}", context());
@@ -310,64 +304,214 @@ fn every_level_is_judged_as_by_brute_force() {
     }
     let found: BTreeSet<&str> = names.keys().map(String::as_str).collect();
     assert!(found.len() > 20, "{names:?}");
-    assert!(ALL.len() > LEVELS.len());
 }
 
-fn dump(level: &str, name: &str, ops: &[Timed], calls: &[u64]) {
-    use std::io::Write;
-    let Ok(dir) = std::env::var("DUMP") else {
-        return;
-    };
-    let h = history(ops);
-    let whole = ops.len() == calls.len();
-    let calls: Vec<_> = h
-        .calls()
-        .iter()
-        .filter(|c| calls.contains(&c.invoked.index))
-        .collect();
-    let small = history(&random::only(&calls));
-    let _ = whole;
-    let v = judge(level, &record(small.clone()));
-    if v.anomalies.is_empty() || v.anomalies[0].name != name {
-        return;
+/// How a simulated store runs transactions.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Store {
+    Serial,
+    Snapshots,
+}
+
+/// A history of a store that keeps what it promises: transactions overlap, each takes effect at a
+/// point between its invocation and its end (of snapshots: reads at one point, writes at another,
+/// and is refused where another wrote the same in between). Ends of some are unknown.
+fn simulated(random: &mut Lcg, store: Store, count: u64) -> Vec<Timed> {
+    let keys = 2 + random.below(2);
+    let mut fresh = 0;
+    let mut ops: Vec<Timed> = Vec::new();
+    let mut points: Vec<(u64, usize, bool)> = Vec::new();
+    for at in 0..count {
+        let call = (at * 100 + random.below(100)) * 10_000 + at;
+        let length = 100 + random.below(600);
+        let mut inner = [random.below(length), random.below(length)];
+        inner.sort_unstable();
+        if store == Store::Serial {
+            inner[0] = inner[1];
+        }
+        for (point, commits) in inner.into_iter().zip([false, true]) {
+            points.push((call + 1 + point * 10_000, ops.len(), commits));
+        }
+        let ret = call + 2 + length * 10_000;
+        let free = |process: &u64| {
+            let mut mine = ops.iter().filter(|op| op.process == *process);
+            mine.all(|op| op.ret < call)
+        };
+        let is_lost = random.percent(5);
+        let process = match is_lost {
+            true => 1_000 + at,
+            false => (0..100).find(free).expect("a free process"),
+        };
+        ops.push(Timed {
+            process,
+            call,
+            ret,
+            operation: Operation::Txn {
+                micros: random_micros(random, keys, 50, &mut fresh),
+            },
+            outcome: if is_lost { unknown() } else { failed() },
+        });
     }
-    let path = format!("{dir}/{level}@{name}@{}.jsonl", calls.len());
-    if std::path::Path::new(&path).exists() {
-        return;
+    points.sort_unstable();
+    let mut state = State::new();
+    let mut begun: BTreeMap<usize, (State, State)> = BTreeMap::new();
+    for (_, at, commits) in points {
+        if !commits {
+            begun.insert(at, (state.clone(), state.clone()));
+            continue;
+        }
+        let (before, mut after) = begun.remove(&at).expect("a snapshot");
+        let clash = writes(&ops[at])
+            .iter()
+            .any(|key| before.get(key) != state.get(key));
+        let answer = perform(&mut after, micros(&ops[at]));
+        if clash || random.percent(2) {
+            continue;
+        }
+        for key in writes(&ops[at]) {
+            state.insert(key.clone(), after[key].clone());
+        }
+        if !matches!(ops[at].outcome, Outcome::Info(_)) {
+            ops[at].outcome = Outcome::Ok(Answer::Txn(answer));
+        }
     }
-    let mut out = std::fs::File::create(path).expect("file");
-    writeln!(
-        out,
-        "{{\"format\":\"tribunal-history\",\"version\":1,\"nodes\":[\"n1\",\"n2\",\"n3\"]}}"
-    )
-    .expect("w");
-    let mut events: Vec<(u64, serde_json::Value)> = Vec::new();
-    for c in small.calls() {
-        let (asked,) = (match &c.operation {
-            Operation::Txn { micros } => serde_json::to_value(micros).expect("v"),
-            _ => panic!(),
-        },);
-        let line = |i: u64, ty: &str, v: &serde_json::Value| serde_json::json!({"index": i, "time": (i+1)*10_000_000, "process": c.process, "node": c.node.as_ref().map(|n| n.to_string()), "type": ty, "f": "txn", "value": v});
-        events.push((c.invoked.index, line(c.invoked.index, "invoke", &asked)));
-        let i = c.completed.expect("c").index;
-        match &c.outcome {
-            Outcome::Ok(Answer::Txn(m)) => {
-                events.push((i, line(i, "ok", &serde_json::to_value(m).expect("v"))))
-            }
-            Outcome::Info(_) => {
-                let mut l = line(i, "info", &asked);
-                l["error"] = serde_json::json!({"code":"timeout","text":""});
-                events.push((i, l))
-            }
-            _ => {
-                let mut l = line(i, "fail", &asked);
-                l["error"] = serde_json::json!({"code":"precondition-failed","text":""});
-                events.push((i, l))
+    ops
+}
+
+#[test]
+fn stores_that_keep_their_promise_are_never_refuted() {
+    let mut skewed = 0;
+    for seed in 0..150 {
+        for store in [Store::Serial, Store::Snapshots] {
+            let random = &mut Lcg::new(seed);
+            let ops = simulated(random, store, 20 + seed);
+            let record = record(history(&ops));
+            for (level, snapshots, kept) in LEVELS {
+                let verdict = judge(level, &record);
+                let context = || format!("seed {seed}, {level}: {}", verdict.summary);
+                if store == Store::Serial || snapshots {
+                    assert_eq!(verdict.validity, Validity::Valid, "{}", context());
+                    replay(&record, &verdict, snapshots, kept)
+                        .unwrap_or_else(|why| panic!("{why}: {}", context()));
+                } else if verdict.validity == Validity::Invalid {
+                    skewed += 1;
+                    derive(&record, &verdict).unwrap_or_else(|why| panic!("{why}: {}", context()));
+                }
             }
         }
     }
-    events.sort_by_key(|e| e.0);
-    for (_, e) in events {
-        writeln!(out, "{e}").expect("w");
+    assert!(skewed > 50, "{skewed}");
+}
+
+fn read(key: &str, seen: Option<i64>) -> Micro {
+    Micro::Read {
+        key: key.into(),
+        seen: seen.map_or(Seen::Nothing, |value| Seen::Value(value.into())),
+    }
+}
+
+fn write(key: &str, value: i64) -> Micro {
+    Micro::Write {
+        key: key.into(),
+        value: value.into(),
+    }
+}
+
+/// Adds transactions that are all open at once, after all others.
+fn plant(ops: &mut Vec<Timed>, planted: &[&[Micro]]) {
+    let start = ops.iter().map(|op| op.ret).max().unwrap_or(0) + 10_000;
+    for (at, micros) in (0..).zip(planted) {
+        ops.push(Timed {
+            process: 5_000 + at,
+            call: start + at,
+            ret: start + 1_000 + at,
+            operation: Operation::Txn {
+                micros: micros.iter().map(Micro::asked).collect(),
+            },
+            outcome: Outcome::Ok(Answer::Txn(micros.to_vec())),
+        });
+    }
+}
+
+#[test]
+fn planted_anomalies_are_found_among_many_transactions() {
+    let (r, w) = (read, write);
+    let skew: [&[Micro]; 2] = [&[r("a", None), w("b", -1)], &[r("b", None), w("a", -2)]];
+    let fork: [&[Micro]; 4] = [
+        &[w("a", -1)],
+        &[w("b", -2)],
+        &[r("a", Some(-1)), r("b", None)],
+        &[r("a", None), r("b", Some(-2))],
+    ];
+    let lost: [&[Micro]; 2] = [&[r("a", None), w("a", -1)], &[r("a", None), w("a", -2)]];
+    let planted: [(&str, &[&[Micro]], bool); 3] = [
+        ("G2-item", &skew, true),
+        ("G-nonadjacent", &fork, false),
+        ("lost-update", &lost, false),
+    ];
+    for seed in 0..10 {
+        for (name, planted, is_snapshot) in planted {
+            let mut ops = simulated(&mut Lcg::new(seed), Store::Serial, 100);
+            plant(&mut ops, planted);
+            let record = record(history(&ops));
+            for (level, snapshots, _) in LEVELS {
+                let verdict = judge(level, &record);
+                if snapshots && is_snapshot {
+                    assert_eq!(verdict.validity, Validity::Valid, "{level}");
+                    continue;
+                }
+                assert_eq!(verdict.validity, Validity::Invalid, "{level} {name}");
+                assert_eq!(verdict.anomalies[0].name, name, "{level}");
+                assert_eq!(verdict.anomalies[0].calls.len(), planted.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_small_budget_never_gives_a_wrong_verdict() {
+    let mut stopped = 0;
+    for seed in 0..3_000 {
+        let ops = random_history(&mut Lcg::new(seed));
+        let record = record(history(&ops));
+        let budget = Budget {
+            steps: seed % 80,
+            bytes: 1 << 20,
+        };
+        for (level, snapshots, kept) in LEVELS {
+            let verdict = find(level).expect("a checker").check(&record, budget);
+            match verdict.validity {
+                Validity::Unknown => {
+                    stopped += u32::from(verdict.unknown.is_some_and(|why| why.code == "budget"));
+                }
+                validity => assert_eq!(
+                    validity == Validity::Valid,
+                    is_possible(&ops, snapshots, kept),
+                    "seed {seed}, {level}: {}",
+                    told(&ops)
+                ),
+            }
+        }
+    }
+    assert!(stopped > 300, "{stopped}");
+}
+
+#[test]
+fn the_report_on_all_levels_says_of_each_what_brute_force_says() {
+    for seed in 0..1_000 {
+        let ops = random_history(&mut Lcg::new(seed));
+        let report = strongest_isolation(&history(&ops), Budget::default());
+        assert_eq!(report.len(), LEVELS.len());
+        for verdict in report {
+            let level = LEVELS.iter().find(|level| level.0 == verdict.model);
+            let (_, snapshots, kept) = level.expect("a known level");
+            let possible = is_possible(&ops, *snapshots, *kept);
+            let fits = match verdict.standing {
+                Standing::Holds => possible,
+                Standing::Violated => !possible,
+                Standing::Unknown => possible && verdict.why.contains("nothing to judge"),
+            };
+            assert!(fits, "seed {seed}: {verdict:?}{}", told(&ops));
+        }
     }
 }

@@ -45,11 +45,8 @@ fn steps(call: &Call) -> Option<Vec<Micro>> {
 
 /// The keys that steps write.
 fn written(steps: &[Micro]) -> BTreeSet<&Scalar> {
-    let key = |micro| match micro {
-        &Micro::Write { ref key, .. } => Some(key),
-        _ => None,
-    };
-    steps.iter().filter_map(key).collect()
+    let is_write = |micro: &&Micro| matches!(micro, Micro::Write { .. });
+    steps.iter().filter(is_write).map(Micro::key).collect()
 }
 
 /// Whether steps that begin in this state see what they say they saw.
