@@ -115,10 +115,7 @@ impl Solver {
                 return Answer::Stopped;
             }
             match self.propagate(steps) {
-                Some(clause) if self.levels.is_empty() => {
-                    let _ = clause;
-                    self.contradiction = true;
-                }
+                Some(_) if self.levels.is_empty() => self.contradiction = true,
                 Some(clause) => self.learn(clause),
                 None => match self.choice() {
                     None => return Answer::Satisfied,

@@ -114,7 +114,7 @@ impl<'g> Schedule<'g> {
         let due = dues(normal, graph);
         let nodes = graph.nodes() as usize;
         let rank = |node: u32| due.get(node as usize).copied().unwrap_or(0);
-        let mut schedule = Self {
+        Self {
             txns: normal.len(),
             reads: normal.reads_by_txn(),
             writes: Rows::new(normal.len(), &writes, |(_, write)| write.txn),
@@ -135,9 +135,7 @@ impl<'g> Schedule<'g> {
             is_serial: true,
             due,
             graph,
-        };
-        schedule.ready.reserve(16);
-        schedule
+        }
     }
 
     fn rank(&self, node: u32) -> u64 {

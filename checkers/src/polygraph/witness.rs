@@ -50,14 +50,14 @@ fn call<'a>(txns: &[Txn<'a>], normal: &Normal, txn: u32) -> Option<&'a Call> {
     txns.get(member.call as usize).map(|txn| txn.call)
 }
 
-/// What a transaction read and wrote of the register that it read first and that has this number.
+/// The register of that number, which the transaction wrote, and what it had read of it.
 fn read_of<'a>(
     txns: &'a [Txn<'_>],
     normal: &Normal,
     txn: u32,
     key: u32,
 ) -> Option<(&'a Scalar, &'a Seen)> {
-    // Registers are numbered by their reads and writes in turn; the write tells which it is.
+    // Its writes are in the order of its steps, so the place tells which register it is.
     let member = normal.txns.get(txn as usize)?;
     let mine = normal.writes.iter().filter(|write| write.txn == txn);
     let place = mine.clone().position(|write| write.key == key)?;
