@@ -10,6 +10,7 @@ mod components;
 mod cycles;
 mod models;
 
+pub(crate) use components::components;
 pub(crate) use cycles::{Cycle, search};
 pub(crate) use models::models_left;
 

@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use crate::graph::components;
+
 /// Edges that nothing had to be decided for.
 pub(super) const CERTAIN: u32 = u32::MAX;
 
@@ -23,6 +25,9 @@ impl Edge {
         }
     }
 }
+
+/// How many nodes may turn out to be on no further cycle before the search for more is given up.
+const MISSES_MAX: u32 = 32;
 
 /// The entry at a place known to exist; 0 elsewhere.
 pub(super) fn at(of: &[u32], place: u32) -> u32 {
@@ -158,24 +163,40 @@ impl Digraph {
     /// Up to so many short cycles that share no node, as edges; empty if there is no cycle.
     /// Spends steps.
     pub(super) fn cycles(&self, most: usize, steps: &mut u64) -> Vec<Vec<Edge>> {
-        let mut open = vec![true; self.nodes as usize];
-        for node in self.peeled() {
-            close(&mut open, node);
+        let component = components(
+            self.nodes,
+            |node| self.from(node),
+            |_, edge: Edge| Some(edge.to),
+        );
+        let mut sizes = vec![0_u32; self.nodes as usize];
+        for number in &component {
+            if let Some(size) = sizes.get_mut(*number as usize) {
+                *size += 1;
+            }
         }
+        let mut open: Vec<bool> = component.iter().map(|of| at(&sizes, *of) > 1).collect();
         let mut search = Search {
             came: vec![None; self.nodes as usize],
             touched: Vec::new(),
         };
         let mut found: Vec<Vec<Edge>> = Vec::new();
+        let mut misses = 0;
         for start in 0..self.nodes {
-            if found.len() >= most || (*steps == 0 && !found.is_empty()) {
+            let is_enough = *steps == 0 || misses > MISSES_MAX;
+            if found.len() >= most || (is_enough && !found.is_empty()) {
                 break;
             }
             if !is(&open, start) {
                 continue;
             }
-            match search.path(self, start, start, |edge| is(&open, edge.to), steps) {
-                None => close(&mut open, start),
+            let within = |edge: &Edge| {
+                is(&open, edge.to) && at(&component, edge.to) == at(&component, start)
+            };
+            match search.path(self, start, start, within, steps) {
+                None => {
+                    misses += 1;
+                    close(&mut open, start);
+                }
                 Some(cycle) => {
                     for edge in &cycle {
                         close(&mut open, edge.from);

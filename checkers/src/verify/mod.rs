@@ -27,7 +27,8 @@ fn is_kind(name: &str, kind: &str) -> bool {
     rest.is_some_and(|rest| ["", "-process", "-realtime"].contains(&rest))
 }
 
-/// Derives the contradiction again from the calls of an anomaly of registers.
+/// Derives the contradiction again from the calls of an anomaly of registers, or of transactions
+/// on registers.
 ///
 /// # Errors
 /// Why the calls do not contradict each other, or why that cannot be told.
