@@ -118,11 +118,17 @@ pub mod reentrancy;
 pub mod rw_register;
 pub mod semaphore;
 pub mod sequential;
+pub mod serializable;
 pub mod set;
 pub mod set_full;
+pub mod snapshot_isolation;
 pub mod staleness;
 pub mod stats;
 pub mod stream;
+pub mod strict_serializable;
+pub mod strong_session_serializable;
+pub mod strong_session_snapshot_isolation;
+pub mod strong_snapshot_isolation;
 pub mod total_queue;
 pub mod transactional_causal;
 pub mod unique_ids;
@@ -138,6 +144,7 @@ mod levels;
 mod locks;
 mod models;
 mod order;
+mod polygraph;
 mod register;
 mod replicas;
 mod tally;
@@ -145,7 +152,7 @@ mod transactions;
 
 pub use evidence::gather;
 pub use graph::{forbids, levels};
-pub use order::{ModelVerdict, Standing, strongest};
+pub use order::{ModelVerdict, Standing, strongest, strongest_isolation};
 pub use stream::{Fold, Moment};
 use tribunal_results::{Assumptions, Call, History, Kind, Micro, Operation, Record, Verdict};
 
@@ -219,6 +226,12 @@ pub static ALL: &[&dyn Checker] = &[
     &transactional_causal::TransactionalCausal,
     &read_atomic::ReadAtomic,
     &read_committed::ReadCommitted,
+    &strict_serializable::StrictSerializable,
+    &strong_session_serializable::StrongSessionSerializable,
+    &serializable::Serializable,
+    &strong_snapshot_isolation::StrongSnapshotIsolation,
+    &strong_session_snapshot_isolation::StrongSessionSnapshotIsolation,
+    &snapshot_isolation::SnapshotIsolation,
     &mutual_exclusion::MutualExclusion,
     &fencing::Fencing,
     &fifo::Fifo,

@@ -42,16 +42,48 @@ const MODELS: [(&str, &[&str]); 10] = [
     ("writes-follow-reads", &["causal-convergence"]),
 ];
 
+/// Every level of isolation of transactions on registers, likewise (Adya 1999; Daudjee & Salem,
+/// *Lazy database replication with snapshot isolation*, 2006).
+const ISOLATIONS: [(&str, &[&str]); 6] = [
+    ("strict-serializable", &[]),
+    ("strong-session-serializable", &["strict-serializable"]),
+    ("serializable", &["strong-session-serializable"]),
+    ("strong-snapshot-isolation", &["strict-serializable"]),
+    (
+        "strong-session-snapshot-isolation",
+        &["strong-session-serializable", "strong-snapshot-isolation"],
+    ),
+    (
+        "snapshot-isolation",
+        &["serializable", "strong-session-snapshot-isolation"],
+    ),
+];
+
+/// What the history says of every level of isolation, as [`strongest`] does of models of
+/// registers.
+pub fn strongest_isolation(history: &History, budget: Budget) -> Vec<ModelVerdict> {
+    standings(&ISOLATIONS, history, budget)
+}
+
 /// What the history says of every model, from the strongest to the weakest. Where a model holds,
 /// so do all that it implies; where one is violated, so are all that imply it. The budget is for
 /// each model.
 pub fn strongest(history: &History, budget: Budget) -> Vec<ModelVerdict> {
+    standings(&MODELS, history, budget)
+}
+
+/// What the history says of models, each of which is listed after those that imply it.
+fn standings(
+    models: &[(&'static str, &[&'static str])],
+    history: &History,
+    budget: Budget,
+) -> Vec<ModelVerdict> {
     let record = Record {
         history: history.clone(),
         ..Record::default()
     };
     let mut known: Vec<ModelVerdict> = Vec::new();
-    for (model, stronger) in MODELS {
+    for &(model, stronger) in models {
         let holds =
             |v: &&ModelVerdict| v.standing == Standing::Holds && stronger.contains(&v.model);
         let verdict = match known.iter().find(holds) {
@@ -64,7 +96,7 @@ pub fn strongest(history: &History, budget: Budget) -> Vec<ModelVerdict> {
         };
         known.push(verdict);
     }
-    for (model, stronger) in MODELS.iter().rev() {
+    for (model, stronger) in models.iter().rev() {
         let violated = |v: &ModelVerdict| v.model == *model && v.standing == Standing::Violated;
         if known.iter().any(violated) {
             let implies = |v: &&mut ModelVerdict| {

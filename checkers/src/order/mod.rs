@@ -27,7 +27,7 @@ pub(crate) use causality::{causal, convergent};
 pub(crate) use guarantee::{
     monotonic_reads, monotonic_writes, read_your_writes, writes_follow_reads,
 };
-pub use lattice::{ModelVerdict, Standing, strongest};
+pub use lattice::{ModelVerdict, Standing, strongest, strongest_isolation};
 pub(crate) use saturate::{memory, pram};
 pub(crate) use sequence::sequential;
 pub(crate) use verdict::judge;

@@ -12,13 +12,31 @@ mod numbers;
 mod objects;
 mod register;
 mod rows;
+mod serial;
 mod settled;
 mod snapshots;
 mod stale;
 
 pub use objects::order as order_of;
 pub use register::order;
+pub use serial::{Kept, serial_order, snapshot_order};
 use tribunal_results::{Anomaly, Assumptions, Call, History, Kind, Operation, Record};
+
+/// Cycles of transactions on registers; `-process` and `-realtime` may follow.
+const SERIAL: [&str; 7] = [
+    "G0",
+    "G1c",
+    "G-single",
+    "G-nonadjacent",
+    "G2-item",
+    "not-serializable",
+    "not-snapshot-isolated",
+];
+
+fn is_kind(name: &str, kind: &str) -> bool {
+    let rest = name.strip_prefix(kind);
+    rest.is_some_and(|rest| ["", "-process", "-realtime"].contains(&rest))
+}
 
 /// Derives the contradiction again from the calls of an anomaly, if nothing unusual is assumed.
 ///
@@ -67,6 +85,12 @@ pub fn witness_under(
         | "token-changed"
         | "lease-cut-short"
         | "expired-lease-honoured" => locks::contradiction(history, assume, anomaly),
+        "internal" | "phantom-value" | "G1a" | "G1b" | "lost-update" => {
+            serial::contradiction(history, anomaly)
+        }
+        name if SERIAL.iter().any(|kind| is_kind(name, kind)) => {
+            serial::contradiction(history, anomaly)
+        }
         "long-fork" => snapshots::fork(&named(history, anomaly)?),
         "causal-reverse" => snapshots::reverse(history, &named(history, anomaly)?),
         name => of_object(history, name, &of_one(history, anomaly)?),
