@@ -52,18 +52,22 @@ impl Checker for Linearizable {
     }
 
     fn check(&self, record: &Record, budget: Budget) -> Verdict {
-        check(record, budget)
+        check(&record.history, &record.assume, budget)
     }
 
-    fn fold(&self, _: &Assumptions, budget: Budget) -> Option<Box<dyn Fold>> {
-        let registers = Registers::default();
-        Some(Box::new(Following { registers, budget }))
+    fn fold(&self, assume: &Assumptions, budget: Budget) -> Option<Box<dyn Fold>> {
+        Some(Box::new(Following {
+            registers: Registers::default(),
+            assume: assume.clone(),
+            budget,
+        }))
     }
 }
 
 /// Registers whose values are unique, followed; the others are judged at the end.
 struct Following {
     registers: Registers,
+    assume: Assumptions,
     budget: Budget,
 }
 
@@ -77,7 +81,7 @@ impl Fold for Following {
     }
 
     fn verdict(&self, history: &History) -> Verdict {
-        check(history, self.budget)
+        check(history, &self.assume, self.budget)
     }
 }
 
@@ -101,9 +105,9 @@ struct Tally {
     anomalies: Vec<Anomaly>,
 }
 
-fn check(record: &Record, budget: Budget) -> Verdict {
+fn check(history: &History, assume: &Assumptions, budget: Budget) -> Verdict {
     let mut tally = Tally::default();
-    let (keys, groups) = objects(record, &mut tally);
+    let (keys, groups) = objects(history, &mut tally);
     let mut all: Vec<Judged<'_>> = keys.into_iter().map(Judged::Register).collect();
     all.extend(groups.into_iter().map(Judged::Group));
     // Short ones first: if the budget runs out, more of them are known.
@@ -114,9 +118,9 @@ fn check(record: &Record, budget: Budget) -> Verdict {
                 tally.keys += 1;
                 tally.operations += key.entries.len() + key.failed.len();
                 tally.observations += key.observations();
-                judge(key, &record.assume, budget, &mut tally);
+                judge(key, assume, budget, &mut tally);
             }
-            Judged::Group(group) => judge_group(group, &record.assume, budget, &mut tally),
+            Judged::Group(group) => judge_group(group, assume, budget, &mut tally),
         }
     }
     tally.verdict()
@@ -138,9 +142,9 @@ impl Judged<'_> {
 }
 
 /// The registers with calls of their own alone, and all other objects; mixed ones are put aside.
-fn objects<'a>(record: &'a Record, tally: &mut Tally) -> (Vec<Key<'a>>, Vec<Group<'a>>) {
-    let mut keys = register::by_key(&record.history);
-    let mut groups = models::groups(&record.history);
+fn objects<'a>(history: &'a History, tally: &mut Tally) -> (Vec<Key<'a>>, Vec<Group<'a>>) {
+    let mut keys = register::by_key(history);
+    let mut groups = models::groups(history);
     if !groups.is_empty() {
         let grouped: FxHashSet<&Scalar> = groups.iter().flat_map(|g| g.keys.clone()).collect();
         keys.retain(|key| !grouped.contains(&key.key));
