@@ -1,8 +1,8 @@
 //! `tribunal check`: judges what lies on disk. And the judging process itself.
 
-mod assume;
+pub(super) mod assume;
 mod isolation;
-mod progress;
+pub(super) mod progress;
 
 use std::fs::File;
 use std::io::{BufReader, Write as _};

@@ -8,9 +8,9 @@ use tribunal_checkers::Budget;
 use tribunal_results::run::RunDir;
 use tribunal_results::{ResultClass, Verdict};
 
-use super::check::{self, Check, Ways};
-use super::progress::Progress;
-use super::{Done, Failure, assume, exit, stop};
+use super::check::progress::Progress;
+use super::check::{self, Check, Ways, assume};
+use super::{Done, Failure, exit, stop};
 use crate::follow::{Choice, Follower, Growth};
 use crate::judge;
 

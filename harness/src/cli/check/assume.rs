@@ -14,7 +14,7 @@ fn fields() -> Vec<String> {
 }
 
 /// Assumptions with some changed. A value is JSON, or else a text.
-pub(super) fn with(assume: Assumptions, given: &[String]) -> Result<Assumptions, Failure> {
+pub(in crate::cli) fn with(assume: Assumptions, given: &[String]) -> Result<Assumptions, Failure> {
     if given.is_empty() {
         return Ok(assume);
     }

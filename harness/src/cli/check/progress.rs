@@ -19,7 +19,7 @@ struct Shared {
 
 /// Tells what is being done until it is dropped.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(in crate::cli) struct Progress {
     shared: Arc<Shared>,
     /// Dropped to end the thread.
     alive: Option<Sender<()>>,
@@ -28,7 +28,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Begins with `doing`.
-    pub(super) fn of(doing: &str) -> Self {
+    pub(in crate::cli) fn of(doing: &str) -> Self {
         let shared = Arc::new(Shared::default());
         let (alive, ended) = channel::<()>();
         let watched = Arc::clone(&shared);
