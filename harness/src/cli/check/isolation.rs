@@ -62,7 +62,7 @@ const NAMED: [Named; 6] = [
 
 /// A level that a user asks for.
 #[derive(Debug)]
-pub(super) struct Level {
+pub(in crate::cli) struct Level {
     name: String,
     checker: Option<&'static str>,
     at_least: String,
