@@ -158,6 +158,8 @@ impl Errors {
 
 #[derive(Default)]
 struct Account {
+    /// Banks that were changed, and of which a total could be compared.
+    judged: usize,
     reads: usize,
     transfers: usize,
     errors: BTreeMap<&'static str, Errors>,
@@ -172,6 +174,7 @@ impl Account {
         findings: &mut Findings,
     ) {
         let mut reads: Vec<Read<'_>> = Vec::new();
+        let transfers_before = self.transfers;
         for &call in calls {
             match (&call.operation, &call.outcome) {
                 (Operation::Balances { .. }, Outcome::Ok(Answer::Balances(balances))) => {
@@ -182,6 +185,9 @@ impl Account {
             }
         }
         self.reads += reads.len();
+        // The first read tells nothing unless it is known what the accounts are worth.
+        let compared = reads.len() > usize::from(assume.bank_total.is_none());
+        self.judged += usize::from(compared && self.transfers > transfers_before);
         let Some(&first) = reads.iter().min_by_key(|read| tally::end(read.call)) else {
             return;
         };
@@ -222,9 +228,9 @@ impl Account {
 
     fn verdict(self, findings: Findings) -> Verdict {
         let verdict = findings.verdict(NAME, || {
-            if self.reads == 0 || self.transfers == 0 {
-                let text =
-                    "no bank was both read and changed by a transfer, so there is nothing to judge";
+            if self.judged == 0 {
+                let text = "no bank was changed by a transfer and read more than once (once, with \
+                            `bank_total` assumed), so there is nothing to compare";
                 return Verdict::unknown(NAME, "vacuous", text);
             }
             let reads = explain::count(self.reads, "read");

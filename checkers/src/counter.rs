@@ -115,6 +115,8 @@ fn reads<'a>(calls: &[&'a Call]) -> Vec<Read<'a>> {
 
 #[derive(Default)]
 struct Account {
+    /// Counters that were both incremented and read.
+    judged: usize,
     increments: usize,
     reads_total: usize,
     errors_total: usize,
@@ -128,7 +130,7 @@ const LISTED_MAX: usize = 32;
 impl Account {
     fn take<'a>(&mut self, key: &'a Scalar, calls: &[&'a Call], findings: &mut Findings) {
         let reads = reads(calls);
-        let mut grows = true;
+        let (mut grows, before) = (true, self.increments);
         for call in calls {
             if let Operation::Increment { by, .. } = call.operation
                 && !call.is_fail()
@@ -137,6 +139,8 @@ impl Account {
                 self.increments += 1;
             }
         }
+        let incremented = self.increments > before;
+        self.judged += usize::from(incremented && !reads.is_empty());
         self.reads_total += reads.len();
         let mut sound: Vec<(i64, &Call)> = Vec::with_capacity(reads.len());
         for read in &reads {
@@ -162,7 +166,7 @@ impl Account {
     fn verdict(self, findings: Findings) -> Verdict {
         let fell = findings.count("non-monotonic-count");
         let verdict = findings.verdict(NAME, || {
-            if self.reads_total == 0 || self.increments == 0 {
+            if self.judged == 0 {
                 let text = "no counter was both incremented and read, so there is nothing to judge";
                 return Verdict::unknown(NAME, "vacuous", text);
             }

@@ -370,6 +370,12 @@ impl Fold for Permits {
                 explain::count(clients, "client")
             );
             Verdict::unknown(NAME, "vacuous", text)
+        } else if self.depth_max == 0 {
+            let text = format!(
+                "{}, but of none is certain that it was still held when it was answered",
+                explain::count(self.grants, "grant")
+            );
+            Verdict::unknown(NAME, "vacuous", text)
         } else {
             let text = format!(
                 "{}, and never more than {} of {} held at once for certain",

@@ -4,6 +4,7 @@
 //! An element is *known* as soon as its add was acknowledged or a read returned it. It is *stable*
 //! if the last read with it was invoked after the last one without it; *lost* if the last read
 //! without it was invoked after it was known and after the last read with it; else *never read*.
+//! Where reads may be behind by `staleness_ms`, one that was missed no longer than that is undecided.
 
 use serde_json::{Value as Json, json};
 use tribunal_results::{Assumptions, Call, Nanos, Record, Scalar, Stamp, Verdict};
@@ -146,6 +147,8 @@ fn absences(returned: &[Vec<u32>], seen: &mut [Seen]) {
 struct Account<'a> {
     attempted: usize,
     stable: usize,
+    /// Missed at last, but no longer than a read may be behind.
+    undecided: Listing<'a>,
     lost: Listing<'a>,
     never_read: Listing<'a>,
     stale: Listing<'a>,
@@ -198,10 +201,19 @@ impl<'a> Account<'a> {
         findings: &mut Findings,
     ) {
         self.attempted += 1;
+        let bound = assume.staleness_ms.map(|ms| ms.saturating_mul(1_000_000));
+        // Missing no longer than a read may be behind: it may be there all the same.
+        let stale_by = |known: (&Call, Stamp), absent: &Call| {
+            let latency = (absent.invoked.time + 1).saturating_sub(known.1.time);
+            bound.is_some_and(|bound| latency <= bound)
+        };
         let life = Life::of(set, added, seen);
         let element = added.element;
         match life.fate() {
             Fate::NeverRead => self.never_read.add(set.key, element),
+            Fate::Lost { known, absent } if stale_by(known, absent) => {
+                self.undecided.add(set.key, element);
+            }
             Fate::Lost { known, absent } => {
                 self.lost.add(set.key, element);
                 let gone = life.present.map_or(0, |read| read.invoked.time + 1);
@@ -221,7 +233,6 @@ impl<'a> Account<'a> {
                 self.stable_latencies.push(latency);
                 self.stale.add(set.key, element);
                 self.stale_for.push((latency, set.key, element));
-                let bound = assume.staleness_ms.map(|ms| ms.saturating_mul(1_000_000));
                 if bound.is_some_and(|bound| latency > bound) {
                     findings.add("stale-element", || {
                         missing(set.key, element, known.0, absent, Some(present))
@@ -253,6 +264,7 @@ impl<'a> Account<'a> {
             .figure("lost", self.lost.json())
             .figure("never-read-count", never_read)
             .figure("never-read", self.never_read.json())
+            .figure("undecided-count", self.undecided.len())
             .figure("stale-count", self.stale.len())
             .figure("stale", self.stale.json())
             .figure("worst-stale", worst(&mut self.stale_for))

@@ -20,6 +20,8 @@ pub(crate) enum Step {
     Acquire(u64, u32),
     /// The owner gave so many back.
     Release(u64, u32),
+    /// The lease of so many was over: those that the owner had not given back fell back.
+    Lapse(u64, u32),
 }
 
 /// A semaphore of which all permits are free at first.
@@ -51,6 +53,12 @@ impl Model for Semaphore {
                 *held = held.checked_sub(permits)?;
                 if *held == 0 {
                     after.remove(&owner);
+                }
+            }
+            Step::Lapse(owner, permits) => {
+                let held = after.remove(&owner).unwrap_or(0);
+                if held > permits {
+                    after.insert(owner, held - permits);
                 }
             }
         }
@@ -114,7 +122,7 @@ fn lapse<'a>(
     let from = stamps.get(stamps.partition_point(|stamp| stamp.time < over))?;
     Some(Entry {
         call,
-        op: Op::new(from.index, None, Step::Release(owner, permits)),
+        op: Op::new(from.index, None, Step::Lapse(owner, permits)),
     })
 }
 

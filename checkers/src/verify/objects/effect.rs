@@ -33,6 +33,8 @@ pub(super) enum Effect<'a> {
     Hold(u64, u32),
     /// This one gives so many back.
     Free(u64, u32),
+    /// So many of this one fall back, or what it has left of them.
+    Lapse(u64, u32),
     /// Does this together.
     Together(Vec<Part<'a>>),
 }
@@ -108,6 +110,13 @@ impl<'a> State<'a> {
             Effect::Free(owner, permits) => {
                 let left = self.held.get(owner)?.checked_sub(*permits)?;
                 next.held.insert(*owner, left);
+                next.held.retain(|_, held| *held > 0);
+                true
+            }
+            Effect::Lapse(owner, permits) => {
+                if let Some(held) = next.held.get_mut(owner) {
+                    *held = held.saturating_sub(*permits);
+                }
                 next.held.retain(|_, held| *held > 0);
                 true
             }
@@ -291,7 +300,7 @@ pub(super) fn possible<'a>(
             | Effect::Back(Some(value))
             | Effect::Add(value, _)
             | Effect::Remove(value, _) => values.contains(value),
-            Effect::Sum(_) | Effect::Hold(..) | Effect::Free(..) => true,
+            Effect::Sum(_) | Effect::Hold(..) | Effect::Free(..) | Effect::Lapse(..) => true,
             Effect::AnyFront | Effect::AnyBack => true,
             Effect::Together(parts) => parts.iter().any(|part| match part {
                 Part::Set(_, value) | Part::Append(_, value) => values.contains(value),
@@ -336,5 +345,5 @@ pub(super) fn lapse<'a>(
     let late = stamps.flatten().filter(|stamp| stamp.time >= over);
     let from = late.map(|stamp| stamp.index).min()?;
     let owner = if assume.owned { call.process } else { 0 };
-    Some((from, Effect::Free(owner, *permits)))
+    Some((from, Effect::Lapse(owner, *permits)))
 }
