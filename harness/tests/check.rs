@@ -172,6 +172,43 @@ fn what_is_left_out_of_a_history_is_said_beside_the_verdict() {
     );
 }
 
+#[test]
+fn a_history_with_operations_that_are_not_known_gets_no_verdict_unless_asked() {
+    let text = r#"
+{:type :invoke, :process 0, :f :write, :value 1}
+{:type :ok, :process 0, :f :write, :value 1}
+{:type :invoke, :process 0, :f :delete, :value nil}
+{:type :ok, :process 0, :f :delete, :value nil}
+{:type :invoke, :process 0, :f :read, :value nil}
+{:type :ok, :process 0, :f :read, :value nil}
+"#;
+    let (code, said) = judged(text, &[]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("--ignore-unknown"), "{said}");
+    let (code, said) = judged(text, &["--ignore-unknown"]);
+    assert_eq!(code, Some(1), "{said}");
+}
+
+#[test]
+fn a_mutex_of_jepsens_may_be_given_back_by_anybody() {
+    let text = r#"
+{:type :invoke, :process 0, :f :acquire, :value nil}
+{:type :info, :process 0, :f :acquire, :value nil, :error :timeout}
+{:type :invoke, :process 5, :f :release, :value nil}
+{:type :ok, :process 5, :f :release, :value nil}
+{:type :invoke, :process 1, :f :acquire, :value nil}
+{:type :ok, :process 1, :f :acquire, :value nil}
+{:type :invoke, :process 2, :f :acquire, :value nil}
+{:type :fail, :process 2, :f :acquire, :value nil}
+{:type :invoke, :process 1, :f :release, :value nil}
+{:type :ok, :process 1, :f :release, :value nil}
+"#;
+    let (_, said) = judged(text, &[]);
+    assert!(!said.contains("invalid "), "{said}");
+    let (code, said) = judged(text, &["--assume", "owned=true"]);
+    assert_eq!(code, Some(1), "{said}");
+}
+
 /// Judges a text from standard input; exit code and all that was printed.
 fn judged(text: &str, arguments: &[&str]) -> (Option<i32>, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tribunal"))

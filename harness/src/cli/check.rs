@@ -68,6 +68,9 @@ pub(super) struct Check {
     /// What the operations of an outside history work on, if they leave that open
     #[arg(long, value_parser = objects())]
     object: Option<String>,
+    /// Judge although operations that are not known were left out: they change nothing
+    #[arg(long)]
+    ignore_unknown: bool,
     /// Print the verdicts as JSON, one a line; with several records each names its `record`
     #[arg(long)]
     pub(super) json: bool,
@@ -134,7 +137,16 @@ fn check_record(args: &Check, record: &Path) -> Done {
     }
     let ways = Ways::of(args, imported.timed)?;
     let assume = assume::with(imported.assume, &args.assume)?;
-    judge_history(args, record, &ways, imported.history, assume, &progress)
+    let doubt = imported.partial && !args.ignore_unknown;
+    judge_history(
+        args,
+        record,
+        &ways,
+        imported.history,
+        assume,
+        doubt,
+        &progress,
+    )
 }
 
 /// How a history is judged.
@@ -205,6 +217,7 @@ pub(super) fn judge_history(
     ways: &Ways,
     history: History,
     assume: Assumptions,
+    doubt: bool,
     progress: &Progress,
 ) -> Done {
     let record = Record {
@@ -232,6 +245,10 @@ pub(super) fn judge_history(
             return print_models(&models, args, of);
         }
     };
+    let verdicts: Vec<Verdict> = match doubt {
+        true => verdicts.into_iter().map(doubted).collect(),
+        false => verdicts,
+    };
     print_verdicts(&verdicts, args, of)?;
     let classes = verdicts.iter().map(|verdict| match verdict.validity {
         Validity::Valid => ResultClass::Pass,
@@ -239,6 +256,20 @@ pub(super) fn judge_history(
         Validity::Invalid => ResultClass::Violation,
     });
     Ok(ResultClass::combine(classes).map_or(exit::INSUFFICIENT, ResultClass::exit_code))
+}
+
+/// What a verdict is worth if nobody knows what some operations did.
+fn doubted(verdict: Verdict) -> Verdict {
+    let word = match verdict.validity {
+        Validity::Valid => "valid",
+        Validity::Invalid => "invalid",
+        Validity::Unknown => return verdict,
+    };
+    let text = format!(
+        "{word} if the operations that are not known change nothing, as --ignore-unknown takes it: {}",
+        verdict.summary
+    );
+    Verdict::unknown(&verdict.checker, "partial", text)
 }
 
 pub(super) fn checker(name: &str) -> Result<&'static dyn Checker, Failure> {
@@ -264,7 +295,15 @@ pub(super) fn check_run(args: &Check, record: &Path) -> Done {
     if !ways.are_usual() {
         let assume = assume::with(journal.header.assume, &args.assume)?;
         let progress = Progress::of("judging");
-        return judge_history(args, record, &ways, journal.history, assume, &progress);
+        return judge_history(
+            args,
+            record,
+            &ways,
+            journal.history,
+            assume,
+            false,
+            &progress,
+        );
     }
     if !args.assume.is_empty() {
         return Err(Failure::usage(anyhow::anyhow!(

@@ -65,7 +65,15 @@ pub(super) fn follow(args: &Check, record: &Path) -> Done {
     }
     let assume = assume::with(journal.header.assume, &args.assume)?;
     let progress = Progress::of("judging");
-    let code = check::judge_history(args, record, &ways, journal.history, assume, &progress)?;
+    let code = check::judge_history(
+        args,
+        record,
+        &ways,
+        journal.history,
+        assume,
+        false,
+        &progress,
+    )?;
     Ok(match end {
         End::Stopped if code != ResultClass::Violation.exit_code() => exit::INTERRUPTED,
         _ => code,

@@ -221,9 +221,14 @@ impl Assembly {
         });
         Imported {
             history,
-            assume: Assumptions::default(),
+            // A mutex of Jepsen's and of Knossos' may be given back by anybody.
+            assume: Assumptions {
+                owned: false,
+                ..Assumptions::default()
+            },
             notes,
             timed: true,
+            partial: !self.unknown.is_empty(),
         }
     }
 

@@ -74,6 +74,7 @@ fn read(input: &mut dyn BufRead) -> Result<Imported, ImportError> {
         assume: Assumptions::default(),
         notes,
         timed: false,
+        partial: false,
     })
 }
 

@@ -28,5 +28,6 @@ fn read(input: &mut dyn BufRead) -> Result<Imported, ImportError> {
         assume: journal.header.assume,
         notes,
         timed: true,
+        partial: false,
     })
 }

@@ -79,6 +79,8 @@ pub struct Imported {
     /// Whether its events are in the order of real time. If not, only the order within each
     /// process means something.
     pub timed: bool,
+    /// Whether operations of clients were left out because nobody knows what they do.
+    pub partial: bool,
 }
 
 /// Where in a file something is wrong.

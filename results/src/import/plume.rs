@@ -106,6 +106,7 @@ fn read(input: &mut dyn BufRead) -> Result<Imported, ImportError> {
         history,
         assume: Assumptions::default(),
         timed: false,
+        partial: false,
         notes: vec![
             "the file has sessions without times: whatever a checker says of real time is not \
              about them"
