@@ -369,7 +369,7 @@ pub(super) fn print_verdicts(
         _ => format!("{}: ", name_of(record)),
     };
     if verdicts.is_empty() {
-        anstream::eprintln!("{of}no checker applies: the history has no operation that one knows");
+        anstream::eprintln!("{of}no checker applies by itself: name one with --model (`tribunal list checkers` has them)");
     }
     for verdict in verdicts {
         if args.json {
