@@ -7,12 +7,14 @@
 mod clocks;
 mod elements;
 mod levels;
+mod lists;
 mod locks;
 mod numbers;
 mod objects;
 mod register;
 mod rows;
 mod serial;
+mod sessions;
 mod settled;
 mod snapshots;
 mod stale;
@@ -33,6 +35,23 @@ const SERIAL: [&str; 7] = [
     "not-snapshot-isolated",
 ];
 
+/// What transactions on lists show; `-process` and `-realtime` may follow.
+const LISTS: [&str; 13] = [
+    "internal",
+    "duplicate-elements",
+    "phantom-value",
+    "dirty-update",
+    "G1a",
+    "incompatible-order",
+    "G1b",
+    "lost-update",
+    "G0",
+    "G1c",
+    "G-single",
+    "G-nonadjacent",
+    "G2-item",
+];
+
 fn is_kind(name: &str, kind: &str) -> bool {
     let rest = name.strip_prefix(kind);
     rest.is_some_and(|rest| ["", "-process", "-realtime"].contains(&rest))
@@ -49,7 +68,23 @@ pub fn witness(record: &Record, anomaly: &Anomaly) -> Result<(), String> {
     let calls = named(history, anomaly)?;
     let is_txn = |call: &&Call| call.operation.kind() == Kind::Txn;
     let of_transactions = calls.iter().any(is_txn);
+    let of_lists = calls.iter().any(|call| lists::on_lists(call));
     match name {
+        name if of_lists && LISTS.iter().any(|kind| is_kind(name, kind)) => {
+            lists::contradiction(history, name, &calls)
+        }
+        "cyclic-causality" | "non-monotonic-read" if calls.iter().all(on_register) => {
+            sessions::contradiction(history, name, &calls)
+        }
+        "write-co-read"
+        | "write-co-init-read"
+        | "cyclic-conflict"
+        | "cyclic-happens-before"
+        | "write-hb-init-read"
+        | "not-sequential"
+        | "lost-own-write"
+        | "writes-reordered"
+        | "writes-not-following-reads" => sessions::contradiction(history, name, &calls),
         "aborted-read" if of_transactions => levels::contradiction(history, name, &anomaly.calls),
         "stale-read" | "phantom-read" | "aborted-read" => {
             register::contradiction(history, &anomaly.calls)
@@ -76,6 +111,7 @@ pub fn witness(record: &Record, anomaly: &Anomaly) -> Result<(), String> {
         | "token-changed"
         | "lease-cut-short"
         | "expired-lease-honoured" => locks::contradiction(history, assume, anomaly),
+        "cyclic-versions" => serial::cyclic_versions(&calls),
         "internal" | "phantom-value" | "G1a" | "G1b" | "lost-update" => {
             serial::contradiction(history, anomaly)
         }
@@ -102,6 +138,14 @@ pub fn witness(record: &Record, anomaly: &Anomaly) -> Result<(), String> {
         | "delivered-before-cause" => clocks::contradiction(record, anomaly),
         name => of_object(history, name, &of_one(calls)?),
     }
+}
+
+/// Whether a call reads or writes a register by itself.
+fn on_register(call: &&Call) -> bool {
+    matches!(
+        call.operation,
+        Operation::Read { .. } | Operation::Write { .. }
+    )
 }
 
 /// Contradictions between calls on one set, queue, counter, generator, bank or table.
