@@ -14,10 +14,7 @@ use crate::transactions::{
 impl<'a> List<'a> {
     /// Tells what no order of transactions explains in the reads of this list alone.
     pub(super) fn judge(&mut self, txns: &[Txn<'a>], anomalies: &mut Collected) {
-        let longest = self
-            .reads
-            .iter()
-            .find(|read| read.seen.len() == self.order.len());
+        let longest = self.reads.iter().find(|read| read.seen == self.order);
         if let Some(longest) = longest.copied() {
             self.elements(txns, &longest, anomalies);
             let mut strays: Vec<Read<'a>> = self.reads.clone();

@@ -136,7 +136,7 @@ pub fn witness(record: &Record, anomaly: &Anomaly) -> Result<(), String> {
         | "missed-causality"
         | "false-causality"
         | "delivered-before-cause" => clocks::contradiction(record, anomaly),
-        name => of_object(history, name, &of_one(calls)?),
+        name => of_object(history, assume, name, &of_one(calls)?),
     }
 }
 
@@ -149,7 +149,12 @@ fn on_register(call: &&Call) -> bool {
 }
 
 /// Contradictions between calls on one set, queue, counter, generator, bank or table.
-fn of_object(history: &History, name: &str, calls: &[&Call]) -> Result<(), String> {
+fn of_object(
+    history: &History,
+    assume: &Assumptions,
+    name: &str,
+    calls: &[&Call],
+) -> Result<(), String> {
     match name {
         "lost-element" if elements::is_queue(calls) => elements::lost(history, calls),
         "lost-element" => elements::missing(history, calls, false),
@@ -160,7 +165,7 @@ fn of_object(history: &History, name: &str, calls: &[&Call]) -> Result<(), Strin
         "out-of-bounds" => numbers::out_of_bounds(history, calls),
         "non-monotonic-count" => numbers::fell(history, calls),
         "unexpected-account" | "missing-account" => numbers::accounts(calls),
-        "wrong-total" => numbers::totals(calls),
+        "wrong-total" => numbers::totals(calls, assume.bank_total),
         "negative-balance" => numbers::overdrawn(calls),
         "lost-row"
         | "duplicate-row"
