@@ -35,6 +35,20 @@ const SERIAL: [&str; 7] = [
     "not-snapshot-isolated",
 ];
 
+/// What the message journal shows.
+const CLOCKS: [&str; 10] = [
+    "lamport-clock-not-rising",
+    "lamport-clock-not-after-send",
+    "lamport-clock-not-exact",
+    "hybrid-clock-not-rising",
+    "hybrid-clock-not-after-send",
+    "hybrid-clock-behind",
+    "hybrid-clock-ahead",
+    "missed-causality",
+    "false-causality",
+    "delivered-before-cause",
+];
+
 /// What transactions on lists show; `-process` and `-realtime` may follow.
 const LISTS: [&str; 13] = [
     "internal",
@@ -126,16 +140,7 @@ pub fn witness(record: &Record, anomaly: &Anomaly) -> Result<(), String> {
         | "resurrected"
         | "replica-went-back" => settled::contradiction(record, anomaly),
         "too-stale" => stale::contradiction(record, anomaly),
-        "lamport-clock-not-rising"
-        | "lamport-clock-not-after-send"
-        | "lamport-clock-not-exact"
-        | "hybrid-clock-not-rising"
-        | "hybrid-clock-not-after-send"
-        | "hybrid-clock-behind"
-        | "hybrid-clock-ahead"
-        | "missed-causality"
-        | "false-causality"
-        | "delivered-before-cause" => clocks::contradiction(record, anomaly),
+        name if CLOCKS.contains(&name) => clocks::contradiction(record, anomaly),
         name => of_object(history, assume, name, &of_one(calls)?),
     }
 }
