@@ -207,7 +207,7 @@ impl Bench<'_> {
         let index = |at: &usize| Some(object.entries.get(*at)?.call.invoked.index);
         let order: Vec<u64> = order.iter().filter_map(index).collect();
         let calls = object.entries.iter().map(|entry| entry.call);
-        verify::order_of(calls, &order, assume)
+        verify::object_order(calls, &order, assume)
     }
 
     fn settle<M: Model>(&mut self, object: &Object<'_, M>, searched: Searched) {
@@ -321,7 +321,7 @@ fn replay(entries: &[Entry<'_>], order: Option<&[usize]>) -> Result<(), String> 
     let Some(order) = order else { return Ok(()) };
     let index = |at: &usize| entries.get(*at).map(|entry| entry.call.invoked.index);
     let order: Vec<u64> = order.iter().filter_map(index).collect();
-    verify::order(entries.iter().map(|entry| entry.call), &order)
+    verify::register_order(entries.iter().map(|entry| entry.call), &order)
 }
 
 const fn left(budget: Budget, spent: u64) -> Budget {

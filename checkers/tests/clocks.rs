@@ -335,11 +335,11 @@ fn clocks_are_judged_as_reachability_says() {
             assert_eq!(said, holds, "{checker}, seed {seed}: {verdict:#?}");
             counts[at][usize::from(holds)] += 1;
             for anomaly in &verdict.anomalies {
-                let derived = verify::of_record(&record, anomaly);
+                let derived = verify::witness(&record, anomaly);
                 assert_eq!(derived, Ok(()), "{checker}, seed {seed}: {anomaly:#?}");
                 let mut tampered = anomaly.clone();
                 tampered.facts.clear();
-                assert!(verify::of_record(&record, &tampered).is_err());
+                assert!(verify::witness(&record, &tampered).is_err());
             }
         }
     }
@@ -393,7 +393,7 @@ fn witnesses_of_sound_clocks_are_refused() {
     record.messages.events[7].clocks.lamport = Some(0);
     let verdict = judge(&record, "lamport-clocks");
     let anomaly = verdict.anomalies.first().expect("an anomaly");
-    assert_eq!(verify::of_record(&record, anomaly), Ok(()));
+    assert_eq!(verify::witness(&record, anomaly), Ok(()));
     record.messages = journal(&mut Lcg::new(1), 3, 40, Ticks::Always);
-    assert!(verify::of_record(&record, anomaly).is_err());
+    assert!(verify::witness(&record, anomaly).is_err());
 }

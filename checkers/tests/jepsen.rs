@@ -43,7 +43,7 @@ fn histories(usual: u64) -> u64 {
     wanted.and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
-fn check(checker: &str, history: History) -> (History, Verdict) {
+fn check(checker: &str, history: History) -> (Record, Verdict) {
     let record = Record {
         history,
         assume: Assumptions {
@@ -54,7 +54,7 @@ fn check(checker: &str, history: History) -> (History, Verdict) {
     };
     let checker = find(checker).expect("a registered checker");
     let verdict = checker.check(&record, Budget::default());
-    (record.history, verdict)
+    (record, verdict)
 }
 
 /// A small history: faulty and spoilt in places, with unknown ends and refusals.
@@ -194,21 +194,21 @@ fn every_witness_is_derived_again_and_none_with_a_call_removed() {
     let (mut accepted, mut refused) = (0, 0);
     for (name, theme, _) in CASES {
         for seed in 0..histories(1_000) {
-            let (history, verdict) = check(name, history(&small(seed, theme)));
+            let (record, verdict) = check(name, history(&small(seed, theme)));
             for anomaly in &verdict.anomalies {
-                let derived = verify::witness(&history, anomaly);
-                assert_eq!(derived, Ok(()), "{name} {seed}: {anomaly:#?} {history:#?}");
+                let derived = verify::witness(&record, anomaly);
+                assert_eq!(derived, Ok(()), "{name} {seed}: {anomaly:#?} {record:#?}");
                 accepted += 1;
                 let nothing = Anomaly {
                     calls: Vec::new(),
                     ..anomaly.clone()
                 };
-                assert!(verify::witness(&history, &nothing).is_err());
+                assert!(verify::witness(&record, &nothing).is_err());
                 for at in 0..anomaly.calls.len() {
                     let mut less = anomaly.clone();
                     less.calls.remove(at);
                     if is_tight(anomaly) {
-                        let derived = verify::witness(&history, &less);
+                        let derived = verify::witness(&record, &less);
                         assert!(derived.is_err(), "{name} {seed}: {less:#?} of {anomaly:#?}");
                         refused += 1;
                     }
@@ -223,14 +223,14 @@ fn every_witness_is_derived_again_and_none_with_a_call_removed() {
 fn a_wrong_total_is_explained_by_the_fewest_transfers() {
     let (mut explained, mut not) = (0, 0);
     for seed in 0..histories(4_000) {
-        let (history, verdict) = check("bank", history(&small(seed, Theme::Bank)));
+        let (record, verdict) = check("bank", history(&small(seed, Theme::Bank)));
         for anomaly in verdict.anomalies.iter().filter(|a| a.name == "wrong-total") {
             let named = anomaly
                 .calls
                 .iter()
-                .filter_map(|index| history.call_at(*index));
+                .filter_map(|index| record.history.call_at(*index));
             let transfers = named.filter(|call| call.operation.kind() == Kind::Transfer);
-            let fewest = jepsen_oracle::fewest_halves(&history, anomaly);
+            let fewest = jepsen_oracle::fewest_halves(&record.history, anomaly);
             assert_eq!(
                 transfers.count(),
                 fewest.unwrap_or(0),

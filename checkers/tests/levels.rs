@@ -309,8 +309,11 @@ fn levels_are_judged_as_by_their_definitions() {
         let allowed = allowed(&ops);
         let mut before = Validity::Valid;
         for (level, checker) in LEVELS.into_iter().enumerate() {
-            let history = history(&ops);
-            let verdict = random::verdict(checker, history.clone());
+            let record = Record {
+                history: history(&ops),
+                ..Record::default()
+            };
+            let verdict = random::verdict(checker, record.history.clone());
             let validity = verdict.validity;
             counts[level][validity as usize] += 1;
             let say = || format!("seed {seed}, {checker}: {}\n{verdict:#?}", told(&ops));
@@ -319,11 +322,11 @@ fn levels_are_judged_as_by_their_definitions() {
             assert!(!allowed[3] || validity != Validity::Invalid, "{}", say());
             before = validity;
             for anomaly in &verdict.anomalies {
-                verify::witness(&history, anomaly).unwrap_or_else(|e| panic!("{e}: {}", say()));
+                verify::witness(&record, anomaly).unwrap_or_else(|e| panic!("{e}: {}", say()));
                 for at in 0..anomaly.calls.len() {
                     let mut less = anomaly.clone();
                     less.calls.remove(at);
-                    kept += u32::from(verify::witness(&history, &less).is_ok());
+                    kept += u32::from(verify::witness(&record, &less).is_ok());
                     minimal += 1;
                 }
             }

@@ -11,7 +11,7 @@ mod simulation;
 
 use random::{Lcg, Timed, failed, history, only, unknown, verdict};
 use tribunal_checkers::{Budget, Checker, linearizable::Linearizable, verify};
-use tribunal_results::{Answer, Call, Operation, Outcome, Record, Scalar, Validity};
+use tribunal_results::{Answer, Call, History, Operation, Outcome, Record, Scalar, Validity};
 
 fn key() -> Scalar {
     "k".into()
@@ -214,6 +214,13 @@ fn the_search_agrees_with_trying_every_order() {
     );
 }
 
+fn record(history: &History) -> Record {
+    Record {
+        history: history.clone(),
+        ..Record::default()
+    }
+}
+
 #[test]
 fn the_calls_of_every_anomaly_contradict_each_other_without_the_rest() {
     let mut names = std::collections::BTreeMap::new();
@@ -228,7 +235,7 @@ fn the_calls_of_every_anomaly_contradict_each_other_without_the_rest() {
                 .map(|&index| whole.call_at(index).expect("a call"))
                 .collect();
             assert!(!linearizable(&only(&calls)), "seed {seed}: {anomaly:#?}");
-            verify::witness(&whole, &anomaly)
+            verify::witness(&record(&whole), &anomaly)
                 .unwrap_or_else(|why| panic!("seed {seed}: {why}: {anomaly:#?}"));
             assert!(!anomaly.facts.is_empty() && !anomaly.sentence.is_empty());
             *names.entry(anomaly.name).or_insert(0) += 1;
@@ -257,7 +264,7 @@ fn the_calls_of_long_histories_contradict_each_other_too() {
         };
         let whole = history(&generate(&mut rng, mix));
         for anomaly in verdict("linearizable", whole.clone()).anomalies {
-            verify::witness(&whole, &anomaly)
+            verify::witness(&record(&whole), &anomaly)
                 .unwrap_or_else(|why| panic!("seed {seed}: {why}: {anomaly:#?}"));
             verified += 1;
         }
@@ -285,9 +292,9 @@ fn calls_that_some_order_explains_are_refused_as_a_contradiction() {
             facts: Vec::new(),
             span: (0, 0),
         };
-        refused += u32::from(verify::witness(&whole, &claim).is_err());
+        refused += u32::from(verify::witness(&record(&whole), &claim).is_err());
         // Nothing took effect is an order only if nothing succeeded.
-        let none = verify::order(whole.calls().iter(), &[]).is_ok();
+        let none = verify::register_order(whole.calls().iter(), &[]).is_ok();
         assert_eq!(none, !whole.calls().iter().any(Call::is_ok));
         orders += u32::from(!none);
     }
@@ -400,7 +407,7 @@ fn hard_histories_are_decided_well_within_the_budget() {
             if spoilt {
                 simulation::spoil(&mut events);
             }
-            let history = tribunal_results::History::from_events(events).expect("well-formed");
+            let history = History::from_events(events).expect("well-formed");
             let verdict = verdict("linearizable", history);
             assert_eq!(verdict.validity, expected, "{mix:?}: {verdict:#?}");
             let steps = verdict.figures["steps"].as_u64().expect("steps");

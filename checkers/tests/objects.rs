@@ -71,7 +71,7 @@ fn every_type_agrees_with_trying_every_order() {
                     !linearizable(&only(&calls), &kind.assume()),
                     "{kind:?} {seed}"
                 );
-                verify::witness_under(&record.history, anomaly, &record.assume)
+                verify::witness(&record, anomaly)
                     .unwrap_or_else(|why| panic!("{kind:?} {seed}: {why}: {ops:#?} {anomaly:#?}"));
             }
             *(if expected { &mut valid } else { &mut invalid }) += 1;
@@ -103,8 +103,7 @@ fn calls_that_some_order_explains_are_refused_as_a_contradiction() {
                 let left: Vec<&Call> = calls
                     .map(|&index| record.history.call_at(index).expect("a call"))
                     .collect();
-                let verified =
-                    verify::witness_under(&record.history, &claim, &record.assume).is_ok();
+                let verified = verify::witness(&record, &claim).is_ok();
                 let possible = linearizable(&only(&left), &kind.assume());
                 assert!(!(verified && possible), "{kind:?} {seed}: {claim:#?}");
                 refused += u32::from(!verified);

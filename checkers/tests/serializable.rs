@@ -242,11 +242,11 @@ fn replay(record: &Record, verdict: &Verdict, snapshots: bool, kept: Kept) -> Re
 /// Derives the contradictions of an invalid verdict again, which take all of their calls.
 fn derive(record: &Record, verdict: &Verdict) -> Result<(), String> {
     for anomaly in &verdict.anomalies {
-        verify::witness(&record.history, anomaly)?;
+        verify::witness(record, anomaly)?;
         for left_out in 0..anomaly.calls.len() {
             let mut fewer = anomaly.clone();
             fewer.calls.remove(left_out);
-            if verify::witness(&record.history, &fewer).is_ok() {
+            if verify::witness(record, &fewer).is_ok() {
                 return Err(format!("{} needs fewer calls", anomaly.name));
             }
         }

@@ -334,7 +334,7 @@ fn truth(record: &Record, family: Family) -> (Validity, Option<&'static str>) {
 
 fn verified(record: &Record, verdict: &Verdict) {
     for anomaly in &verdict.anomalies {
-        assert_eq!(verify::of_record(record, anomaly), Ok(()), "{anomaly:#?}");
+        assert_eq!(verify::witness(record, anomaly), Ok(()), "{anomaly:#?}");
         for at in 0..anomaly.calls.len() {
             let mut tampered = anomaly.clone();
             tampered.calls.remove(at);
@@ -343,7 +343,7 @@ fn verified(record: &Record, verdict: &Verdict) {
                 .history
                 .call_at(anomaly.calls[at])
                 .is_some_and(Call::is_fail);
-            let derived = verify::of_record(record, &tampered);
+            let derived = verify::witness(record, &tampered);
             assert!(derived.is_err() || refused, "{anomaly:#?}");
         }
     }

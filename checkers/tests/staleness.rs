@@ -228,19 +228,19 @@ fn verified(record: &Record, verdict: &Verdict) {
         .as_f64()
         .expect("a number");
     for (place, anomaly) in verdict.anomalies.iter().enumerate() {
-        assert_eq!(verify::of_record(record, anomaly), Ok(()), "{anomaly:#?}");
+        assert_eq!(verify::witness(record, anomaly), Ok(()), "{anomaly:#?}");
         for at in 0..anomaly.calls.len() {
             let mut tampered = anomaly.clone();
             tampered.calls.remove(at);
             // Fewer calls do not show the whole age, or none at all.
             let mut strict = record.clone();
             strict.assume.staleness_ms = Some(worst as u64 - 1);
-            let derived = verify::of_record(&strict, &tampered);
+            let derived = verify::witness(&strict, &tampered);
             assert!(derived.is_err() || place > 0, "{anomaly:#?}");
         }
         let mut lenient = record.clone();
         lenient.assume.staleness_ms = Some(1_000_000);
-        assert!(verify::of_record(&lenient, anomaly).is_err());
+        assert!(verify::witness(&lenient, anomaly).is_err());
     }
 }
 

@@ -10,7 +10,7 @@ mod random;
 use std::collections::{BTreeMap, BTreeSet};
 
 use random::{Lcg, Timed, failed, history, unknown};
-use tribunal_checkers::{Budget, find};
+use tribunal_checkers::{Budget, find, verify};
 use tribunal_results::{Answer, Micro, Operation, Outcome, Record, Scalar, Seen, Validity};
 
 type State = BTreeMap<Scalar, Seen>;
@@ -249,15 +249,28 @@ fn histories(default: u64) -> u64 {
 /// How many histories were valid, unknown and invalid.
 fn compare(checker: &str, data: Data, complete: bool, seeds: u64) -> [u64; 3] {
     let mut counts = [0; 3];
+    let (mut kept, mut removed) = (0, 0);
     for seed in 0..histories(seeds) {
         let ops = random_history(&mut Lcg::new(seed), data, complete);
-        let verdict = random::verdict(checker, history(&ops));
+        let record = Record {
+            history: history(&ops),
+            ..Record::default()
+        };
+        let verdict = random::verdict(checker, record.history.clone());
         let possible = has_an_order(&ops, &State::new(), &BTreeSet::new());
         counts[verdict.validity as usize] += 1;
         if verdict.validity == Validity::Invalid {
             assert!(!possible, "seed {seed}: {}\n{verdict:#?}", told(&ops));
             for anomaly in &verdict.anomalies {
                 assert!(!anomaly.calls.is_empty() && !anomaly.facts.is_empty());
+                let say = || format!("seed {seed}: {}\n{anomaly:#?}", told(&ops));
+                verify::witness(&record, anomaly).unwrap_or_else(|e| panic!("{e}: {}", say()));
+                for at in 0..anomaly.calls.len() {
+                    let mut less = anomaly.clone();
+                    less.calls.remove(at);
+                    kept += u32::from(verify::witness(&record, &less).is_ok());
+                    removed += 1;
+                }
                 assert!(
                     anomaly
                         .facts
@@ -269,6 +282,11 @@ fn compare(checker: &str, data: Data, complete: bool, seeds: u64) -> [u64; 3] {
             assert!(possible, "seed {seed}: {}\n{verdict:#?}", told(&ops));
         }
     }
+    // A few say more than is needed, to be clear.
+    assert!(
+        kept * 20 < removed,
+        "{kept} of {removed} calls were not needed"
+    );
     counts
 }
 

@@ -7,17 +7,14 @@ use super::reads::{List, Read};
 use crate::explain;
 use crate::graph::Why;
 use crate::transactions::{
-    Collected, Told, Txn, UNORDERED_EDGES_MAX, Writers, anomaly, call, happened, leads, name,
-    works_on,
+    Because, Collected, Told, Txn, UNORDERED_EDGES_MAX, Writers, anomaly, call, happened, leads,
+    name, works_on,
 };
 
 impl<'a> List<'a> {
     /// Tells what no order of transactions explains in the reads of this list alone.
     pub(super) fn judge(&mut self, txns: &[Txn<'a>], anomalies: &mut Collected) {
-        let longest = self
-            .reads
-            .iter()
-            .find(|read| read.seen.len() == self.order.len());
+        let longest = self.reads.iter().find(|read| read.seen == self.order);
         if let Some(longest) = longest.copied() {
             self.elements(txns, &longest, anomalies);
             let mut strays: Vec<Read<'a>> = self.reads.clone();
@@ -255,7 +252,7 @@ impl<'a> List<'a> {
     }
 
     /// Why one transaction comes before another, in this list.
-    pub(super) fn why(&self, txns: &[Txn<'a>], from: u32, to: u32, why: Why) -> Option<String> {
+    pub(super) fn why(&self, txns: &[Txn<'a>], from: u32, to: u32, why: Why) -> Option<Because> {
         if !works_on(txns, from, self.key) || !works_on(txns, to, self.key) {
             return None;
         }
@@ -281,21 +278,31 @@ impl<'a> List<'a> {
                 .find(|(at, _)| *at >= read.before)
                 .map(|(_, e)| e)
                 .or(new)?;
-            return Some(format!(
-                "it read {key} without {new}, which the other appended"
-            ));
+            return Some(Because {
+                text: format!("it read {key} without {new}, which the other appended"),
+                shown_by: Vec::new(),
+            });
         }
-        let old = if why.meets(Why::WR) {
+        let (at, old) = if why.meets(Why::WR) {
             let read = self.reads.iter().find(|read| read.txn == to)?;
             let old = place(from).rfind(|(at, _)| *at < read.before)?.1;
-            return Some(format!("it appended {old} to {key}, which the other read"));
+            return Some(Because {
+                text: format!("it appended {old} to {key}, which the other read"),
+                shown_by: Vec::new(),
+            });
         } else {
-            place(from).next_back().map(|(_, element)| element)?
+            place(from).next_back()?
         };
-        Some(format!(
-            "it appended {old} to {key} before the other appended {}",
-            new?
-        ))
+        let mut shown = self.reads.iter().filter(|read| read.seen.len() > at);
+        let own = shown.clone().find(|read| [from, to].contains(&read.txn));
+        let read = own.or_else(|| shown.find(|read| read.seen.len() == self.order.len()));
+        Some(Because {
+            text: format!(
+                "it appended {old} to {key} before the other appended {}",
+                new?
+            ),
+            shown_by: read.map(|read| read.txn).into_iter().collect(),
+        })
     }
 
     fn appended(&self, txns: &[Txn<'a>], txn: u32) -> Option<Scalar> {

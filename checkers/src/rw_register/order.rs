@@ -11,7 +11,7 @@ use super::versions::{Register, version};
 use crate::explain;
 use crate::graph::Why;
 use crate::transactions::{
-    Told, Txn, UNORDERED_EDGES_MAX, anomaly, call, happened, leads, name, works_on,
+    Because, Told, Txn, UNORDERED_EDGES_MAX, anomaly, call, happened, leads, name, works_on,
 };
 
 /// Where an order of versions comes from (names as in Elle).
@@ -327,7 +327,7 @@ impl<'a> Register<'a> {
     }
 
     /// Why one transaction comes before another, in this register.
-    pub(super) fn why(&self, txns: &[Txn<'a>], from: u32, to: u32, why: Why) -> Option<String> {
+    pub(super) fn why(&self, txns: &[Txn<'a>], from: u32, to: u32, why: Why) -> Option<Because> {
         if !works_on(txns, from, self.key) || !works_on(txns, to, self.key) {
             return None;
         }
@@ -344,7 +344,10 @@ impl<'a> Register<'a> {
                     .is_some_and(|v| self.effective(txns, v) == Some(from))
             });
             let seen = version(read?.seen);
-            return Some(format!("it wrote {key} = {seen}, which the other read"));
+            return Some(Because {
+                text: format!("it wrote {key} = {seen}, which the other read"),
+                shown_by: Vec::new(),
+            });
         }
         let is_read = why.meets(Why::ANTI);
         let fits = |follows: &Follows<'a>| {
@@ -365,10 +368,14 @@ impl<'a> Register<'a> {
             format!("it wrote {key} = {old}, which the other overwrote")
         };
         let Some(Follows { by, source, .. }) = found else {
-            return Some(did);
+            return Some(Because {
+                text: did,
+                shown_by: Vec::new(),
+            });
         };
+        let writer = found.and_then(|found| self.effective(txns, found.old?));
         let (one, next) = (call(txns, by.0)?, call(txns, by.1)?);
-        Some(match source {
+        let text = match source {
             Source::Initial | Source::Chain => did,
             Source::Sequential => format!(
                 "{did}: p{} met {old} in its transaction of {} and the other's value in that of {}",
@@ -384,7 +391,9 @@ impl<'a> Register<'a> {
                 name(next),
                 explain::seconds(next.invoked.time)
             ),
-        })
+        };
+        let shown_by = writer.into_iter().chain([by.0, by.1]).collect();
+        Some(Because { text, shown_by })
     }
 
     /// Whether each version but one is known to come right after another: all who wrote had read

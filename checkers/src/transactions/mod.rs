@@ -115,13 +115,20 @@ pub(crate) struct Inferred<'a> {
     pub(crate) steps: u64,
 }
 
+/// Why one transaction comes before another, because of a key.
+pub(crate) struct Because {
+    pub(crate) text: String,
+    /// Transactions without whose answers nobody would know.
+    pub(crate) shown_by: Vec<u32>,
+}
+
 /// Looks for cycles and judges. `why` tells why one transaction comes before another.
 pub(crate) fn judge(
     txns: &[Txn<'_>],
     mut inferred: Inferred<'_>,
     budget: Budget,
     names: &[&'static str],
-    why: impl Fn(u32, u32, Why) -> Option<String>,
+    why: impl Fn(u32, u32, Why) -> Option<Because>,
 ) -> Verdict {
     let intervals: Vec<Option<Interval>> = txns.iter().map(interval).collect();
     let mut edges = std::mem::take(&mut inferred.edges);
@@ -210,17 +217,22 @@ fn interval(txn: &Txn<'_>) -> Option<Interval> {
 fn tell_cycle(
     txns: &[Txn<'_>],
     cycle: &Cycle,
-    why: &impl Fn(u32, u32, Why) -> Option<String>,
+    why: &impl Fn(u32, u32, Why) -> Option<Because>,
 ) -> Anomaly {
     let call = |node: u32| txns.get(node as usize).map(|txn| txn.call);
-    let calls: Vec<&Call> = cycle.steps.iter().filter_map(|step| call(step.0)).collect();
+    let mut named: Vec<u32> = cycle.steps.iter().map(|step| step.0).collect();
+    let calls: Vec<&Call> = named.iter().filter_map(|node| call(*node)).collect();
     let mut facts = Vec::new();
     for &(from, to, reason) in &cycle.steps {
         let (Some(one), Some(next)) = (call(from), call(to)) else {
             continue;
         };
-        let because = tell::order(one, next, reason).or_else(|| why(from, to, reason));
-        let because = because.unwrap_or_else(|| "of the order of versions".to_owned());
+        let because = tell::order(one, next, reason).unwrap_or_else(|| {
+            let because = why(from, to, reason);
+            let shown_by = because.iter().flat_map(|because| &because.shown_by);
+            named.extend(shown_by);
+            because.map_or_else(|| "of the order of versions".to_owned(), |b| b.text)
+        });
         facts.push(format!(
             "{} comes before {}, because {because}.",
             name(one),
@@ -233,6 +245,10 @@ fn tell_cycle(
         explain::count(calls.len(), "transaction"),
         chain.join(" comes before "),
     );
+    named.extend(witnesses(txns, &named));
+    let mut met = BTreeSet::new();
+    named.retain(|node| met.insert(*node));
+    let calls: Vec<&Call> = named.iter().filter_map(|node| call(*node)).collect();
     anomaly(Told {
         name: cycle.name,
         key: None,
@@ -240,4 +256,36 @@ fn tell_cycle(
         facts,
         calls: &calls,
     })
+}
+
+/// Of each transaction whose end is unknown, one that saw that it took effect, unless another of
+/// these did.
+fn witnesses(txns: &[Txn<'_>], named: &[u32]) -> Vec<u32> {
+    let txn = |node: u32| txns.get(node as usize);
+    let saw = |reader: &Txn<'_>, writer: &Txn<'_>| {
+        let mut reads = reader.micros.iter();
+        reader.call.is_ok() && reads.any(|read| writer.micros.iter().any(|w| shows(read, w)))
+    };
+    let mut more: Vec<u32> = Vec::new();
+    for writer in named.iter().filter_map(|node| txn(*node)) {
+        let mut known = named.iter().chain(&more).filter_map(|node| txn(*node));
+        if writer.call.is_info() && !known.any(|reader| saw(reader, writer)) {
+            let reader = (0_u32..).zip(txns).find(|(_, reader)| saw(reader, writer));
+            more.extend(reader.map(|(node, _)| node));
+        }
+    }
+    more
+}
+
+/// Whether a step read what another wrote or appended.
+fn shows(read: &Micro, write: &Micro) -> bool {
+    match (read, write) {
+        (Micro::Read { key, seen }, Micro::Append { key: of, value }) => {
+            key == of && matches!(seen, Seen::List(list) if list.contains(value))
+        }
+        (Micro::Read { key, seen }, Micro::Write { key: of, value }) => {
+            key == of && matches!(seen, Seen::Value(seen) if seen == value)
+        }
+        _ => false,
+    }
 }

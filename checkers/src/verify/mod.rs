@@ -1,24 +1,26 @@
 //! Checks what the checkers say, with code of its own: none of it is shared with them.
 //!
 //! A contradiction is derived again from the few calls that it names ([`witness`]); an order that
-//! is said to explain all answers is replayed ([`order`]). Both are short and plain on purpose,
+//! is said to explain all answers is replayed (by one of the functions `*_order`). Both are short and plain on purpose,
 //! and know nothing of how the checkers came to their answer.
 
 mod clocks;
 mod elements;
 mod levels;
+mod lists;
 mod locks;
 mod numbers;
 mod objects;
 mod register;
 mod rows;
 mod serial;
+mod sessions;
 mod settled;
 mod snapshots;
 mod stale;
 
-pub use objects::order as order_of;
-pub use register::order;
+pub use objects::order as object_order;
+pub use register::order as register_order;
 pub use serial::{Kept, serial_order, snapshot_order};
 use tribunal_results::{Anomaly, Assumptions, Call, History, Kind, Operation, Record};
 
@@ -33,33 +35,71 @@ const SERIAL: [&str; 7] = [
     "not-snapshot-isolated",
 ];
 
+/// What the message journal shows.
+const CLOCKS: [&str; 10] = [
+    "lamport-clock-not-rising",
+    "lamport-clock-not-after-send",
+    "lamport-clock-not-exact",
+    "hybrid-clock-not-rising",
+    "hybrid-clock-not-after-send",
+    "hybrid-clock-behind",
+    "hybrid-clock-ahead",
+    "missed-causality",
+    "false-causality",
+    "delivered-before-cause",
+];
+
+/// What transactions on lists show; `-process` and `-realtime` may follow.
+const LISTS: [&str; 13] = [
+    "internal",
+    "duplicate-elements",
+    "phantom-value",
+    "dirty-update",
+    "G1a",
+    "incompatible-order",
+    "G1b",
+    "lost-update",
+    "G0",
+    "G1c",
+    "G-single",
+    "G-nonadjacent",
+    "G2-item",
+];
+
 fn is_kind(name: &str, kind: &str) -> bool {
     let rest = name.strip_prefix(kind);
     rest.is_some_and(|rest| ["", "-process", "-realtime"].contains(&rest))
 }
 
-/// Derives the contradiction again from the calls of an anomaly, if nothing unusual is assumed.
+/// Derives the contradiction again from the calls of an anomaly. All else that it rests on (what is
+/// assumed, messages, faults) is the record's.
 ///
 /// # Errors
 /// Why the calls do not contradict each other, or why that cannot be told.
-pub fn witness(history: &History, anomaly: &Anomaly) -> Result<(), String> {
-    witness_under(history, anomaly, &Assumptions::default())
-}
-
-/// The same where the history does not tell all: how many permits there are, whose they are, how
-/// far clocks are apart.
-///
-/// # Errors
-/// Why the calls do not contradict each other, or why that cannot be told.
-pub fn witness_under(
-    history: &History,
-    anomaly: &Anomaly,
-    assume: &Assumptions,
-) -> Result<(), String> {
-    match anomaly.name.as_str() {
-        "aborted-read" if of_transactions(history, anomaly) => {
-            levels::contradiction(history, &anomaly.name, &anomaly.calls)
+pub fn witness(record: &Record, anomaly: &Anomaly) -> Result<(), String> {
+    let (history, assume) = (&record.history, &record.assume);
+    let name = anomaly.name.as_str();
+    let calls = named(history, anomaly)?;
+    let is_txn = |call: &&Call| call.operation.kind() == Kind::Txn;
+    let of_transactions = calls.iter().any(is_txn);
+    let of_lists = calls.iter().any(|call| lists::on_lists(call));
+    match name {
+        name if of_lists && LISTS.iter().any(|kind| is_kind(name, kind)) => {
+            lists::contradiction(history, name, &calls)
         }
+        "cyclic-causality" | "non-monotonic-read" if calls.iter().all(on_register) => {
+            sessions::contradiction(history, name, &calls)
+        }
+        "write-co-read"
+        | "write-co-init-read"
+        | "cyclic-conflict"
+        | "cyclic-happens-before"
+        | "write-hb-init-read"
+        | "not-sequential"
+        | "lost-own-write"
+        | "writes-reordered"
+        | "writes-not-following-reads" => sessions::contradiction(history, name, &calls),
+        "aborted-read" if of_transactions => levels::contradiction(history, name, &anomaly.calls),
         "stale-read" | "phantom-read" | "aborted-read" => {
             register::contradiction(history, &anomaly.calls)
         }
@@ -72,7 +112,7 @@ pub fn witness_under(
         | "non-repeatable-read"
         | "non-monotonic-read"
         | "fractured-read"
-        | "causality-violation" => levels::contradiction(history, &anomaly.name, &anomaly.calls),
+        | "causality-violation" => levels::contradiction(history, name, &anomaly.calls),
         "not-linearizable" => unordered(history, anomaly, assume),
         "double-hold"
         | "foreign-release"
@@ -85,46 +125,41 @@ pub fn witness_under(
         | "token-changed"
         | "lease-cut-short"
         | "expired-lease-honoured" => locks::contradiction(history, assume, anomaly),
+        "cyclic-versions" => serial::cyclic_versions(&calls),
         "internal" | "phantom-value" | "G1a" | "G1b" | "lost-update" => {
             serial::contradiction(history, anomaly)
         }
         name if SERIAL.iter().any(|kind| is_kind(name, kind)) => {
             serial::contradiction(history, anomaly)
         }
-        "long-fork" => snapshots::fork(&named(history, anomaly)?),
-        "causal-reverse" => snapshots::reverse(history, &named(history, anomaly)?),
-        name => of_object(history, name, &of_one(history, anomaly)?),
-    }
-}
-
-/// The same where it may rest on more than calls: on faults, or the message journal.
-///
-/// # Errors
-/// Why there is no contradiction, or why that cannot be told.
-pub fn of_record(record: &Record, anomaly: &Anomaly) -> Result<(), String> {
-    match anomaly.name.as_str() {
+        "long-fork" => snapshots::fork(&calls),
+        "causal-reverse" => snapshots::reverse(history, &calls),
         "diverged"
         | "lost-update-after-settling"
         | "unexplained-value"
         | "resurrected"
         | "replica-went-back" => settled::contradiction(record, anomaly),
         "too-stale" => stale::contradiction(record, anomaly),
-        "lamport-clock-not-rising"
-        | "lamport-clock-not-after-send"
-        | "lamport-clock-not-exact"
-        | "hybrid-clock-not-rising"
-        | "hybrid-clock-not-after-send"
-        | "hybrid-clock-behind"
-        | "hybrid-clock-ahead"
-        | "missed-causality"
-        | "false-causality"
-        | "delivered-before-cause" => clocks::contradiction(record, anomaly),
-        _ => witness_under(&record.history, anomaly, &record.assume),
+        name if CLOCKS.contains(&name) => clocks::contradiction(record, anomaly),
+        name => of_object(history, assume, name, &of_one(calls)?),
     }
 }
 
+/// Whether a call reads or writes a register by itself.
+fn on_register(call: &&Call) -> bool {
+    matches!(
+        call.operation,
+        Operation::Read { .. } | Operation::Write { .. }
+    )
+}
+
 /// Contradictions between calls on one set, queue, counter, generator, bank or table.
-fn of_object(history: &History, name: &str, calls: &[&Call]) -> Result<(), String> {
+fn of_object(
+    history: &History,
+    assume: &Assumptions,
+    name: &str,
+    calls: &[&Call],
+) -> Result<(), String> {
     match name {
         "lost-element" if elements::is_queue(calls) => elements::lost(history, calls),
         "lost-element" => elements::missing(history, calls, false),
@@ -135,7 +170,7 @@ fn of_object(history: &History, name: &str, calls: &[&Call]) -> Result<(), Strin
         "out-of-bounds" => numbers::out_of_bounds(history, calls),
         "non-monotonic-count" => numbers::fell(history, calls),
         "unexpected-account" | "missing-account" => numbers::accounts(calls),
-        "wrong-total" => numbers::totals(calls),
+        "wrong-total" => numbers::totals(calls, assume.bank_total),
         "negative-balance" => numbers::overdrawn(calls),
         "lost-row"
         | "duplicate-row"
@@ -147,15 +182,6 @@ fn of_object(history: &History, name: &str, calls: &[&Call]) -> Result<(), Strin
         | "off-order-on-node" => rows::contradiction(history, name, calls),
         name => Err(format!("nothing is known here of {name}")),
     }
-}
-
-/// Whether one of the calls is a transaction.
-fn of_transactions(history: &History, anomaly: &Anomaly) -> bool {
-    let mut calls = anomaly
-        .calls
-        .iter()
-        .filter_map(|index| history.call_at(*index));
-    calls.any(|call| call.operation.kind() == Kind::Txn)
 }
 
 /// Calls on any object that have no order.
@@ -196,8 +222,7 @@ fn named<'a>(history: &'a History, anomaly: &Anomaly) -> Result<Vec<&'a Call>, S
 }
 
 /// The same, if all are of one object.
-fn of_one<'a>(history: &'a History, anomaly: &Anomaly) -> Result<Vec<&'a Call>, String> {
-    let calls = named(history, anomaly)?;
+fn of_one(calls: Vec<&Call>) -> Result<Vec<&Call>, String> {
     let key = |call: &&Call| call.operation.key().cloned();
     if calls
         .iter()

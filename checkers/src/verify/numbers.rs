@@ -106,23 +106,19 @@ pub(super) fn accounts(calls: &[&Call]) -> Result<(), String> {
     }
 }
 
-/// Reads have different totals. One that differs from an assumed total only cannot be told.
-pub(super) fn totals(calls: &[&Call]) -> Result<(), String> {
+/// Reads have different totals, or another than is assumed.
+pub(super) fn totals(calls: &[&Call], assumed: Option<i64>) -> Result<(), String> {
     let total = |read: &[(Scalar, Option<i64>)]| -> i128 {
         read.iter()
             .filter_map(|(_, balance)| *balance)
             .map(i128::from)
             .sum()
     };
-    let totals: BTreeSet<i128> = calls
-        .iter()
-        .filter_map(|call| balances(call))
-        .map(total)
-        .collect();
+    let reads = || calls.iter().filter_map(|call| balances(call));
+    let assumed = assumed.filter(|_| reads().next().is_some());
+    let totals: BTreeSet<i128> = reads().map(total).chain(assumed.map(i128::from)).collect();
     match totals.len() {
-        0 | 1 => {
-            Err("the named reads have the same total; what is assumed is not known".to_owned())
-        }
+        0 | 1 => Err("the named reads have the total that they should".to_owned()),
         _ => Ok(()),
     }
 }

@@ -359,6 +359,43 @@ fn lost_update(calls: &[&Call]) -> Result<(), String> {
     }
 }
 
+/// Versions of a register that were each overwritten by one who had read it, round.
+pub(super) fn cyclic_versions(calls: &[&Call]) -> Result<(), String> {
+    let all: Vec<Vec<Micro>> = calls
+        .iter()
+        .map(|call| steps(call).unwrap_or_default())
+        .collect();
+    // Whether one of them read the last value of a register that the other wrote, and wrote it too.
+    let follows = |old: &[Micro], new: &[Micro], key: &Scalar| {
+        let is_of = |micro: &&Micro| micro.key() == key;
+        let writes = |micro: &&Micro| is_of(micro) && matches!(micro, Micro::Write { .. });
+        let mut mine = new.iter().filter(is_of);
+        match (old.iter().rfind(writes), mine.next()) {
+            (Some(Micro::Write { value, .. }), Some(Micro::Read { seen, .. })) => {
+                *seen == Seen::Value(value.clone()) && new.iter().any(|micro| writes(&micro))
+            }
+            _ => false,
+        }
+    };
+    let keys: BTreeSet<&Scalar> = all.iter().flat_map(|steps| written(steps)).collect();
+    let round = |key: &&Scalar| {
+        // Whoever follows none of those left cannot be on a cycle of them.
+        let mut left: Vec<&Vec<Micro>> = all.iter().collect();
+        loop {
+            let before = left.len();
+            let kept = left.clone();
+            left.retain(|new| kept.iter().any(|old| old != new && follows(old, new, key)));
+            if left.len() == before {
+                return before > 0;
+            }
+        }
+    };
+    match keys.iter().any(round) {
+        true => Ok(()),
+        false => Err("the versions have an order".to_owned()),
+    }
+}
+
 /// Whether steps that nothing comes between could see what they saw.
 fn is_consistent(steps: &[Micro]) -> bool {
     let mut known: BTreeMap<&Scalar, Seen> = BTreeMap::new();
