@@ -68,6 +68,34 @@ pub fn by_object(history: &History) -> Vec<Columns> {
     columns
 }
 
+/// The columns of one object that has these calls, in the order of invocation. Places are those
+/// among them. `None` if one is answered in a form that its kind of operation does not have.
+pub(crate) fn of_calls(family: Family, key: &Scalar, calls: &[&Call]) -> Option<Columns> {
+    if !calls.iter().all(|call| has_form(call)) {
+        return None;
+    }
+    let mut object = Object::new(family, key);
+    for (place, call) in calls.iter().enumerate() {
+        object.push(place, call);
+    }
+    Some(object.finish())
+}
+
+/// Whether the answer, if there is one, has the form that columns know.
+fn has_form(call: &Call) -> bool {
+    let Outcome::Ok(answer) = &call.outcome else {
+        return true;
+    };
+    match call.operation.kind() {
+        Kind::Dequeue | Kind::Pop | Kind::Read => matches!(answer, Answer::Value(_)),
+        Kind::Drain | Kind::Elements | Kind::Members => matches!(answer, Answer::Values(_)),
+        Kind::Add | Kind::Remove => matches!(answer, Answer::Flag(_) | Answer::Done),
+        Kind::Contains => matches!(answer, Answer::Flag(_)),
+        Kind::Count => matches!(answer, Answer::Value(Some(Scalar::Int(_)))),
+        _ => true,
+    }
+}
+
 /// Columns to which calls are added.
 struct Object<'a> {
     columns: Columns,

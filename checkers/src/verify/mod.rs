@@ -60,7 +60,7 @@ pub fn witness_under(
         "aborted-read" if of_transactions(history, anomaly) => {
             levels::contradiction(history, &anomaly.name, &anomaly.calls)
         }
-        "stale-read" | "phantom-read" | "aborted-read" => {
+        "stale-read" | "phantom-read" | "aborted-read" if of_registers(history, anomaly) => {
             register::contradiction(history, &anomaly.calls)
         }
         "thin-air-read"
@@ -73,7 +73,15 @@ pub fn witness_under(
         | "non-monotonic-read"
         | "fractured-read"
         | "causality-violation" => levels::contradiction(history, &anomaly.name, &anomaly.calls),
-        "not-linearizable" => unordered(history, anomaly, assume),
+        "not-linearizable" | "phantom-read" | "aborted-read" | "out-of-order" | "wrongly-empty" => {
+            unordered(history, anomaly, assume)
+        }
+        // So it is called too where a set or queue was only asked for what it lost.
+        "lost-element" | "duplicate-element" => {
+            let lost = of_one(history, anomaly)
+                .and_then(|calls| of_object(history, &anomaly.name, &calls));
+            lost.or_else(|_| unordered(history, anomaly, assume))
+        }
         "double-hold"
         | "foreign-release"
         | "excess-release"
@@ -147,6 +155,15 @@ fn of_object(history: &History, name: &str, calls: &[&Call]) -> Result<(), Strin
         | "off-order-on-node" => rows::contradiction(history, name, calls),
         name => Err(format!("nothing is known here of {name}")),
     }
+}
+
+/// Whether all of the calls are of registers.
+fn of_registers(history: &History, anomaly: &Anomaly) -> bool {
+    let mut calls = anomaly
+        .calls
+        .iter()
+        .filter_map(|index| history.call_at(*index));
+    calls.all(|call| matches!(call.operation.kind(), Kind::Read | Kind::Write | Kind::Cas))
 }
 
 /// Whether one of the calls is a transaction.
