@@ -14,7 +14,7 @@ use rustc_hash::FxHashSet;
 use tribunal_results::{Anomaly, Assumptions, History, Record, Scalar, Verdict};
 
 use crate::engine::{Finding, Op, Searched, WIDTH_MAX};
-use crate::exact::{self, Decision};
+use crate::exact::{self, Decision, Objects};
 use crate::model::{self, Model};
 use crate::models::{self, Group, Object};
 use crate::register::Registers;
@@ -64,15 +64,18 @@ impl Checker for Linearizable {
     fn fold(&self, assume: &Assumptions, budget: Budget) -> Option<Box<dyn Fold>> {
         Some(Box::new(Following {
             registers: Registers::default(),
+            objects: Objects::new((!assume.owned).then_some(assume.permits)),
             assume: assume.clone(),
             budget,
         }))
     }
 }
 
-/// Registers whose values are unique, followed; the others are judged at the end.
+/// Registers whose values are unique, and objects that can be decided forward, followed; the
+/// others are judged at the end.
 struct Following {
     registers: Registers,
+    objects: Objects,
     assume: Assumptions,
     budget: Budget,
 }
@@ -80,10 +83,11 @@ struct Following {
 impl Fold for Following {
     fn step(&mut self, history: &History, moment: Moment) {
         self.registers.step(history, moment);
+        self.objects.step(history, moment);
     }
 
     fn contradicted(&self) -> bool {
-        self.registers.is_contradicted()
+        self.registers.is_contradicted() || self.objects.is_contradicted()
     }
 
     fn verdict(&self, history: &History) -> Verdict {

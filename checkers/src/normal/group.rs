@@ -49,7 +49,7 @@ impl Family {
 /// Herlihy & Wing 1990). Calls of other families are left out.
 pub fn by_object(history: &History) -> Vec<Columns> {
     let mut places: FxHashMap<(Family, &Scalar), usize> = FxHashMap::default();
-    let mut objects: Vec<Object<'_>> = Vec::new();
+    let mut objects: Vec<Object> = Vec::new();
     for (place, call) in history.calls().iter().enumerate() {
         let family = Family::of(call.operation.kind());
         let (Some(family), Some(key)) = (family, call.operation.key()) else {
@@ -82,7 +82,7 @@ pub(crate) fn of_calls(family: Family, key: &Scalar, calls: &[&Call]) -> Option<
 }
 
 /// Whether the answer, if there is one, has the form that columns know.
-fn has_form(call: &Call) -> bool {
+pub(crate) fn has_form(call: &Call) -> bool {
     let Outcome::Ok(answer) = &call.outcome else {
         return true;
     };
@@ -97,14 +97,16 @@ fn has_form(call: &Call) -> bool {
 }
 
 /// Columns to which calls are added.
-struct Object<'a> {
+#[derive(Debug)]
+pub(crate) struct Object {
     columns: Columns,
-    numbers: FxHashMap<&'a Scalar, u32>,
+    numbers: FxHashMap<Scalar, u32>,
     values: Vec<Scalar>,
 }
 
-impl<'a> Object<'a> {
-    fn new(family: Family, key: &Scalar) -> Self {
+impl Object {
+    /// An object to which nothing happened yet.
+    pub(crate) fn new(family: Family, key: &Scalar) -> Self {
         let mut columns = Columns::new(family);
         columns.key = Some(key.clone());
         Self {
@@ -115,16 +117,23 @@ impl<'a> Object<'a> {
     }
 
     /// The number of a value, in the order of first appearance, from 1.
-    fn number(&mut self, value: &'a Scalar) -> u32 {
-        let next = self.values.len() as u32 + 1;
-        let number = *self.numbers.entry(value).or_insert(next);
-        if number == next {
-            self.values.push(value.clone());
+    fn number(&mut self, value: &Scalar) -> u32 {
+        if let Some(number) = self.numbers.get(value) {
+            return *number;
         }
+        self.values.push(value.clone());
+        let number = self.values.len() as u32;
+        self.numbers.insert(value.clone(), number);
         number
     }
 
-    fn push(&mut self, place: usize, call: &'a Call) {
+    /// What happened until now.
+    pub(crate) const fn columns(&self) -> &Columns {
+        &self.columns
+    }
+
+    /// Adds a call; its place among all. It must have been called after all those before it.
+    pub(crate) fn push(&mut self, place: usize, call: &Call) {
         let kind = call.operation.kind();
         let argument = self.argument(&call.operation);
         if call.is_fail() {
@@ -148,7 +157,7 @@ impl<'a> Object<'a> {
         });
     }
 
-    fn argument(&mut self, operation: &'a Operation) -> u32 {
+    fn argument(&mut self, operation: &Operation) -> u32 {
         match operation {
             Operation::Write { value, .. }
             | Operation::Cas { to: value, .. }
@@ -166,7 +175,7 @@ impl<'a> Object<'a> {
     }
 
     /// The answer; `None` if the call says nothing and is left out.
-    fn answer(&mut self, call: &'a Call) -> Option<u32> {
+    fn answer(&mut self, call: &Call) -> Option<u32> {
         if let Operation::Cas { from, .. } = &call.operation {
             return Some(self.number(from));
         }

@@ -30,6 +30,6 @@ mod timeline;
 mod unneeded;
 
 pub use columns::{Columns, DONE, NO, NONE, OPEN, OUTSIDE, Refused, Row, YES};
-pub(crate) use group::of_calls;
 pub use group::{Family, by_object};
+pub(crate) use group::{Object, has_form, of_calls};
 pub use timeline::Event;

@@ -4,6 +4,7 @@
 //! is said to explain all answers is replayed ([`order`]). Both are short and plain on purpose,
 //! and know nothing of how the checkers came to their answer.
 
+mod amounts;
 mod clocks;
 mod elements;
 mod levels;
@@ -191,7 +192,22 @@ fn unordered(history: &History, anomaly: &Anomaly, assume: &Assumptions) -> Resu
         .all(|call| plain(call) && alone(call))
     {
         true => register::contradiction(history, &anomaly.calls),
-        false => objects::contradiction(history, &anomaly.calls, assume),
+        false => objects::contradiction(history, &anomaly.calls, assume)
+            .or_else(|why| amount(history, anomaly, assume).unwrap_or(Err(why))),
+    }
+}
+
+/// The same of an amount; `None` if it is none.
+fn amount(
+    history: &History,
+    anomaly: &Anomaly,
+    assume: &Assumptions,
+) -> Option<Result<(), String>> {
+    let calls = of_one(history, anomaly).ok()?;
+    match calls.first()?.operation.kind() {
+        Kind::Increment | Kind::Count => Some(amounts::counted(history, &calls)),
+        Kind::AcquirePermits | Kind::ReleasePermits => Some(amounts::held(history, &calls, assume)),
+        _ => None,
     }
 }
 
