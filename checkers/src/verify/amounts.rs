@@ -102,12 +102,11 @@ pub(super) fn held(history: &History, calls: &[&Call], assume: &Assumptions) -> 
     let until = end(last);
     let takes = permits(last).is_some_and(|permits| permits > 0);
     let sign = if takes { 1 } else { -1 };
-    let over = |since: Option<u64>| -> i128 {
+    let over = |all: &[&Call], since: Option<u64>| -> i128 {
         let from = since.unwrap_or(0);
         let share = |call: &&Call| {
             let amount = sign * permits(call)?;
-            let known = calls.len() >= NAMED_MAX || calls.iter().any(|c| std::ptr::eq(*c, *call));
-            let certain = known && call.invoked.index >= from && end(call) <= until;
+            let certain = call.invoked.index >= from && end(call) <= until;
             let possible = call.invoked.index < until && end(call) > from;
             let counts = if amount > 0 { certain } else { possible };
             counts.then_some(amount)
@@ -115,9 +114,13 @@ pub(super) fn held(history: &History, calls: &[&Call], assume: &Assumptions) -> 
         all.iter().filter_map(share).sum()
     };
     let most = i128::from(assume.permits);
-    let mut stretches = calls.iter().map(|call| call.invoked.index);
     let from_start = if takes { most } else { 0 };
-    if over(None) > from_start || stretches.any(|since| over(Some(since)) > most) {
+    let excessive = |all: &[&Call]| {
+        let mut stretches = calls.iter().map(|call| call.invoked.index);
+        over(all, None) > from_start || stretches.any(|since| over(all, Some(since)) > most)
+    };
+    // A few calls must be too many by themselves; of many, only some are named.
+    if excessive(&all) && (calls.len() >= NAMED_MAX || excessive(calls)) {
         return Ok(());
     }
     Err("no stretch that is named has too many".to_owned())
