@@ -3,8 +3,9 @@
 //! What an object is, its operations tell: a register, registers and lists that transactions
 //! touch together, a list, set, counter, queue, stack or semaphore ([`Assumptions`] say of how
 //! many permits, and whether owners matter). A register of which every value was written at most
-//! once is decided by its zones, in time that grows with the operations; any other object by
-//! search. Which of both depends on the history alone. An order that a search finds is replayed
+//! once is decided by its zones, other objects by the algorithms of [`crate::exact`], in time that
+//! grows with the operations; what none of them can decide by search. Which it is depends on the
+//! history alone, and the verdict does not depend on it. An order that a search finds is replayed
 //! by [`verify`] before the object counts as verified.
 
 use std::borrow::Cow;
@@ -13,6 +14,7 @@ use rustc_hash::FxHashSet;
 use tribunal_results::{Anomaly, Assumptions, History, Record, Scalar, Verdict};
 
 use crate::engine::{Finding, Op, Searched, WIDTH_MAX};
+use crate::exact::{self, Decision, Objects};
 use crate::model::{self, Model};
 use crate::models::{self, Group, Object};
 use crate::register::Registers;
@@ -42,6 +44,10 @@ impl Checker for Linearizable {
             "stale-read",
             "phantom-read",
             "aborted-read",
+            "duplicate-element",
+            "lost-element",
+            "out-of-order",
+            "wrongly-empty",
             "not-linearizable",
         ]
     }
@@ -58,15 +64,18 @@ impl Checker for Linearizable {
     fn fold(&self, assume: &Assumptions, budget: Budget) -> Option<Box<dyn Fold>> {
         Some(Box::new(Following {
             registers: Registers::default(),
+            objects: Objects::new((!assume.owned).then_some(assume.permits)),
             assume: assume.clone(),
             budget,
         }))
     }
 }
 
-/// Registers whose values are unique, followed; the others are judged at the end.
+/// Registers whose values are unique, and objects that can be decided forward, followed; the
+/// others are judged at the end.
 struct Following {
     registers: Registers,
+    objects: Objects,
     assume: Assumptions,
     budget: Budget,
 }
@@ -74,10 +83,11 @@ struct Following {
 impl Fold for Following {
     fn step(&mut self, history: &History, moment: Moment) {
         self.registers.step(history, moment);
+        self.objects.step(history, moment);
     }
 
     fn contradicted(&self) -> bool {
-        self.registers.is_contradicted()
+        self.registers.is_contradicted() || self.objects.is_contradicted()
     }
 
     fn verdict(&self, history: &History) -> Verdict {
@@ -155,8 +165,11 @@ fn objects<'a>(history: &'a History, tally: &mut Tally) -> (Vec<Key<'a>>, Vec<Gr
     (keys, groups)
 }
 
-/// Judges an object by its type. This is the place to try an exact method before the search.
+/// Judges an object by its type: without search if that is possible.
 fn judge_group(group: &Group<'_>, assume: &Assumptions, budget: Budget, tally: &mut Tally) {
+    if exactly(group, assume, budget, tally) {
+        return;
+    }
     let mut with = Bench {
         assume: Some(assume),
         budget,
@@ -175,6 +188,39 @@ fn judge_group(group: &Group<'_>, assume: &Assumptions, budget: Budget, tally: &
         Some(models::Kind::Permits) => with.judge(&models::semaphore(group, assume)),
         None => {}
     }
+}
+
+/// Operations that cost as much as one step of a search.
+const OPERATIONS_PER_STEP: usize = 16;
+/// Bytes that an operation takes without search, with what an algorithm keeps for it.
+const OPERATION_BYTES: usize = 128;
+
+/// Judges an object without search; false if only a search can.
+fn exactly(group: &Group<'_>, assume: &Assumptions, budget: Budget, tally: &mut Tally) -> bool {
+    let Some(object) = group.columns() else {
+        return false;
+    };
+    let steps = (object.len() / OPERATIONS_PER_STEP + 1) as u64;
+    let bytes = (object.len() * OPERATION_BYTES) as u64;
+    if steps > left(budget, tally.steps).steps || bytes > budget.bytes {
+        return false;
+    }
+    let Some(decision) = exact::decide(&object, assume) else {
+        return false;
+    };
+    tally.keys += 1;
+    tally.operations += object.len();
+    tally.observations += object.observations();
+    tally.steps += steps;
+    match decision {
+        Decision::Linearizable => tally.verified.push(group.name()),
+        Decision::Contradiction(found) => {
+            let of_place = |place: u32| group.calls.get(place as usize).copied();
+            let anomaly = found.about(of_place, group.key().as_ref());
+            tally.anomalies.push(anomaly);
+        }
+    }
+    true
 }
 
 /// Where objects other than plain registers are judged.

@@ -6,11 +6,13 @@ mod random;
 
 use std::collections::BTreeMap;
 
-use exact_oracle::{linearizable, perform};
+use exact_oracle::{linearizable, perform, searched};
 use random::{Lcg, Timed, failed, history, only, unknown};
 use tribunal_checkers::exact::{self, Decision};
 use tribunal_checkers::normal::by_object;
-use tribunal_results::{Answer, Assumptions, Call, Operation, Outcome, Scalar};
+use tribunal_checkers::stream::moments;
+use tribunal_checkers::{Budget, find, verify};
+use tribunal_results::{Answer, Assumptions, Call, Operation, Outcome, Record, Scalar, Validity};
 
 const HISTORIES: u64 = 6_000;
 
@@ -111,12 +113,35 @@ fn semaphore(rng: &mut Lcg, id: i64) -> Operation {
     )
 }
 
-/// Each operation takes effect at a random instant of its interval; then some answers are spoilt.
+/// A few operations of which many answers are spoilt.
 fn generate(rng: &mut Lcg, draw: Draw, permits: i64) -> Vec<Timed> {
-    let clients = 2 + rng.below(3);
-    let count = 4 + rng.below(5);
-    let (lost, wide) = (rng.below(3) * 12, 2 + rng.below(12));
-    let spoilt = rng.below(3) * 15;
+    let mix = Mix {
+        clients: 2 + rng.below(3),
+        count: 4 + rng.below(5),
+        lost: rng.below(3) * 12,
+        spoilt: rng.below(3) * 15,
+    };
+    simulate(rng, draw, permits, mix)
+}
+
+/// How many operations of how many clients, and the shares of those that are lost or spoilt.
+#[derive(Clone, Copy)]
+struct Mix {
+    clients: u64,
+    count: u64,
+    lost: u64,
+    spoilt: u64,
+}
+
+/// Each operation takes effect at a random instant of its interval; then some answers are spoilt.
+fn simulate(rng: &mut Lcg, draw: Draw, permits: i64, mix: Mix) -> Vec<Timed> {
+    let Mix {
+        clients,
+        count,
+        lost,
+        spoilt,
+    } = mix;
+    let wide = 2 + rng.below(12);
     let mut free: Vec<(u64, u64)> = (0..clients).map(|client| (0, client)).collect();
     let mut drafts = Vec::new();
     for id in 0..count {
@@ -383,5 +408,109 @@ fn semaphores_are_decided_as_defined() {
     for permits in 1..=3 {
         let tally = compare(semaphore, 8 + u64::from(permits), permits);
         assert_represented(&tally, &["linearizable", "not-linearizable"]);
+    }
+}
+
+/// What the checker says of a longer history, by whatever method, and what a search says.
+#[test]
+fn the_verdict_is_that_of_a_search_whichever_method_decides() {
+    let draws: [(&str, Draw); 7] = [
+        ("queue", queue),
+        ("stack", stack),
+        ("elements", elements),
+        ("grow-set", grow_set),
+        ("list", list),
+        ("counter", counter),
+        ("semaphore", semaphore),
+    ];
+    for (nth, (name, draw)) in draws.into_iter().enumerate() {
+        let mut rng = Lcg::new(100 + nth as u64);
+        let (mut valid, mut invalid) = (0, 0);
+        let rounds = histories() / 20;
+        for _ in 0..rounds {
+            let mix = Mix {
+                clients: 2 + rng.below(4),
+                count: 5 + rng.below(56),
+                lost: [0, 2, 10][rng.below(3) as usize],
+                spoilt: [0, 4, 8][rng.below(3) as usize],
+            };
+            let ops = simulate(&mut rng, draw, 2, mix);
+            let Some(expected) = searched(&ops, 2) else {
+                continue;
+            };
+            let record = record(&ops);
+            let checker = find("linearizable").expect("the checker");
+            let verdict = checker.check(&record, Budget::default());
+            let contradicted = verdict.validity == Validity::Invalid;
+            assert_eq!(contradicted, !expected, "{name}: {verdict:#?}\n{ops:#?}");
+            for anomaly in &verdict.anomalies {
+                assert!(checker.anomalies().contains(&anomaly.name.as_str()));
+                // The verifier tries every order: too many of what long reads show.
+                if !["grow-set", "list"].contains(&name) {
+                    let derived = verify::witness(&record, anomaly);
+                    assert_eq!(derived, Ok(()), "{name}: {anomaly:#?}\n{ops:#?}");
+                }
+            }
+            *(if expected { &mut valid } else { &mut invalid }) += 1;
+        }
+        let enough = valid > rounds / 5 && invalid > rounds / 8;
+        assert!(enough, "{name}: {valid} valid, {invalid} invalid");
+    }
+}
+
+#[test]
+fn what_is_contradicted_on_the_way_is_so_at_the_end() {
+    let draws: [(&str, Draw); 5] = [
+        ("queue", queue),
+        ("drained", drained),
+        ("elements", elements),
+        ("counter", counter),
+        ("semaphore", semaphore),
+    ];
+    for (nth, (name, draw)) in draws.into_iter().enumerate() {
+        let mut rng = Lcg::new(200 + nth as u64);
+        let (mut found, mut silent) = (0, 0);
+        for _ in 0..histories() / 3 {
+            let mix = Mix {
+                clients: 2 + rng.below(4),
+                count: 5 + rng.below(56),
+                lost: [0, 2, 10][rng.below(3) as usize],
+                spoilt: [0, 4, 8][rng.below(3) as usize],
+            };
+            let record = record(&simulate(&mut rng, draw, 2, mix));
+            let (history, assume) = (&record.history, &record.assume);
+            let checker = find("linearizable").expect("the checker");
+            let mut fold = checker.fold(assume, Budget::default()).expect("a fold");
+            for moment in moments(history) {
+                fold.step(history, moment);
+            }
+            let verdict = checker.check(&record, Budget::default());
+            let invalid = verdict.validity == Validity::Invalid;
+            let contradicted = fold.contradicted();
+            assert!(invalid || !contradicted, "{name}: {verdict:#?}");
+            let object = by_object(history).into_iter().next();
+            let exact = object.and_then(|object| exact::decide(&object, assume));
+            if exact.is_some() {
+                assert_eq!(contradicted, invalid, "{name}: {verdict:#?}");
+            }
+            *(if contradicted {
+                &mut found
+            } else {
+                &mut silent
+            }) += 1;
+        }
+        assert!(found > 40 && silent > 200, "{name}: {found}, {silent}");
+    }
+}
+
+fn record(ops: &[Timed]) -> Record {
+    Record {
+        history: history(ops),
+        assume: Assumptions {
+            permits: 2,
+            owned: false,
+            ..Assumptions::default()
+        },
+        ..Record::default()
     }
 }

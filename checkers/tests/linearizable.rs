@@ -241,9 +241,14 @@ fn the_calls_of_every_anomaly_contradict_each_other_without_the_rest() {
             *names.entry(anomaly.name).or_insert(0) += 1;
         }
     }
-    for name in Linearizable.anomalies() {
+    for name in [
+        "stale-read",
+        "phantom-read",
+        "aborted-read",
+        "not-linearizable",
+    ] {
         assert!(
-            names.get(*name).is_some_and(|&n| n > 50),
+            names.get(name).is_some_and(|&n| n > 50),
             "{name}: {names:?}"
         );
     }
@@ -488,4 +493,65 @@ fn too_many_open_operations_are_unknown() {
     let ops: Vec<Timed> = (0..129).map(write).collect();
     let verdict = verdict("linearizable", history(&ops));
     assert_eq!(verdict.unknown.expect("a reason").code, "too-wide");
+}
+
+/// Two histories of values of their own, one after the other: nothing of the first but its last
+/// value is left for the second, in which nobody finds the register absent.
+#[test]
+fn one_history_after_another_is_valid_exactly_if_both_are() {
+    let (mut valid, mut invalid) = (0, 0);
+    for seed in 0..2_000 {
+        let mut rng = Lcg::new(seed + 70_000);
+        let mix = Mix {
+            ops: 4 + rng.below(20),
+            values: 1_000,
+            spoilt: [0, 0, 5][rng.below(3) as usize],
+            ..small(&mut rng)
+        };
+        let mut half = |shift: u64| {
+            let mut ops = generate(&mut rng, mix);
+            let absent = |op: &Timed| matches!(op.outcome, Outcome::Ok(Answer::Value(None)));
+            ops.retain(|op| !absent(op));
+            ops.iter_mut().for_each(|op| shift_values(op, shift));
+            ops
+        };
+        let (first, second) = (half(0), half(10_000));
+        let invalid_alone =
+            |ops: &[Timed]| verdict("linearizable", history(ops)).validity == Validity::Invalid;
+        let expected = invalid_alone(&first) || invalid_alone(&second);
+        let end = first.iter().map(|op| op.ret).max().unwrap_or(0);
+        let mut both = first;
+        both.extend(second.into_iter().map(|op| Timed {
+            process: op.process + 1_000,
+            call: op.call + end,
+            ret: op.ret + end,
+            ..op
+        }));
+        assert_eq!(invalid_alone(&both), expected, "seed {seed}: {both:#?}");
+        *(if expected { &mut invalid } else { &mut valid }) += 1;
+    }
+    assert!(
+        valid > 400 && invalid > 80,
+        "{valid} valid, {invalid} invalid"
+    );
+}
+
+/// Other values, none of which another history has.
+fn shift_values(op: &mut Timed, shift: u64) {
+    let moved = |value: &mut Scalar| {
+        if let Scalar::Int(value) = value {
+            *value += shift as i64;
+        }
+    };
+    match &mut op.operation {
+        Operation::Write { value, .. } => moved(value),
+        Operation::Cas { from, to, .. } => {
+            moved(from);
+            moved(to);
+        }
+        _ => {}
+    }
+    if let Outcome::Ok(Answer::Value(Some(value))) = &mut op.outcome {
+        moved(value);
+    }
 }

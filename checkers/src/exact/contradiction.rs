@@ -63,10 +63,18 @@ impl Contradiction {
 
     /// The same in words, for people.
     pub fn anomaly(&self, history: &History, key: Option<&Scalar>) -> Anomaly {
-        let call = |place: &u32| history.calls().get(*place as usize);
-        let calls: Vec<&Call> = self.calls.iter().filter_map(call).collect();
+        self.about(|place| history.calls().get(place as usize), key)
+    }
+
+    /// The same where places are not those in a history.
+    pub(crate) fn about<'a>(
+        &self,
+        of_place: impl Fn(u32) -> Option<&'a Call>,
+        key: Option<&Scalar>,
+    ) -> Anomaly {
+        let calls: Vec<&Call> = self.calls.iter().filter_map(|at| of_place(*at)).collect();
         let (calls, span) = explain::extent(&calls);
-        let tell = |parts: &Vec<Part>| parts.iter().map(|part| part.tell(history)).collect();
+        let tell = |parts: &Vec<Part>| parts.iter().map(|part| part.tell(&of_place)).collect();
         Anomaly {
             name: self.name.into(),
             sentence: tell(&self.sentence),
@@ -79,7 +87,7 @@ impl Contradiction {
 }
 
 impl Part {
-    fn tell(&self, history: &History) -> String {
+    fn tell<'a>(&self, of_place: impl Fn(u32) -> Option<&'a Call>) -> String {
         let (place, tell): (_, fn(&Call) -> String) = match self {
             Self::Words(words) => return (*words).to_owned(),
             Self::Value(value) => return value.clone(),
@@ -87,7 +95,6 @@ impl Part {
             Self::Invoked(place) => (place, explain::invoked),
             Self::Returned(place) => (place, explain::returned),
         };
-        let call = history.calls().get(*place as usize);
-        call.map(tell).unwrap_or_default()
+        of_place(*place).map(tell).unwrap_or_default()
     }
 }

@@ -14,6 +14,9 @@ use tribunal_results::Kind;
 use super::{Contradiction, Decision, Forward, Part, forward, found};
 use crate::normal::{Columns, OPEN, OUTSIDE, Row};
 
+/// How many increments are listed that are too few all together.
+const LISTED_MAX: usize = 24;
+
 /// Decides a counter; `None` if it is incremented by anything but one.
 pub(super) fn decide(object: &Columns) -> Option<Decision> {
     let unit = |row: &Row| row.kind == Kind::Count || row.argument == 1;
@@ -34,7 +37,8 @@ pub struct Counter {
     pending: BinaryHeap<Reverse<(u32, u32)>>,
     /// Increments that took effect before they returned.
     early: Vec<u64>,
-    /// The count when a read was called that was more than it returned.
+    /// Open reads that will return less than the count was when they were called.
+    doomed: Vec<usize>,
     wrong: Option<usize>,
 }
 
@@ -66,7 +70,7 @@ impl Forward for Counter {
         if row.kind == Kind::Increment {
             self.pending.push(Reverse((row.ret, at as u32)));
         } else if row.answer == OUTSIDE || row.answer < self.count {
-            self.wrong = Some(at);
+            self.doomed.push(at);
         }
     }
 
@@ -79,6 +83,10 @@ impl Forward for Counter {
                 self.pending.pop();
                 self.count += 1;
             }
+            return;
+        }
+        if self.doomed.contains(&at) {
+            self.wrong = Some(at);
             return;
         }
         while self.count < row.answer {
@@ -98,6 +106,9 @@ impl Forward for Counter {
 struct Bound {
     /// The other read; none if it is the beginning.
     other: Option<Row>,
+    /// How many count between both.
+    between: usize,
+    /// They, or the first of them where none of them is needed.
     increments: Vec<u32>,
 }
 
@@ -145,9 +156,8 @@ fn told(read: &Row, bound: Bound, words: &'static str) -> Contradiction {
         Some(other) => told.fact(vec![Part::Returned(other.place)]),
         None => told.fact(vec![Part::Words("the counter was 0 at first")]),
     };
-    let increments = bound.increments.len();
     told.fact(vec![
-        Part::Value(increments.to_string()),
+        Part::Value(bound.between.to_string()),
         Part::Words(" increments count between them"),
     ])
     .fact(vec![Part::Returned(read.place)])
@@ -187,7 +197,11 @@ fn lower(object: &Columns, read: &Row) -> Option<Bound> {
     consider(read.answer as usize + 1, between.len(), None);
     let (needed, other) = best?;
     let increments = between.iter().take(needed).map(|row| row.place).collect();
-    Some(Bound { other, increments })
+    Some(Bound {
+        other,
+        between: needed,
+        increments,
+    })
 }
 
 /// A read that, with all increments that may lie between, does not reach this one's count.
@@ -218,8 +232,12 @@ fn upper(object: &Columns, read: &Row) -> Option<Bound> {
         consider(called - gone, other.answer, Some(other));
     }
     consider(called, 0, None);
-    let (_, other) = best?;
+    let (between, other) = best?;
     let increments = possible(other.map_or(0, |other| other.call));
-    let increments = increments.map(|row| row.place).collect();
-    Some(Bound { other, increments })
+    let increments = increments.map(|row| row.place).take(LISTED_MAX).collect();
+    Some(Bound {
+        other,
+        between,
+        increments,
+    })
 }

@@ -15,6 +15,8 @@ use crate::normal::{Columns, DONE, OPEN, Row, YES};
 
 /// More operations of a contradiction than this are not thinned out.
 const THIN_MAX: usize = 64;
+/// An element that was turned more often than this is only told about since it was last at rest.
+const TURNS_MAX: usize = 32;
 
 /// Decides a set; `None` if an add or remove was acknowledged without saying what it found.
 pub(super) fn decide(object: &Columns) -> Option<Decision> {
@@ -176,6 +178,10 @@ impl Forward for Elements {
     fn decided(&self) -> bool {
         self.unfit || self.wrong.is_some()
     }
+
+    fn contradicted(&self) -> bool {
+        self.wrong.is_some()
+    }
 }
 
 /// The operations on the element since it was last at rest.
@@ -200,12 +206,28 @@ fn explain(object: &Columns, at: usize) -> Contradiction {
             false => " was there, and nobody was removing it",
         }),
     ];
-    let calls = rows.iter().map(|row| row.place).collect();
+    let mut calls: Vec<u32> = rows.iter().map(|row| row.place).collect();
+    calls.extend(turns(object, &last));
+    calls.sort_unstable();
+    calls.dedup();
     let told = Contradiction::new("not-linearizable", calls, sentence);
     let others = rows.iter().filter(|row| row.place != last.place);
     others
         .fold(told, |told, row| told.fact(vec![Part::Returned(row.place)]))
         .fact(vec![Part::Returned(last.place)])
+}
+
+/// All that turned the element until then, if that is little: with those, nobody has to believe
+/// when they took effect.
+fn turns(object: &Columns, last: &Row) -> Vec<u32> {
+    let turns = |row: &Row| Role::of(row).is_some_and(|role| role.turns);
+    let of_element = |row: &Row| row.argument == last.argument && row.call < last.ret;
+    let rows = object.rows().filter(|row| of_element(row) && turns(row));
+    let places: Vec<u32> = rows.map(|row| row.place).take(TURNS_MAX + 1).collect();
+    if places.len() > TURNS_MAX {
+        return Vec::new();
+    }
+    places
 }
 
 /// What came after the last instant at which nothing was pending, with what put the element there

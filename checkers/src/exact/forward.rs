@@ -13,6 +13,11 @@ pub trait Forward {
 
     /// Whether nothing that may still come changes the decision.
     fn decided(&self) -> bool;
+
+    /// Whether it is decided that there is no order.
+    fn contradicted(&self) -> bool {
+        self.decided()
+    }
 }
 
 /// Goes through a whole object, or until it is decided.

@@ -104,6 +104,8 @@ pub struct Queue {
     /// Operations that have not returned but will, and the open drain.
     running: usize,
     draining: Option<usize>,
+    /// What is wrong once that operation has returned, unless its element is put again by then.
+    due: Vec<(u32, Wrong)>,
     unfit: bool,
     doubt: bool,
     wrong: Option<Wrong>,
@@ -140,6 +142,10 @@ impl Forward for Queue {
 
     fn decided(&self) -> bool {
         self.unfit || self.wrong.is_some()
+    }
+
+    fn contradicted(&self) -> bool {
+        !self.unfit && self.wrong.is_some()
     }
 }
 
@@ -189,7 +195,7 @@ impl Queue {
         };
         if element.taken != OPEN {
             let taker = place;
-            self.wrong = Some(Wrong::Twice { taker, value });
+            self.due.push((place, Wrong::Twice { taker, value }));
             return;
         }
         let gone = element.present();
@@ -200,15 +206,20 @@ impl Queue {
         if second != NONE {
             let taker = self.known(second).taken;
             let first = value;
-            self.wrong = Some(Wrong::Overtaken {
+            let overtaken = Wrong::Overtaken {
                 first,
                 second,
                 taker,
-            });
+            };
+            self.due.push((place, overtaken));
         }
     }
 
     fn take_returned(&mut self, value: u32, row: &Row) {
+        if let Some((_, wrong)) = self.due.iter().find(|(place, _)| *place == row.place) {
+            self.wrong = Some(*wrong);
+            return;
+        }
         let taken = self.known(value);
         let taker = row.place;
         if taken.put == OPEN {

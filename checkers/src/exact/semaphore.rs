@@ -15,6 +15,9 @@ use tribunal_results::Kind;
 use super::{Contradiction, Decision, Forward, Part, forward, found};
 use crate::normal::{Columns, DONE, OPEN, Row};
 
+/// How many calls are listed.
+const LISTED_MAX: usize = 40;
+
 /// Decides a semaphore; `None` if somebody takes or gives back more than one permit at once, or
 /// has a lease.
 pub(super) fn decide(object: &Columns, permits: u32) -> Option<Decision> {
@@ -151,7 +154,11 @@ fn explain(object: &Columns, permits: u32, at: usize) -> Contradiction {
         Some(since) if forced(row) => row.call >= since,
         Some(since) => row.kind != last.kind && row.ret > since,
     };
-    let within: Vec<&Row> = prefix.iter().filter(within).collect();
+    let mut within: Vec<&Row> = prefix.iter().filter(within).collect();
+    // What began before the stretch comes last but for what began it.
+    if let Some(since) = since {
+        within.sort_by_key(|row| (row.call != since, row.call));
+    }
     told(&last, permits, &within, since.is_some())
 }
 
@@ -192,7 +199,14 @@ fn told(last: &Row, permits: u32, within: &[&Row], stretch: bool) -> Contradicti
             _ => ": no permit was taken, and nobody was taking one",
         }),
     ];
-    let calls = within.iter().map(|row| row.place).collect();
+    // The first begins the stretch; the rest counts, whether it is listed or not.
+    let listed = within.len().saturating_sub(LISTED_MAX);
+    let first = within.first().into_iter().take(listed);
+    let calls = first.chain(within.iter().skip(listed));
+    let mut calls: Vec<u32> = calls.map(|row| row.place).collect();
+    if !calls.contains(&last.place) {
+        calls.push(last.place);
+    }
     Contradiction::new("not-linearizable", calls, sentence)
         .fact(vec![
             Part::Value(of_kind.to_string()),

@@ -3,6 +3,8 @@
 use rustc_hash::FxHashMap;
 use tribunal_results::{Call, History, Micro, Operation, Scalar};
 
+use crate::normal::{self, Columns, Family};
+
 /// How many keys of an object are named.
 const KEYS_NAMED_MAX: usize = 3;
 
@@ -70,6 +72,23 @@ impl Group<'_> {
             name.push_str(&format!(" and {} more", self.keys.len() - KEYS_NAMED_MAX));
         }
         name
+    }
+
+    /// Its calls in columns, if it has one key alone.
+    pub(crate) fn columns(&self) -> Option<Columns> {
+        let [key] = self.keys.as_slice() else {
+            return None;
+        };
+        let family = match self.kind? {
+            Kind::Keyed => return None,
+            Kind::List => Family::List,
+            Kind::Set => Family::Set,
+            Kind::Counter => Family::Counter,
+            Kind::Queue => Family::Queue,
+            Kind::Stack => Family::Stack,
+            Kind::Permits => Family::Semaphore,
+        };
+        normal::of_calls(family, key, &self.calls)
     }
 
     /// Its key, if it has one alone.

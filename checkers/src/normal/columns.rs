@@ -182,6 +182,20 @@ impl Columns {
             .unwrap_or_default()
     }
 
+    /// How many answers tell something of what was there: without one, nothing is checked.
+    pub fn observations(&self) -> usize {
+        let told = |row: Row| match row.kind {
+            _ if row.ret == OPEN => 0,
+            Kind::Dequeue | Kind::Pop | Kind::Read => usize::from(row.answer != NONE),
+            Kind::Drain => self.list(row.answer).len(),
+            Kind::Elements => usize::from(!self.list(row.answer).is_empty()),
+            Kind::Add | Kind::Remove => usize::from(row.answer != DONE),
+            Kind::Cas | Kind::Contains | Kind::Members | Kind::Count | Kind::AcquirePermits => 1,
+            _ => 0,
+        };
+        self.rows().map(told).sum()
+    }
+
     /// What failed.
     pub fn refused(&self) -> &[Refused] {
         &self.refused

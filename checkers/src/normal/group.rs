@@ -49,7 +49,7 @@ impl Family {
 /// Herlihy & Wing 1990). Calls of other families are left out.
 pub fn by_object(history: &History) -> Vec<Columns> {
     let mut places: FxHashMap<(Family, &Scalar), usize> = FxHashMap::default();
-    let mut objects: Vec<Object<'_>> = Vec::new();
+    let mut objects: Vec<Object> = Vec::new();
     for (place, call) in history.calls().iter().enumerate() {
         let family = Family::of(call.operation.kind());
         let (Some(family), Some(key)) = (family, call.operation.key()) else {
@@ -68,15 +68,45 @@ pub fn by_object(history: &History) -> Vec<Columns> {
     columns
 }
 
+/// The columns of one object that has these calls, in the order of invocation. Places are those
+/// among them. `None` if one is answered in a form that its kind of operation does not have.
+pub(crate) fn of_calls(family: Family, key: &Scalar, calls: &[&Call]) -> Option<Columns> {
+    if !calls.iter().all(|call| has_form(call)) {
+        return None;
+    }
+    let mut object = Object::new(family, key);
+    for (place, call) in calls.iter().enumerate() {
+        object.push(place, call);
+    }
+    Some(object.finish())
+}
+
+/// Whether the answer, if there is one, has the form that columns know.
+pub(crate) fn has_form(call: &Call) -> bool {
+    let Outcome::Ok(answer) = &call.outcome else {
+        return true;
+    };
+    match call.operation.kind() {
+        Kind::Dequeue | Kind::Pop | Kind::Read => matches!(answer, Answer::Value(_)),
+        Kind::Drain | Kind::Elements | Kind::Members => matches!(answer, Answer::Values(_)),
+        Kind::Add | Kind::Remove => matches!(answer, Answer::Flag(_) | Answer::Done),
+        Kind::Contains => matches!(answer, Answer::Flag(_)),
+        Kind::Count => matches!(answer, Answer::Value(Some(Scalar::Int(_)))),
+        _ => true,
+    }
+}
+
 /// Columns to which calls are added.
-struct Object<'a> {
+#[derive(Debug)]
+pub(crate) struct Object {
     columns: Columns,
-    numbers: FxHashMap<&'a Scalar, u32>,
+    numbers: FxHashMap<Scalar, u32>,
     values: Vec<Scalar>,
 }
 
-impl<'a> Object<'a> {
-    fn new(family: Family, key: &Scalar) -> Self {
+impl Object {
+    /// An object to which nothing happened yet.
+    pub(crate) fn new(family: Family, key: &Scalar) -> Self {
         let mut columns = Columns::new(family);
         columns.key = Some(key.clone());
         Self {
@@ -87,16 +117,23 @@ impl<'a> Object<'a> {
     }
 
     /// The number of a value, in the order of first appearance, from 1.
-    fn number(&mut self, value: &'a Scalar) -> u32 {
-        let next = self.values.len() as u32 + 1;
-        let number = *self.numbers.entry(value).or_insert(next);
-        if number == next {
-            self.values.push(value.clone());
+    fn number(&mut self, value: &Scalar) -> u32 {
+        if let Some(number) = self.numbers.get(value) {
+            return *number;
         }
+        self.values.push(value.clone());
+        let number = self.values.len() as u32;
+        self.numbers.insert(value.clone(), number);
         number
     }
 
-    fn push(&mut self, place: usize, call: &'a Call) {
+    /// What happened until now.
+    pub(crate) const fn columns(&self) -> &Columns {
+        &self.columns
+    }
+
+    /// Adds a call; its place among all. It must have been called after all those before it.
+    pub(crate) fn push(&mut self, place: usize, call: &Call) {
         let kind = call.operation.kind();
         let argument = self.argument(&call.operation);
         if call.is_fail() {
@@ -120,7 +157,7 @@ impl<'a> Object<'a> {
         });
     }
 
-    fn argument(&mut self, operation: &'a Operation) -> u32 {
+    fn argument(&mut self, operation: &Operation) -> u32 {
         match operation {
             Operation::Write { value, .. }
             | Operation::Cas { to: value, .. }
@@ -138,7 +175,7 @@ impl<'a> Object<'a> {
     }
 
     /// The answer; `None` if the call says nothing and is left out.
-    fn answer(&mut self, call: &'a Call) -> Option<u32> {
+    fn answer(&mut self, call: &Call) -> Option<u32> {
         if let Operation::Cas { from, .. } = &call.operation {
             return Some(self.number(from));
         }

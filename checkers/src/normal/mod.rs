@@ -31,4 +31,5 @@ mod unneeded;
 
 pub use columns::{Columns, DONE, NO, NONE, OPEN, OUTSIDE, Refused, Row, YES};
 pub use group::{Family, by_object};
+pub(crate) use group::{Object, has_form, of_calls};
 pub use timeline::Event;

@@ -1,9 +1,10 @@
 //! Checks what the checkers say, with code of its own: none of it is shared with them.
 //!
 //! A contradiction is derived again from the few calls that it names ([`witness`]); an order that
-//! is said to explain all answers is replayed (by one of the functions `*_order`). Both are short and plain on purpose,
-//! and know nothing of how the checkers came to their answer.
+//! is said to explain all answers is replayed (by one of the functions `*_order`). Both are short
+//! and plain on purpose, and know nothing of how the checkers came to their answer.
 
+mod amounts;
 mod clocks;
 mod elements;
 mod levels;
@@ -100,7 +101,7 @@ pub fn witness(record: &Record, anomaly: &Anomaly) -> Result<(), String> {
         | "writes-reordered"
         | "writes-not-following-reads" => sessions::contradiction(history, name, &calls),
         "aborted-read" if of_transactions => levels::contradiction(history, name, &anomaly.calls),
-        "stale-read" | "phantom-read" | "aborted-read" => {
+        "stale-read" | "phantom-read" | "aborted-read" if calls.iter().all(of_register) => {
             register::contradiction(history, &anomaly.calls)
         }
         "thin-air-read"
@@ -113,7 +114,14 @@ pub fn witness(record: &Record, anomaly: &Anomaly) -> Result<(), String> {
         | "non-monotonic-read"
         | "fractured-read"
         | "causality-violation" => levels::contradiction(history, name, &anomaly.calls),
-        "not-linearizable" => unordered(history, anomaly, assume),
+        "not-linearizable" | "phantom-read" | "aborted-read" | "out-of-order" | "wrongly-empty" => {
+            unordered(history, anomaly, assume)
+        }
+        // So it is called too where a set or queue was only asked for what it lost.
+        "lost-element" | "duplicate-element" => {
+            let lost = of_one(calls).and_then(|calls| of_object(history, assume, name, &calls));
+            lost.or_else(|_| unordered(history, anomaly, assume))
+        }
         "double-hold"
         | "foreign-release"
         | "excess-release"
@@ -146,6 +154,11 @@ pub fn witness(record: &Record, anomaly: &Anomaly) -> Result<(), String> {
 }
 
 /// Whether a call reads or writes a register by itself.
+fn of_register(call: &&Call) -> bool {
+    matches!(call.operation.kind(), Kind::Read | Kind::Write | Kind::Cas)
+}
+
+/// Whether it is a plain read or write.
 fn on_register(call: &&Call) -> bool {
     matches!(
         call.operation,
@@ -200,7 +213,22 @@ fn unordered(history: &History, anomaly: &Anomaly, assume: &Assumptions) -> Resu
         .all(|call| plain(call) && alone(call))
     {
         true => register::contradiction(history, &anomaly.calls),
-        false => objects::contradiction(history, &anomaly.calls, assume),
+        false => objects::contradiction(history, &anomaly.calls, assume)
+            .or_else(|why| amount(history, anomaly, assume).unwrap_or(Err(why))),
+    }
+}
+
+/// The same of an amount; `None` if it is none.
+fn amount(
+    history: &History,
+    anomaly: &Anomaly,
+    assume: &Assumptions,
+) -> Option<Result<(), String>> {
+    let calls = of_one(named(history, anomaly).ok()?).ok()?;
+    match calls.first()?.operation.kind() {
+        Kind::Increment | Kind::Count => Some(amounts::counted(history, &calls)),
+        Kind::AcquirePermits | Kind::ReleasePermits => Some(amounts::held(history, &calls, assume)),
+        _ => None,
     }
 }
 

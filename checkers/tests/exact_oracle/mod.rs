@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use tribunal_results::{Answer, Operation, Outcome, Scalar};
+use tribunal_checkers::Budget;
+use tribunal_checkers::model::{Decision, Model, Op, linearize};
+use tribunal_results::{Answer, Kind, Operation, Outcome, Scalar};
 
 use crate::random::Timed;
 
@@ -11,7 +13,7 @@ use crate::random::Timed;
 pub(crate) type State = Vec<i64>;
 
 /// A step of an operation. A drain has several.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Step {
     Put(i64),
     /// Takes this, or finds nothing.
@@ -29,7 +31,7 @@ enum Step {
 }
 
 /// At which end it is taken.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum End {
     First,
     Last,
@@ -45,25 +47,59 @@ struct Act {
 /// Whether some order explains the operations.
 pub(crate) fn linearizable(ops: &[Timed], permits: i64) -> bool {
     let acts: Vec<Act> = ops.iter().filter_map(act).collect();
-    let semaphore = matches!(
-        ops.first().map(|op| &op.operation),
-        Some(Operation::AcquirePermits { .. } | Operation::ReleasePermits { .. })
-    );
-    let counter = matches!(
-        ops.first().map(|op| &op.operation),
-        Some(Operation::Increment { .. } | Operation::Count { .. })
-    );
-    let state = if semaphore || counter {
-        vec![0]
-    } else {
-        vec![]
-    };
+    let state = if amounts(ops) { vec![0] } else { vec![] };
     explore(
         &acts,
         &vec![0; acts.len()],
         &state,
         permits,
         &mut BTreeSet::new(),
+    )
+}
+
+/// The same definitions for a search.
+struct Definition {
+    initial: State,
+    permits: i64,
+}
+
+impl Model for Definition {
+    type State = State;
+    type Step = Step;
+
+    fn initial(&self) -> State {
+        self.initial.clone()
+    }
+
+    fn apply(&self, state: &State, step: &Step) -> Option<State> {
+        apply(step, state, self.permits)
+    }
+}
+
+/// What a search says of operations none of which has several steps; `None` if it gives up.
+pub(crate) fn searched(ops: &[Timed], permits: i64) -> Option<bool> {
+    let acts: Vec<Act> = ops.iter().filter_map(act).collect();
+    let single = |act: &Act| Op::new(act.call, act.ret, act.steps[0].clone());
+    let steps: Vec<Op<Step>> = acts.iter().map(single).collect();
+    let initial = if amounts(ops) { vec![0] } else { vec![] };
+    let definition = Definition { initial, permits };
+    let budget = Budget {
+        steps: 100_000,
+        ..Budget::default()
+    };
+    match linearize(&definition, &steps, budget) {
+        Decision::Linearizable(_) => Some(true),
+        Decision::Stuck(_) => Some(false),
+        Decision::Unknown { .. } => None,
+    }
+}
+
+/// Whether the object is an amount, not what lies in it.
+fn amounts(ops: &[Timed]) -> bool {
+    let kind = ops.first().map(|op| op.operation.kind());
+    matches!(
+        kind,
+        Some(Kind::AcquirePermits | Kind::ReleasePermits | Kind::Increment | Kind::Count)
     )
 }
 

@@ -369,7 +369,9 @@ pub(super) fn print_verdicts(
         _ => format!("{}: ", name_of(record)),
     };
     if verdicts.is_empty() {
-        anstream::eprintln!("{of}no checker applies by itself: name one with --model (`tribunal list checkers` has them)");
+        anstream::eprintln!(
+            "{of}no checker applies by itself: name one with --model (`tribunal list checkers` has them)"
+        );
     }
     for verdict in verdicts {
         if args.json {

@@ -1,0 +1,127 @@
+//! Counters and semaphores: contradictions of amounts, counted again over the whole history.
+//!
+//! Few calls contradict each other here because of how many others there may have been: those are
+//! looked up, not named.
+
+use tribunal_results::{Answer, Assumptions, Call, History, Operation, Outcome, Scalar};
+
+use super::{end, of_key};
+
+/// Of so many calls that are named others may be needed that are not.
+const NAMED_MAX: usize = 40;
+
+/// A count that was returned.
+fn count(call: &Call) -> Option<i128> {
+    match (&call.operation, &call.outcome) {
+        (Operation::Count { .. }, Outcome::Ok(Answer::Value(Some(Scalar::Int(count))))) => {
+            Some(i128::from(*count))
+        }
+        _ => None,
+    }
+}
+
+/// How much a call adds; nothing if it does not, or failed.
+fn increment(call: &Call) -> Option<i128> {
+    match &call.operation {
+        Operation::Increment { by, .. } if !call.is_fail() => Some(i128::from(*by)),
+        _ => None,
+    }
+}
+
+/// A count that is more than can have been reached, or less than had been, since another that is
+/// named, or since the beginning.
+///
+/// # Errors
+/// There is none, or something else than increments happened.
+pub(super) fn counted(history: &History, calls: &[&Call]) -> Result<(), String> {
+    let first = calls.first().ok_or("no call is named")?;
+    let all: Vec<&Call> = of_key(history, first).collect();
+    if all
+        .iter()
+        .any(|call| increment(call).is_some_and(|by| by < 0))
+    {
+        return Err("a counter that falls is not counted again".to_owned());
+    }
+    let total = |within: &dyn Fn(&Call) -> bool| -> i128 {
+        let within = all.iter().filter(|call| within(call));
+        within.filter_map(|call| increment(call)).sum()
+    };
+    let named: Vec<(&Call, i128)> = calls
+        .iter()
+        .filter_map(|call| Some((*call, count(call)?)))
+        .collect();
+    for (read, seen) in &named {
+        let called = |call: &Call| call.invoked.index < end(read);
+        if *seen > total(&called) {
+            return Ok(());
+        }
+        let is_named = |call: &Call| calls.iter().any(|named| std::ptr::eq(*named, call));
+        let done = |call: &Call| end(call) < read.invoked.index && is_named(call);
+        if *seen < total(&done) {
+            return Ok(());
+        }
+        for (other, base) in &named {
+            let since = |call: &Call| called(call) && end(call) > other.invoked.index;
+            let after = |call: &Call| done(call) && call.invoked.index > end(other);
+            let sooner = end(other) < read.invoked.index;
+            if *seen > base + total(&since) || (sooner && *seen < base + total(&after)) {
+                return Ok(());
+            }
+        }
+    }
+    Err("every count that is named can have been reached".to_owned())
+}
+
+/// How many permits a call takes, or gives back if negative; `None` if it has a lease, or is no
+/// such call.
+fn permits(call: &Call) -> Option<i128> {
+    match (&call.operation, &call.outcome) {
+        (_, Outcome::Fail(_) | Outcome::Ok(Answer::Grant(_))) => None,
+        (Operation::AcquirePermits { permits, .. }, _) => Some(i128::from(*permits)),
+        (Operation::ReleasePermits { permits, .. }, _) => Some(-i128::from(*permits)),
+        _ => None,
+    }
+}
+
+/// A stretch, from the call of one that is named or from the beginning until the last of them
+/// returned, in which more was taken or given back than there can have been.
+///
+/// # Errors
+/// There is none, or permits have owners or leases.
+pub(super) fn held(history: &History, calls: &[&Call], assume: &Assumptions) -> Result<(), String> {
+    let last = calls
+        .iter()
+        .filter(|call| call.is_ok())
+        .max_by_key(|call| end(call));
+    let last = last.ok_or("no call is named that returned")?;
+    let all: Vec<&Call> = of_key(history, last).collect();
+    let leased = |call: &&Call| matches!(call.outcome, Outcome::Ok(Answer::Grant(_)));
+    if assume.owned || all.iter().any(leased) {
+        return Err("permits with owners or leases are not counted again".to_owned());
+    }
+    let until = end(last);
+    let takes = permits(last).is_some_and(|permits| permits > 0);
+    let sign = if takes { 1 } else { -1 };
+    let over = |all: &[&Call], since: Option<u64>| -> i128 {
+        let from = since.unwrap_or(0);
+        let share = |call: &&Call| {
+            let amount = sign * permits(call)?;
+            let certain = call.invoked.index >= from && end(call) <= until;
+            let possible = call.invoked.index < until && end(call) > from;
+            let counts = if amount > 0 { certain } else { possible };
+            counts.then_some(amount)
+        };
+        all.iter().filter_map(share).sum()
+    };
+    let most = i128::from(assume.permits);
+    let from_start = if takes { most } else { 0 };
+    let excessive = |all: &[&Call]| {
+        let mut stretches = calls.iter().map(|call| call.invoked.index);
+        over(all, None) > from_start || stretches.any(|since| over(all, Some(since)) > most)
+    };
+    // A few calls must be too many by themselves; of many, only some are named.
+    if excessive(&all) && (calls.len() >= NAMED_MAX || excessive(calls)) {
+        return Ok(());
+    }
+    Err("no stretch that is named has too many".to_owned())
+}
