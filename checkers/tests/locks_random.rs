@@ -256,6 +256,7 @@ fn a_fold_says_of_every_prefix_what_the_checker_says_of_it_alone() {
             *contradicted.entry(name).or_default() += u64::from(before);
         }
     }
+    println!("contradicted: {contradicted:?}");
     for name in CHECKERS {
         let some = if name == "fifo" { 5 } else { 50 };
         assert!(contradicted[name] >= some, "{contradicted:?}");
@@ -302,6 +303,7 @@ fn every_witness_is_confirmed_and_none_without_one_of_its_calls() {
             }
         }
     }
+    println!("witnesses: {confirmed:?}");
     let names = CHECKERS
         .iter()
         .flat_map(|name| find(name).expect("registered").anomalies());
@@ -388,6 +390,7 @@ fn permits_agree_with_trying_every_order() {
         );
         *(if expected { &mut fine } else { &mut broken }) += 1;
     }
+    println!("semaphore: {fine} fine, {broken} broken");
     assert!(
         fine > rounds / 20 && broken > rounds / 20,
         "{fine} fine, {broken} broken"
