@@ -117,27 +117,18 @@ impl<'a> Program<'a> {
         self.sessions.iter().map(calls)
     }
 
-    /// How many answers show what only another session can have written.
+    /// How many answers show what only other sessions can have written.
     pub(crate) fn cross_reads(&self) -> usize {
-        let mut maker = vec![None; self.values];
-        let mut is_own = vec![true; self.values];
-        for (session, steps) in self.sessions.iter().enumerate() {
-            for made in steps.iter().filter_map(|at| self.steps[*at].makes) {
-                let before = maker[made as usize].replace(session);
-                is_own[made as usize] &= before.is_none_or(|before| before == session);
-            }
-        }
-        let mut cross = 0;
-        for (session, steps) in self.sessions.iter().enumerate() {
-            for step in steps.iter().map(|at| self.steps[*at]) {
-                let Some(seen) = step.looks.filter(|_| !step.optional) else {
-                    continue;
-                };
-                let by = maker[seen as usize];
-                cross += usize::from(is_own[seen as usize] && by.is_some_and(|by| by != session));
-            }
-        }
-        cross
+        let made = |(place, step): (usize, &Step)| Some((self.session_of[place], step.makes?));
+        let own: FxHashSet<(usize, Value)> =
+            self.steps.iter().enumerate().filter_map(made).collect();
+        let written: FxHashSet<Value> = own.iter().map(|(_, value)| *value).collect();
+        let crosses = |(place, step): &(usize, &Step)| {
+            let seen = step.looks.filter(|_| !step.optional);
+            let by_others = |seen: Value| !own.contains(&(self.session_of[*place], seen));
+            seen.is_some_and(|seen| written.contains(&seen) && by_others(seen))
+        };
+        self.steps.iter().enumerate().filter(crosses).count()
     }
 
     /// The calls without some of them. With a value goes everything that makes it or looks for
