@@ -171,6 +171,12 @@ fn apply(state: &mut Option<Scalar>, operation: &Operation) -> Outcome {
     Outcome::Ok(Answer::Done)
 }
 
+/// How many random histories: by hand more than in CI.
+fn rounds(usual: u64) -> u64 {
+    let wanted = std::env::var("TRIBUNAL_RANDOM_HISTORIES").ok();
+    wanted.map_or(usual, |n| n.parse().expect("a number"))
+}
+
 const SMALL: Mix = Mix {
     ops: 7,
     clients: 4,
@@ -195,7 +201,7 @@ fn small(rng: &mut Lcg) -> Mix {
 #[test]
 fn the_search_agrees_with_trying_every_order() {
     let (mut valid, mut invalid) = (0, 0);
-    for seed in 0..30_000 {
+    for seed in 0..rounds(30_000) {
         let mut rng = Lcg::new(seed);
         let mix = small(&mut rng);
         let ops = generate(&mut rng, mix);
@@ -208,6 +214,7 @@ fn the_search_agrees_with_trying_every_order() {
         );
         *(if expected { &mut valid } else { &mut invalid }) += 1;
     }
+    println!("linearizable: {valid} valid, {invalid} invalid");
     assert!(
         valid > 5_000 && invalid > 5_000,
         "{valid} valid, {invalid} invalid"
@@ -224,7 +231,7 @@ fn record(history: &History) -> Record {
 #[test]
 fn the_calls_of_every_anomaly_contradict_each_other_without_the_rest() {
     let mut names = std::collections::BTreeMap::new();
-    for seed in 0..20_000 {
+    for seed in 0..rounds(20_000) {
         let mut rng = Lcg::new(seed + 1_000_000);
         let mix = small(&mut rng);
         let whole = history(&generate(&mut rng, mix));

@@ -10,6 +10,12 @@ use lock_model::{Bug, simulate};
 use random::{Lcg, Timed, failed, timeline, unknown, verdict};
 use tribunal_results::{Answer, Grant, Operation, Outcome, Validity};
 
+/// How many random histories: by hand more than in CI.
+fn rounds(usual: u64) -> u64 {
+    let wanted = std::env::var("TRIBUNAL_RANDOM_HISTORIES").ok();
+    wanted.map_or(usual, |n| n.parse().expect("a number"))
+}
+
 /// Whether some order of the operations, each within its interval, is what a lock without leases
 /// can do. Knows nothing of certain holds.
 fn possible(ops: &[Timed]) -> bool {
@@ -154,7 +160,7 @@ fn generate(rng: &mut Lcg) -> Vec<Timed> {
 #[test]
 fn mutual_exclusion_agrees_with_trying_every_order() {
     let (mut holds, mut broken) = (0, 0);
-    for seed in 0..30_000 {
+    for seed in 0..rounds(30_000) {
         let ops = generate(&mut Lcg::new(seed));
         let expected = possible(&ops);
         let found = verdict("mutual-exclusion", random::history(&ops));
@@ -165,6 +171,7 @@ fn mutual_exclusion_agrees_with_trying_every_order() {
         );
         *(if expected { &mut holds } else { &mut broken }) += 1;
     }
+    println!("mutual-exclusion: {holds} hold, {broken} broken");
     assert!(
         holds > 3_000 && broken > 3_000,
         "{holds} hold, {broken} broken"
@@ -176,7 +183,7 @@ const CHECKERS: [&str; 3] = ["mutual-exclusion", "fencing", "fifo"];
 #[test]
 fn a_correct_service_is_never_blamed() {
     let mut judged: BTreeMap<&str, u64> = BTreeMap::new();
-    for seed in 0..20_000 {
+    for seed in 0..rounds(20_000) {
         let ops = simulate(&mut Lcg::new(seed), Bug::Nothing, 2 + seed % 4, 250);
         let history = timeline(&ops);
         for checker in CHECKERS {
@@ -189,6 +196,7 @@ fn a_correct_service_is_never_blamed() {
             *judged.entry(checker).or_default() += u64::from(verdict.validity == Validity::Valid);
         }
     }
+    println!("valid: {judged:?}");
     for checker in CHECKERS {
         assert!(judged[checker] > 10_000, "{judged:?}");
     }

@@ -7,6 +7,8 @@
 )]
 
 mod random;
+#[path = "lock_model/service.rs"]
+mod service;
 
 use std::collections::BTreeMap;
 
@@ -259,6 +261,7 @@ fn a_fold_says_of_every_prefix_what_the_checker_says_of_it_alone() {
             *contradicted.entry(name).or_default() += u64::from(before);
         }
     }
+    println!("contradicted: {contradicted:?}");
     for name in CHECKERS {
         let some = if name == "fifo" { 5 } else { 50 };
         assert!(contradicted[name] >= some, "{contradicted:?}");
@@ -306,6 +309,7 @@ fn every_witness_is_confirmed_and_none_without_one_of_its_calls() {
             }
         }
     }
+    println!("witnesses: {confirmed:?}");
     let names = CHECKERS
         .iter()
         .flat_map(|name| find(name).expect("registered").anomalies());
@@ -392,8 +396,49 @@ fn permits_agree_with_trying_every_order() {
         );
         *(if expected { &mut fine } else { &mut broken }) += 1;
     }
+    println!("semaphore: {fine} fine, {broken} broken");
     assert!(
         fine > rounds / 20 && broken > rounds / 20,
         "{fine} fine, {broken} broken"
     );
+}
+
+#[test]
+fn whoever_is_blamed_gave_answers_that_no_order_explains() {
+    let mut blamed: BTreeMap<&str, u64> = BTreeMap::new();
+    let (mut fine, mut broken, mut unnoticed) = (0, 0, 0);
+    let rounds = rounds(10_000);
+    for seed in 0..rounds {
+        let rng = &mut Lcg::new(seed ^ 0x99_0000);
+        let mut ops = anything(rng, false);
+        for op in &mut ops {
+            if let Outcome::Ok(Answer::Grant(grant)) = &mut op.outcome {
+                grant.lease_ms = 1 << 40;
+            }
+        }
+        // Short histories are not contradictory yet.
+        ops.truncate(2 + rng.below(5) as usize);
+        let possible = service::possible(&ops);
+        let history = timeline(&ops);
+        let mut noticed = false;
+        for name in CHECKERS {
+            let verdict = judge(name, &Assumptions::default(), history.clone());
+            if verdict.validity == Validity::Invalid {
+                assert!(!possible, "{name}, seed {seed}: {verdict:#?} {ops:#?}");
+                *blamed.entry(name).or_default() += 1;
+                noticed = true;
+            }
+        }
+        fine += u64::from(possible);
+        broken += u64::from(!possible);
+        unnoticed += u64::from(!possible && !noticed);
+    }
+    println!("{fine} fine, {broken} broken, {unnoticed} unnoticed; blamed {blamed:?}");
+    assert!(
+        fine > rounds / 20 && broken > rounds / 20,
+        "{fine} {broken}"
+    );
+    for name in ["mutual-exclusion", "fencing", "reentrancy"] {
+        assert!(blamed.contains_key(name), "{blamed:?}");
+    }
 }

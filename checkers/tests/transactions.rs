@@ -16,7 +16,7 @@ use tribunal_results::{Answer, Micro, Operation, Outcome, Record, Scalar, Seen, 
 type State = BTreeMap<Scalar, Seen>;
 
 /// What transactions do: append to lists, or write registers.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Data {
     Lists,
     Registers,
@@ -287,6 +287,7 @@ fn compare(checker: &str, data: Data, complete: bool, seeds: u64) -> [u64; 3] {
         kept * 20 < removed,
         "{kept} of {removed} calls were not needed"
     );
+    println!("{checker} {data:?} {complete}: valid, unknown, invalid {counts:?}");
     counts
 }
 
@@ -326,13 +327,14 @@ fn mini_transactions_are_judged_as_by_brute_force() {
         }
         counts[1] += u32::from(verdict.validity == Validity::Invalid && is_complete);
     }
+    println!("mini: {counts:?}");
     assert!(counts[0] > 1_500 && counts[1] > 500, "{counts:?}");
 }
 
 #[test]
 fn most_contradictions_in_registers_are_found() {
     let (mut found, mut all) = (0, 0);
-    for seed in 0..5_000 {
+    for seed in 0..histories(5_000) {
         let ops = random_history(&mut Lcg::new(seed), Data::Registers, true);
         let verdict = random::verdict("rw-register", history(&ops));
         let possible = has_an_order(&ops, &State::new(), &BTreeSet::new());
@@ -343,6 +345,7 @@ fn most_contradictions_in_registers_are_found() {
         found += u32::from(verdict.validity == Validity::Invalid);
         all += u32::from(!possible);
     }
+    println!("rw-register: {found} of {all} found");
     assert!(all > 300 && found * 10 > all * 8, "{found} of {all}");
 }
 
@@ -350,7 +353,7 @@ fn most_contradictions_in_registers_are_found() {
 fn a_small_budget_never_gives_a_wrong_answer() {
     let checker = find("list-append").expect("a checker");
     let mut stopped = 0;
-    for seed in 0..3_000 {
+    for seed in 0..histories(3_000) {
         let ops = random_history(&mut Lcg::new(seed), Data::Lists, true);
         let record = Record {
             history: history(&ops),

@@ -300,6 +300,17 @@ fn every_model_is_told_to_hold_or_be_violated() {
     let report: serde_json::Value = serde_json::from_str(line).unwrap();
     assert_eq!(report["models"][0]["model"], "linearizable", "{report}");
     assert_eq!(report["models"][0]["standing"], "violated", "{report}");
+    let transaction = concat!(
+        r#"{"format":"tribunal-history","version":1}"#,
+        "\n",
+        r#"{"index":0,"time":1,"process":1,"type":"invoke","f":"txn","value":[["w","x",1]]}"#,
+        "\n",
+        r#"{"index":1,"time":2,"process":1,"type":"ok","f":"txn","value":[["w","x",1]]}"#,
+        "\n"
+    );
+    let (_, text) = judged(transaction, &["--strongest"]);
+    assert!(text.contains(" strict-serializable "), "{text}");
+    assert!(text.contains(" read-committed "), "{text}");
 }
 
 #[test]

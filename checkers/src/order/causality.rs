@@ -10,6 +10,9 @@ use super::witness::{self, Witness};
 use super::{OpId, Sessions};
 use crate::explain::{done, whose};
 
+/// So many sessions of two clocks are compared at once.
+const LANES: usize = 8;
+
 /// The bad patterns of weak causal consistency.
 ///
 /// # Errors
@@ -37,7 +40,7 @@ pub(crate) fn convergent<'a>(
         return Ok(found);
     };
     for (read, _, source) in sessions.reads() {
-        meter.spend(sessions.sessions.len())?;
+        meter.spend(sessions.lines_of(sessions.ops[read].key).len())?;
         let Some(source) = source else { continue };
         for newer in clocks.last_writes(sessions, read) {
             if newer != source && !clocks.precedes(sessions, newer, source) {
@@ -62,7 +65,7 @@ fn weak<'a>(
 ) -> Result<(Found<'a>, Option<Clocks>), Exhausted> {
     let mut found = Found::default();
     meter.hold(Clocks::bytes(sessions))?;
-    meter.spend(graph.len() * sessions.sessions.len())?;
+    meter.spend(graph.len() * sessions.sessions.len().div_ceil(LANES))?;
     let order = graph.topological();
     if let Some(cycle) = graph.cycle(&order) {
         found.add(|| witness::cycle(sessions, graph, &cycle, "cyclic-causality"));
@@ -70,7 +73,7 @@ fn weak<'a>(
     }
     let clocks = Clocks::new(sessions, graph, &order);
     for (read, _, source) in sessions.reads() {
-        meter.spend(sessions.sessions.len())?;
+        meter.spend(sessions.lines_of(sessions.ops[read].key).len())?;
         let overwrites =
             |newer: &OpId| source.is_none_or(|source| clocks.precedes(sessions, source, *newer));
         let newer = clocks.last_writes(sessions, read).find(overwrites);

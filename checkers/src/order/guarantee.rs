@@ -16,11 +16,9 @@
 //! The last two are about replicas: a client sees them broken only by a second read. So where both
 //! versions that it saw are of one such pair, the newer is behind the older one's reader.
 
-use std::collections::BTreeMap;
-
 use rustc_hash::FxHashMap;
 
-use super::graph::{Graph, Why};
+use super::graph::{Edge, Graph, Why};
 use super::verdict::{Exhausted, Found, Meter};
 use super::witness::{self, Witness};
 use super::{OpId, Role, Sessions};
@@ -114,61 +112,8 @@ pub(crate) fn monotonic_writes<'a>(
     versions.end(meter)
 }
 
-/// The bad patterns of writes follow reads.
-///
-/// # Errors
-/// If the budget runs out.
-pub(crate) fn writes_follow_reads<'a>(
-    sessions: &Sessions<'a>,
-    meter: &mut Meter,
-) -> Result<Found<'a>, Exhausted> {
-    let mut versions = Versions::new(sessions, "writes-not-following-reads");
-    versions.follow_reads();
-    let firsts = first_reads(sessions);
-    for own in 0..sessions.sessions.len() {
-        let mut seen: BTreeMap<usize, (OpId, OpId)> = BTreeMap::new();
-        let mut seen_of_key: FxHashMap<(usize, usize), (OpId, OpId)> = FxHashMap::default();
-        for (read, source) in reads_of(sessions, own) {
-            let key = sessions.ops[read].key;
-            for (&session, &(latest, by)) in &seen {
-                let place = sessions.ops[latest].place;
-                let known = firsts.get(&(session, key)).map_or(&[][..], Vec::as_slice);
-                let before = known.partition_point(|(first, _)| sessions.ops[*first].place < place);
-                meter.spend(before + 1)?;
-                meter.hold(versions.bytes())?;
-                for &(first, write) in known.iter().take(before) {
-                    versions.behind(write, &[write, first, latest, by, read], source);
-                }
-                let Some(&(newer, by)) = seen_of_key.get(&(session, key)) else {
-                    continue;
-                };
-                let place = sessions.ops[newer].place;
-                let had_read = |(first, write): &(OpId, OpId)| {
-                    Some(*write) == source && sessions.ops[*first].place < place
-                };
-                if let Some(&(first, older)) = known.iter().take(before).find(|r| had_read(r)) {
-                    versions.behind(newer, &[older, first, newer, by, read], source);
-                }
-            }
-            if let Some(write) = source {
-                let session = sessions.ops[write].session;
-                if session != own {
-                    latest(
-                        sessions,
-                        seen.entry(session).or_insert((write, read)),
-                        write,
-                        read,
-                    );
-                    let of_key = seen_of_key.entry((session, key)).or_insert((write, read));
-                    latest(sessions, of_key, write, read);
-                }
-            }
-        }
-    }
-    versions.end(meter)
-}
-
-fn reads_of<'s>(
+/// The reads of a session, each with the write that it returned.
+pub(super) fn reads_of<'s>(
     sessions: &'s Sessions<'_>,
     session: usize,
 ) -> impl Iterator<Item = (OpId, Option<OpId>)> + 's {
@@ -179,25 +124,8 @@ fn reads_of<'s>(
     })
 }
 
-/// Of each session and key, the first read of each write, in the session's order.
-fn first_reads(sessions: &Sessions<'_>) -> FxHashMap<(usize, usize), Vec<(OpId, OpId)>> {
-    let mut firsts: FxHashMap<(usize, usize), Vec<(OpId, OpId)>> = FxHashMap::default();
-    for session in 0..sessions.sessions.len() {
-        let mut known = rustc_hash::FxHashSet::default();
-        for (read, source) in reads_of(sessions, session) {
-            if let Some(write) = source.filter(|write| known.insert(*write)) {
-                let key = sessions.ops[read].key;
-                firsts
-                    .entry((session, key))
-                    .or_default()
-                    .push((read, write));
-            }
-        }
-    }
-    firsts
-}
-
-fn note(
+/// Notes what of another session's was read.
+pub(super) fn note(
     sessions: &Sessions<'_>,
     seen: &mut FxHashMap<usize, (OpId, OpId)>,
     own: usize,
@@ -214,23 +142,34 @@ fn note(
     }
 }
 
-fn latest(sessions: &Sessions<'_>, kept: &mut (OpId, OpId), write: OpId, read: OpId) {
+/// Keeps the later of two writes of one session.
+pub(super) fn latest(sessions: &Sessions<'_>, kept: &mut (OpId, OpId), write: OpId, read: OpId) {
     if sessions.ops[write].place > sessions.ops[kept.0].place {
         *kept = (write, read);
     }
 }
 
 /// What is known of the order of versions.
-struct Versions<'s, 'a> {
+pub(super) struct Versions<'s, 'a> {
     sessions: &'s Sessions<'a>,
-    graph: Graph,
+    /// Operations, and after them nodes that only join others.
+    pub(super) graph: Graph,
     found: Found<'a>,
     name: &'static str,
 }
 
 impl<'s, 'a> Versions<'s, 'a> {
     fn new(sessions: &'s Sessions<'a>, name: &'static str) -> Self {
-        let mut graph = Graph::new(sessions.ops.len());
+        Self::with_joints(sessions, name, 0)
+    }
+
+    /// With so many nodes that only join others.
+    pub(super) fn with_joints(
+        sessions: &'s Sessions<'a>,
+        name: &'static str,
+        joints: usize,
+    ) -> Self {
+        let mut graph = Graph::new(sessions.ops.len() + joints);
         for line in sessions.lines.iter().flatten() {
             for pair in line.writes.windows(2) {
                 graph.add(pair[0], pair[1], Why::Session);
@@ -245,13 +184,13 @@ impl<'s, 'a> Versions<'s, 'a> {
     }
 
     /// About what the edges take, each with its path.
-    const fn bytes(&self) -> u64 {
+    pub(super) const fn bytes(&self) -> u64 {
         const EDGE_BYTES: u64 = 160;
         self.graph.len() as u64 * EDGE_BYTES
     }
 
     /// The write was behind the last of the path, a read of that source; the path shows why.
-    fn behind(&mut self, write: OpId, path: &[OpId], source: Option<OpId>) {
+    pub(super) fn behind(&mut self, write: OpId, path: &[OpId], source: Option<OpId>) {
         let Some(&by) = path.last() else { return };
         match source {
             Some(source) if source == write => {}
@@ -274,7 +213,7 @@ impl<'s, 'a> Versions<'s, 'a> {
     }
 
     /// A version that a session had read is before the one that it wrote then.
-    fn follow_reads(&mut self) {
+    pub(super) fn follow_reads(&mut self) {
         for session in &self.sessions.sessions {
             let mut read: FxHashMap<usize, Vec<(OpId, OpId)>> = FxHashMap::default();
             for &op in session {
@@ -294,14 +233,48 @@ impl<'s, 'a> Versions<'s, 'a> {
         }
     }
 
-    fn end(mut self, meter: &mut Meter) -> Result<Found<'a>, Exhausted> {
+    /// What was found, with a cycle if there is one.
+    ///
+    /// # Errors
+    /// If the budget runs out.
+    pub(super) fn end(mut self, meter: &mut Meter) -> Result<Found<'a>, Exhausted> {
         meter.spend(self.graph.len() + self.sessions.ops.len())?;
         let order = self.graph.topological();
         if let Some(cycle) = self.graph.cycle(&order) {
+            let cycle = self.plain(cycle);
             let (sessions, graph, name) = (self.sessions, &self.graph, self.name);
             self.found
                 .add(|| witness::cycle(sessions, graph, &cycle, name));
         }
         Ok(self.found)
+    }
+
+    /// The cycle without joints: each way through some becomes one edge, which the read at its end
+    /// shows.
+    fn plain(&mut self, mut cycle: Vec<usize>) -> Vec<usize> {
+        let is_op = |op: OpId| op < self.sessions.ops.len();
+        let start = cycle
+            .iter()
+            .position(|edge| is_op(self.graph.edge(*edge).from));
+        cycle.rotate_left(start.unwrap_or(0));
+        let (mut plain, mut entered) = (Vec::new(), None);
+        for number in cycle {
+            let Edge { from, to, why } = self.graph.edge(number).clone();
+            match (is_op(from), is_op(to), why) {
+                (true, true, _) => plain.push(number),
+                (true, false, Why::Follows(first)) => entered = Some((from, first)),
+                (false, true, Why::Inferred { by, path }) => {
+                    let Some((write, first)) = entered.take() else {
+                        continue;
+                    };
+                    let mut path = [&[write, first], path.as_slice()].concat();
+                    path.dedup();
+                    plain.push(self.graph.len());
+                    self.graph.add(write, to, Why::Inferred { by, path });
+                }
+                _ => {}
+            }
+        }
+        plain
     }
 }

@@ -5,9 +5,10 @@
 //! values (the history is *differentiated*). Then causal consistency in its three forms, PRAM and
 //! the session guarantees are graph problems: their violations are the *bad patterns* of
 //! Bouajjani, Enea, Guerraoui & Hamza, *On verifying causal consistency*, POPL 2017. Sequential
-//! consistency stays a search (Gibbons & Korach 1997), over how far each session has got.
+//! consistency is NP-complete (Gibbons & Korach 1997): see [`sequence`].
 
 mod causality;
+mod follow;
 mod graph;
 mod guarantee;
 mod interleave;
@@ -24,9 +25,8 @@ use crate::explain;
 use crate::register::Contradiction;
 
 pub(crate) use causality::{causal, convergent};
-pub(crate) use guarantee::{
-    monotonic_reads, monotonic_writes, read_your_writes, writes_follow_reads,
-};
+pub(crate) use follow::writes_follow_reads;
+pub(crate) use guarantee::{monotonic_reads, monotonic_writes, read_your_writes};
 pub use lattice::{ModelVerdict, Standing, strongest, strongest_isolation};
 pub(crate) use saturate::{memory, pram};
 pub(crate) use sequence::sequential;
@@ -128,26 +128,6 @@ impl<'a> Sessions<'a> {
             role,
         });
     }
-
-    /// The same without some operations; with a write go its readers.
-    pub(crate) fn without(&self, gone: impl Fn(OpId) -> bool) -> Self {
-        let mut kept = Self::default();
-        let mut ids: Vec<Option<OpId>> = vec![None; self.ops.len()];
-        // A read may be invoked before the write that it returned: sources are filled in after.
-        for (id, op) in self.ops.iter().enumerate() {
-            let orphan = matches!(op.role, Role::Read(Some(source)) if gone(source));
-            if !gone(id) && !orphan {
-                ids[id] = Some(kept.ops.len());
-                kept.push(op.call, op.session, op.key, op.role);
-            }
-        }
-        for op in &mut kept.ops {
-            if let Role::Read(Some(source)) = op.role {
-                op.role = Role::Read(ids[source]);
-            }
-        }
-        kept
-    }
 }
 
 fn grow<T: Clone + Default>(list: &mut Vec<T>, index: usize) {
@@ -191,12 +171,12 @@ pub(crate) fn normalize(history: &History) -> Result<Sessions<'_>, Unfit<'_>> {
             Operation::Write { key, value } => {
                 written.entry((key, value)).or_default().push(call);
             }
-            Operation::Cas { .. } => cas = cas.or(Some(call)),
+            Operation::Cas { key, to, .. } => {
+                cas = cas.or(Some(call));
+                written.entry((key, to)).or_default().push(call);
+            }
             _ => {}
         }
-    }
-    if let Some(cas) = cas {
-        return Err(Unfit::Cas(cas));
     }
     let mut unwritten = Vec::new();
     let mut ambiguous = None;
@@ -219,6 +199,9 @@ pub(crate) fn normalize(history: &History) -> Result<Sessions<'_>, Unfit<'_>> {
     }
     if !unwritten.is_empty() {
         return Err(Unfit::Unwritten(unwritten));
+    }
+    if let Some(cas) = cas {
+        return Err(Unfit::Cas(cas));
     }
     ambiguous.map_or_else(
         || Ok(build(history, &source)),

@@ -47,6 +47,11 @@ impl Meter {
         Ok(())
     }
 
+    /// How many steps were spent.
+    pub(crate) const fn spent(&self) -> u64 {
+        self.spent
+    }
+
     /// What is left, but at most so many steps.
     pub(crate) fn rest(&self, steps: u64) -> Budget {
         Budget {
@@ -119,7 +124,8 @@ pub(crate) fn judge(
         .figure("steps", meter.spent)
 }
 
-fn invalid(name: &str, found: Found<'_>) -> Verdict {
+/// The verdict on a history that the model forbids.
+pub(crate) fn invalid(name: &str, found: Found<'_>) -> Verdict {
     let mut anomalies: Vec<_> = found
         .told
         .into_iter()
@@ -130,7 +136,8 @@ fn invalid(name: &str, found: Found<'_>) -> Verdict {
     Verdict::invalid(name, anomalies, found.total)
 }
 
-fn refuse(name: &str, unfit: Unfit<'_>) -> Verdict {
+/// The verdict on a history that has no normal form.
+pub(crate) fn refuse(name: &str, unfit: Unfit<'_>) -> Verdict {
     match unfit {
         Unfit::Unwritten(bad) => {
             let mut found = Found::default();

@@ -14,7 +14,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use tribunal_checkers::{Budget, Checker, ModelVerdict, Standing};
 use tribunal_results::import::{self, Imported};
 use tribunal_results::run::{RunDir, RunInfo};
-use tribunal_results::{Assumptions, History, Record, ResultClass, Validity, Verdict};
+use tribunal_results::{Assumptions, History, Kind, Record, ResultClass, Validity, Verdict};
 
 use super::{Done, Failure, exit, follow, output};
 use crate::judge::{self, child};
@@ -59,7 +59,8 @@ pub(super) struct Check {
     /// Judge transactions at this isolation level: what it allows is told, but is no violation
     #[arg(long, value_name = "LEVEL", conflicts_with = "models")]
     isolation: Option<String>,
-    /// Say of every consistency model of registers whether the history satisfies it
+    /// Say of every consistency model of registers, or isolation level of transactions, whether the
+    /// history satisfies it
     #[arg(long, conflicts_with_all = ["models", "isolation"])]
     strongest: bool,
     /// Take something for granted, as `permits=3`; may be given several times
@@ -241,7 +242,11 @@ pub(super) fn judge_history(
         }
         Ways::Strongest => {
             progress.now("judging every model");
-            let models = tribunal_checkers::strongest(&record.history, Budget::default());
+            let strongest = match is_transactional(&record.history) {
+                true => tribunal_checkers::strongest_isolation,
+                false => tribunal_checkers::strongest,
+            };
+            let models = strongest(&record.history, Budget::default());
             return print_models(&models, args, of);
         }
     };
@@ -270,6 +275,12 @@ fn doubted(verdict: Verdict) -> Verdict {
         verdict.summary
     );
     Verdict::unknown(&verdict.checker, "partial", text)
+}
+
+/// Whether levels of isolation are asked for, rather than models of single operations.
+fn is_transactional(history: &History) -> bool {
+    let mut calls = history.calls().iter();
+    calls.any(|call| matches!(call.operation.kind(), Kind::Txn | Kind::Append))
 }
 
 pub(super) fn checker(name: &str) -> Result<&'static dyn Checker, Failure> {
@@ -401,9 +412,10 @@ fn print_models(models: &[ModelVerdict], args: &Check, record: &Path) -> Done {
         if args.records.len() > 1 {
             anstream::println!("{}:", name_of(record));
         }
+        let width = models.iter().map(|m| m.model.len()).max().unwrap_or(0);
         for m in models {
             let (style, word) = standing(m.standing);
-            anstream::println!("{style}{word:<8}{style:#} {:<19} {}", m.model, m.why);
+            anstream::println!("{style}{word:<8}{style:#} {:<width$} {}", m.model, m.why);
         }
     }
     let unknown = models.iter().any(|m| m.standing == Standing::Unknown);
