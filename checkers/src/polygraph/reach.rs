@@ -59,6 +59,30 @@ impl Reach {
         self.bits.get(at).copied().unwrap_or(0) >> (to % 64) & 1 == 1
     }
 
+    /// Where each node comes about in an order of all: how many are before it, less how many
+    /// are after it.
+    pub(super) fn heights(&self, nodes: u32) -> Vec<i64> {
+        let mut heights = vec![0_i64; nodes as usize];
+        for node in 0..nodes {
+            let mut after = 0;
+            for (place, &word) in self.row(node).iter().enumerate() {
+                let mut left = word;
+                while left != 0 {
+                    let to = place * 64 + left.trailing_zeros() as usize;
+                    left &= left - 1;
+                    after += 1;
+                    if let Some(height) = heights.get_mut(to) {
+                        *height += 1;
+                    }
+                }
+            }
+            if let Some(height) = heights.get_mut(node as usize) {
+                *height -= after;
+            }
+        }
+        heights
+    }
+
     /// Notes a new edge, which must close no cycle. Who reaches its end already is passed by, with
     /// all before them (Italiano, *Amortized efficiency of a path retrieval data structure*,
     /// 1986).

@@ -119,7 +119,7 @@ impl Problem<'_> {
             known: &self.known,
             saturated,
         };
-        let order = unsettled.settle(|node| self.place(node), steps)?;
+        let order = unsettled.settle(steps)?;
         let is_point = |node: &u32| self.txn(*node).is_some();
         Some(order.into_iter().filter(is_point).collect())
     }
