@@ -42,11 +42,14 @@ impl Checker for Bank {
          unless `bank_total` is assumed"
     }
 
-    fn check(&self, record: &Record, _: Budget) -> Verdict {
+    fn check(&self, record: &Record, budget: Budget) -> Verdict {
         let mut account = Account::default();
         let mut findings = Findings::new(&ANOMALIES);
         let kinds = [Kind::Transfer, Kind::Balances];
-        for (key, calls) in tally::by_key(&record.history, &kinds) {
+        let Some(objects) = tally::by_key(&record.history, &kinds, budget) else {
+            return tally::exhausted(NAME, &record.history);
+        };
+        for (key, calls) in objects {
             account.take(key, &calls, &record.assume, &mut findings);
         }
         account.verdict(findings)

@@ -36,7 +36,7 @@ impl Checker for CausalReverse {
          that a client may have removed"
     }
 
-    fn check(&self, record: &Record, _: Budget) -> Verdict {
+    fn check(&self, record: &Record, budget: Budget) -> Verdict {
         let mut account = Account {
             findings: Findings::new(&ANOMALIES),
             reads: 0,
@@ -44,8 +44,15 @@ impl Checker for CausalReverse {
             errors: Vec::new(),
         };
         let txns = transactions::of(&record.history);
+        let work = txns.len() as u64;
+        if let Some(verdict) = transactions::too_large(NAME, &txns, work, budget) {
+            return verdict;
+        }
         of_registers(&Registers::of(&txns), &mut account);
-        for (key, calls) in tally::by_key(&record.history, &Set::KINDS) {
+        let Some(objects) = tally::by_key(&record.history, &Set::KINDS, budget) else {
+            return tally::exhausted(NAME, &record.history);
+        };
+        for (key, calls) in objects {
             of_set(&Set::of(key, &calls), &mut account);
         }
         account.verdict()

@@ -1,6 +1,9 @@
 //! `counter`: each read of a counter lies between what was certainly added before it and what may
 //! have been added until it ended, and counters that only grow are never seen to shrink.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use serde_json::{Value as Json, json};
 use tribunal_results::{Answer, Call, Kind, Operation, Outcome, Record, Scalar, Verdict};
 
@@ -32,11 +35,14 @@ impl Checker for Counter {
          grown between two reads"
     }
 
-    fn check(&self, record: &Record, _: Budget) -> Verdict {
+    fn check(&self, record: &Record, budget: Budget) -> Verdict {
         let mut account = Account::default();
         let mut findings = Findings::new(&ANOMALIES);
         let kinds = [Kind::Increment, Kind::Count];
-        for (key, calls) in tally::by_key(&record.history, &kinds) {
+        let Some(objects) = tally::by_key(&record.history, &kinds, budget) else {
+            return tally::exhausted(NAME, &record.history);
+        };
+        for (key, calls) in objects {
             account.take(key, &calls, &mut findings);
         }
         account.verdict(findings)
@@ -49,6 +55,16 @@ struct Read<'a> {
     lower: i128,
     value: Option<i64>,
     upper: i128,
+    /// The largest value that had been returned when it was invoked.
+    floor: i64,
+}
+
+impl Read<'_> {
+    /// What it returned, if that is within its bounds.
+    fn sound(&self) -> Option<i64> {
+        let within = |value: &i64| (self.lower..=self.upper).contains(&i128::from(*value));
+        self.value.filter(within)
+    }
 }
 
 /// What a read returned; `None` if that is no number.
@@ -69,48 +85,102 @@ struct Sums {
     acknowledged: [i128; 2],
 }
 
+/// A call that is not over yet, ordered by its end.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Open {
+    end: u64,
+    place: u32,
+    /// What had been acknowledged when it was invoked, and the largest value returned.
+    before: [i128; 2],
+    floor: i64,
+}
+
+/// Follows the calls on a counter in time.
+struct Sweep<'c, 'a> {
+    calls: &'c [&'a Call],
+    sums: Sums,
+    largest: i64,
+    open: BinaryHeap<Reverse<Open>>,
+    reads: Vec<Read<'a>>,
+    /// Increments that may have taken effect.
+    increments: usize,
+    /// Whether none of them subtracts.
+    grows: bool,
+}
+
 /// The reads in the order in which they returned, with their bounds.
-fn reads<'a>(calls: &[&'a Call]) -> Vec<Read<'a>> {
-    let mut moments: Vec<(u64, u32, bool)> = Vec::with_capacity(2 * calls.len());
-    for (place, call) in calls.iter().enumerate() {
-        if !call.is_fail() {
-            moments.push((call.invoked.index, place as u32, false));
+fn sweep<'c, 'a>(calls: &'c [&'a Call]) -> Sweep<'c, 'a> {
+    let mut sweep = Sweep {
+        calls,
+        sums: Sums::default(),
+        largest: i64::MIN,
+        open: BinaryHeap::new(),
+        reads: Vec::new(),
+        increments: 0,
+        grows: true,
+    };
+    for (place, call) in (0..).zip(calls) {
+        sweep.end_until(call.invoked.index);
+        sweep.begin(place, call);
+    }
+    sweep.end_until(u64::MAX);
+    sweep
+}
+
+impl Sweep<'_, '_> {
+    fn begin(&mut self, place: u32, call: &Call) {
+        if call.is_fail() {
+            return;
+        }
+        let before = self.sums.acknowledged;
+        if let Operation::Increment { by, .. } = call.operation {
+            self.sums.asked[usize::from(by < 0)] += i128::from(by);
+            self.increments += 1;
+            self.grows &= by >= 0;
         }
         if call.is_ok() {
-            moments.push((tally::end(call), place as u32, true));
+            self.open.push(Reverse(Open {
+                end: tally::end(call),
+                place,
+                before,
+                floor: self.largest,
+            }));
         }
     }
-    moments.sort_unstable();
-    let mut sums = Sums::default();
-    let mut before = vec![[0; 2]; calls.len()];
-    let mut reads = Vec::new();
-    for (_, place, returned) in moments {
-        let Some(&call) = calls.get(place as usize) else {
-            continue;
-        };
-        match (&call.operation, &call.outcome, returned) {
-            (Operation::Increment { by, .. }, _, _) => {
-                let side = usize::from(*by < 0);
-                let sum = if returned {
-                    &mut sums.acknowledged
-                } else {
-                    &mut sums.asked
-                };
-                sum[side] += i128::from(*by);
+
+    /// Ends the calls that returned before that event.
+    fn end_until(&mut self, index: u64) {
+        let is_over = |open: &Reverse<Open>| open.0.end < index;
+        while self.open.peek().is_some_and(is_over) {
+            if let Some(Reverse(open)) = self.open.pop() {
+                self.end(&open);
             }
-            (_, Outcome::Ok(answer), true) => {
-                let [added, subtracted] = before[place as usize];
-                reads.push(Read {
+        }
+    }
+
+    fn end(&mut self, open: &Open) {
+        let Some(&call) = self.calls.get(open.place as usize) else {
+            return;
+        };
+        match (&call.operation, &call.outcome) {
+            (Operation::Increment { by, .. }, _) => {
+                self.sums.acknowledged[usize::from(*by < 0)] += i128::from(*by);
+            }
+            (_, Outcome::Ok(answer)) => {
+                let [added, subtracted] = open.before;
+                let value = number(answer);
+                self.largest = self.largest.max(value.unwrap_or(i64::MIN));
+                self.reads.push(Read {
                     call,
-                    lower: added + sums.asked[1],
-                    value: number(answer),
-                    upper: sums.asked[0] + subtracted,
+                    lower: added + self.sums.asked[1],
+                    value,
+                    upper: self.sums.asked[0] + subtracted,
+                    floor: open.floor,
                 });
             }
-            _ => before[place as usize] = sums.acknowledged,
+            _ => {}
         }
     }
-    reads
 }
 
 #[derive(Default)]
@@ -129,27 +199,20 @@ const LISTED_MAX: usize = 32;
 
 impl Account {
     fn take<'a>(&mut self, key: &'a Scalar, calls: &[&'a Call], findings: &mut Findings) {
-        let reads = reads(calls);
-        let (mut grows, before) = (true, self.increments);
-        for call in calls {
-            if let Operation::Increment { by, .. } = call.operation
-                && !call.is_fail()
-            {
-                grows &= by >= 0;
-                self.increments += 1;
-            }
-        }
-        let incremented = self.increments > before;
-        self.judged += usize::from(incremented && !reads.is_empty());
+        let Sweep {
+            reads,
+            increments,
+            grows,
+            ..
+        } = sweep(calls);
+        self.increments += increments;
+        self.judged += usize::from(increments > 0 && !reads.is_empty());
         self.reads_total += reads.len();
-        let mut sound: Vec<(i64, &Call)> = Vec::with_capacity(reads.len());
         for read in &reads {
-            let within = |value: &i64| (read.lower..=read.upper).contains(&i128::from(*value));
             if self.reads.len() < LISTED_MAX {
                 self.reads.push(entry(read));
             }
-            if let Some(value) = read.value.filter(within) {
-                sound.push((value, read.call));
+            if read.sound().is_some() {
                 continue;
             }
             self.errors_total += 1;
@@ -158,8 +221,10 @@ impl Account {
             }
             findings.add("out-of-bounds", || out_of_bounds(key, read, calls));
         }
-        if grows {
-            fallen(key, sound, findings);
+        let falls = |read: &Read<'_>| read.value.is_some_and(|value| value < read.floor);
+        if grows && reads.iter().any(falls) {
+            let sound = reads.iter().filter_map(|r| Some((r.sound()?, r.call)));
+            fallen(key, sound.collect(), findings);
         }
     }
 
@@ -297,7 +362,7 @@ fn certain<'a>(calls: &[&'a Call], read: &Call, low: bool, value: i128) -> Vec<&
             certain.push((by, call));
         }
     }
-    certain.sort_by_key(|(by, _)| std::cmp::Reverse(by.unsigned_abs()));
+    certain.sort_by_key(|(by, _)| Reverse(by.unsigned_abs()));
     let mut named = Vec::new();
     for (by, call) in certain {
         if if low { sum > value } else { sum < value } {

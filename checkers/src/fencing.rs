@@ -16,6 +16,7 @@
 use rustc_hash::FxHashMap;
 use tribunal_results::{Anomaly, Assumptions, Call, History, Operation, Record, Verdict};
 
+use crate::intern::ByToken;
 use crate::locks::{self, Book, Change, Hold, Lock, Past, Point};
 use crate::{Budget, Checker, Fold, Moment, explain, stream};
 
@@ -61,8 +62,8 @@ struct Tokens {
 /// What was seen of the tokens of one lock.
 #[derive(Default)]
 struct Seen {
-    /// The first hold with each token.
-    first: FxHashMap<u64, usize>,
+    /// The first hold with each token, whoever's.
+    first: ByToken<usize>,
     /// The hold with the largest token among those up to each.
     largest: Vec<usize>,
     past: Past,
@@ -124,7 +125,11 @@ impl Seen {
         let largest = self.largest.last().copied();
         let larger = largest.filter(|largest| token(*largest) >= hold.token);
         self.largest.push(larger.unwrap_or(at));
-        let earlier = *self.first.entry(hold.token).or_insert(at);
+        let (earlier, is_first) = self.first.entry((0, hold.token));
+        if is_first {
+            *earlier = at;
+        }
+        let earlier = *earlier;
         let again = |earlier: &Hold| earlier.process != hold.process || earlier.released;
         if earlier != at && lock.holds.get(earlier).is_some_and(again) {
             found.push(Why::Reused { earlier, later: at });

@@ -140,6 +140,7 @@ mod clocks;
 mod engine;
 mod explain;
 mod graph;
+mod intern;
 mod levels;
 mod locks;
 mod models;

@@ -36,8 +36,12 @@ impl Checker for LongFork {
         "reads of different groups of keys; the order of two writes of one key"
     }
 
-    fn check(&self, record: &Record, _: Budget) -> Verdict {
+    fn check(&self, record: &Record, budget: Budget) -> Verdict {
         let txns = transactions::of(&record.history);
+        let work = txns.len() as u64;
+        if let Some(verdict) = transactions::too_large(NAME, &txns, work, budget) {
+            return verdict;
+        }
         let registers = Registers::of(&txns);
         let mut findings = Findings::new(&ANOMALIES);
         let (mut early, mut late, mut compared) = (0_usize, 0_usize, 0_usize);

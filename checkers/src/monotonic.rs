@@ -46,11 +46,14 @@ impl Checker for Monotonic {
          have been there before"
     }
 
-    fn check(&self, record: &Record, _: Budget) -> Verdict {
+    fn check(&self, record: &Record, budget: Budget) -> Verdict {
         let mut account = Account::default();
         let mut findings = Findings::new(&ANOMALIES);
         let kinds = [Kind::Advance, Kind::Rows];
-        for (key, calls) in tally::by_key(&record.history, &kinds) {
+        let Some(objects) = tally::by_key(&record.history, &kinds, budget) else {
+            return tally::exhausted(NAME, &record.history);
+        };
+        for (key, calls) in objects {
             account.take(key, &Table::of(&calls), &mut findings);
         }
         account.verdict(findings)

@@ -30,10 +30,13 @@ impl Checker for SetCheck {
         "all reads but the last; elements that a client may have removed; elements returned twice"
     }
 
-    fn check(&self, record: &Record, _: Budget) -> Verdict {
+    fn check(&self, record: &Record, budget: Budget) -> Verdict {
         let mut account = Account::default();
         let mut findings = Findings::new(&ANOMALIES);
-        for (key, calls) in tally::by_key(&record.history, &Set::KINDS) {
+        let Some(objects) = tally::by_key(&record.history, &Set::KINDS, budget) else {
+            return tally::exhausted(NAME, &record.history);
+        };
+        for (key, calls) in objects {
             account.take(&Set::of(key, &calls), &mut findings);
         }
         account.verdict(findings)

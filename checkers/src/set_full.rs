@@ -45,10 +45,13 @@ impl Checker for SetFull {
          absence; stale elements where no `staleness_ms` is assumed"
     }
 
-    fn check(&self, record: &Record, _: Budget) -> Verdict {
+    fn check(&self, record: &Record, budget: Budget) -> Verdict {
         let mut account = Account::default();
         let mut findings = Findings::new(&ANOMALIES);
-        for (key, calls) in tally::by_key(&record.history, &Set::KINDS) {
+        let Some(objects) = tally::by_key(&record.history, &Set::KINDS, budget) else {
+            return tally::exhausted(NAME, &record.history);
+        };
+        for (key, calls) in objects {
             account.take(&Set::of(key, &calls), &record.assume, &mut findings);
         }
         account.verdict(findings)

@@ -5,10 +5,10 @@
 //! element: unknown dequeues are matched with missing elements, the earliest with the one that
 //! must be gone first, and only what is left over is lost.
 
-use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use tribunal_results::{Answer, Call, Kind, Operation, Outcome, Record, Scalar, Verdict};
 
+use crate::intern::Numbers;
 use crate::tally::{self, Finding, Findings, Listing};
 use crate::{Budget, Checker, explain};
 
@@ -37,10 +37,13 @@ impl Checker for TotalQueue {
          was empty"
     }
 
-    fn check(&self, record: &Record, _: Budget) -> Verdict {
+    fn check(&self, record: &Record, budget: Budget) -> Verdict {
         let mut account = Account::default();
         let mut findings = Findings::new(&ANOMALIES);
-        for (key, calls) in tally::by_key(&record.history, &KINDS) {
+        let Some(objects) = tally::by_key(&record.history, &KINDS, budget) else {
+            return tally::exhausted(NAME, &record.history);
+        };
+        for (key, calls) in objects {
             let queue = Queue::of(&calls);
             account.came_out(key, &queue, &mut findings);
             account.went_missing(key, &queue, &mut findings);
@@ -66,7 +69,7 @@ struct Entry<'a> {
 #[derive(Default)]
 struct Queue<'a> {
     entries: Vec<Entry<'a>>,
-    numbers: FxHashMap<&'a Scalar, u32>,
+    numbers: Numbers<'a>,
     /// Calls that saw the queue empty, in the order of invocation.
     empty: Vec<&'a Call>,
     /// Invocations of dequeues of unknown end, in order.
@@ -77,9 +80,11 @@ struct Queue<'a> {
 
 impl<'a> Queue<'a> {
     fn of(calls: &[&'a Call]) -> Self {
-        let mut queue = Self::default();
+        let mut queue = Self {
+            numbers: Numbers::expecting(calls.len()),
+            ..Self::default()
+        };
         queue.entries.reserve(calls.len() / 2);
-        queue.numbers.reserve(calls.len() / 2);
         for call in calls {
             match (&call.operation, &call.outcome) {
                 (Operation::Enqueue { value, .. }, _) => queue.entry(value).enqueue(call),
@@ -109,7 +114,7 @@ impl<'a> Queue<'a> {
 
     fn entry(&mut self, value: &'a Scalar) -> &mut Entry<'a> {
         let next = self.entries.len();
-        let number = *self.numbers.entry(value).or_insert(next as u32) as usize;
+        let number = self.numbers.number(value) as usize;
         if number == next {
             self.entries.push(Entry {
                 value,

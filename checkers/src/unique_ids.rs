@@ -1,9 +1,9 @@
 //! `unique-ids`: a generator never gives the same identifier twice.
 
-use rustc_hash::FxHashMap;
 use serde_json::json;
 use tribunal_results::{Answer, Call, Kind, Outcome, Record, Scalar, Verdict};
 
+use crate::intern::Numbers;
 use crate::tally::{self, Finding, Findings, Listing};
 use crate::{Budget, Checker, explain};
 
@@ -30,10 +30,13 @@ impl Checker for UniqueIds {
         "identifiers that nobody was told of; their order"
     }
 
-    fn check(&self, record: &Record, _: Budget) -> Verdict {
+    fn check(&self, record: &Record, budget: Budget) -> Verdict {
         let mut account = Account::default();
         let mut findings = Findings::new(&ANOMALIES);
-        for (key, calls) in tally::by_key(&record.history, &[Kind::Generate]) {
+        let Some(objects) = tally::by_key(&record.history, &[Kind::Generate], budget) else {
+            return tally::exhausted(NAME, &record.history);
+        };
+        for (key, calls) in objects {
             account.take(key, &calls, &mut findings);
         }
         account.verdict(findings)
@@ -50,8 +53,8 @@ struct Account<'a> {
 
 impl<'a> Account<'a> {
     fn take(&mut self, key: &'a Scalar, calls: &[&'a Call], findings: &mut Findings) {
-        let mut given: FxHashMap<&Scalar, (&Call, bool)> = FxHashMap::default();
-        given.reserve(calls.len());
+        let mut numbers = Numbers::expecting(calls.len());
+        let mut given: Vec<(&Call, bool)> = Vec::with_capacity(calls.len());
         self.attempted += calls.len();
         for call in calls {
             let Outcome::Ok(Answer::Value(Some(id))) = &call.outcome else {
@@ -60,10 +63,10 @@ impl<'a> Account<'a> {
             self.acknowledged += 1;
             let (low, high) = self.range.unwrap_or((id, id));
             self.range = Some((low.min(id), high.max(id)));
-            let (first, again) = given.entry(id).or_insert((call, false));
-            if std::ptr::eq(*first, *call) {
+            let Some((first, again)) = given.get_mut(numbers.number(id) as usize) else {
+                given.push((call, false));
                 continue;
-            }
+            };
             if !std::mem::replace(again, true) {
                 self.duplicated.add(key, id);
             }

@@ -7,6 +7,7 @@ use tribunal_results::{
 
 use super::{Clocks, Hold, Point, call, ended, invoked};
 use crate::Moment;
+use crate::intern::ByToken;
 use crate::stream::moments;
 
 /// All locks of a history and all holds of them.
@@ -14,6 +15,8 @@ use crate::stream::moments;
 pub(crate) struct Book {
     pub(crate) clocks: Clocks,
     ids: FxHashMap<Scalar, usize>,
+    /// The lock of the last moment.
+    last: usize,
     /// In the order in which they were first asked for.
     pub(crate) locks: Vec<Lock>,
 }
@@ -25,8 +28,8 @@ pub(crate) struct Lock {
     /// In the order of their grants' completions.
     pub(crate) holds: Vec<Hold>,
     pub(crate) lapses: Vec<Lapse>,
-    tickets: FxHashMap<(u64, u64), Request>,
-    entries: FxHashMap<(u64, u64), Entry>,
+    tickets: ByToken<Request>,
+    entries: ByToken<Entry>,
 }
 
 /// A hold whose lease had run out for certain when a call was acknowledged that takes it to be
@@ -44,7 +47,7 @@ pub(crate) struct Lapse {
 }
 
 /// An acknowledged request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Request {
     place: usize,
     /// Indexes of its events.
@@ -97,6 +100,7 @@ impl Book {
         Self {
             clocks: Clocks::new(assume),
             ids: FxHashMap::default(),
+            last: 0,
             locks: Vec::new(),
         }
     }
@@ -124,20 +128,28 @@ impl Book {
             Request | Acquire | TryAcquire | Renew | Release | GuardedWrite
         );
         let name = call.operation.key().filter(|_| of_lock)?;
-        let id = match self.ids.get(name) {
-            Some(id) => *id,
-            None => {
-                self.ids.insert(name.clone(), self.locks.len());
-                self.locks.push(Lock::new(name.clone()));
-                self.locks.len() - 1
-            }
-        };
+        let id = self.id(name);
         let lock = self.locks.get_mut(id)?;
         let change = match moment {
             Moment::Called(_) => lock.called(call),
             Moment::Returned(_) => lock.returned(call, place, self.clocks),
         };
         Some((id, change))
+    }
+
+    fn id(&mut self, name: &Scalar) -> usize {
+        let is_last = |lock: &Lock| lock.name == *name;
+        if !self.locks.get(self.last).is_some_and(is_last) {
+            self.last = match self.ids.get(name) {
+                Some(id) => *id,
+                None => {
+                    self.ids.insert(name.clone(), self.locks.len());
+                    self.locks.push(Lock::new(name.clone()));
+                    self.locks.len() - 1
+                }
+            };
+        }
+        self.last
     }
 }
 
@@ -147,8 +159,8 @@ impl Lock {
             name,
             holds: Vec::new(),
             lapses: Vec::new(),
-            tickets: FxHashMap::default(),
-            entries: FxHashMap::default(),
+            tickets: ByToken::default(),
+            entries: ByToken::default(),
         }
     }
 
@@ -182,7 +194,7 @@ impl Lock {
         let Operation::Release { token, .. } = call.operation else {
             return None;
         };
-        let entry = self.entries.get_mut(&(call.process, token))?;
+        let entry = self.entries.get_mut((call.process, token))?;
         entry.asked += 1;
         let hold = self.holds.get_mut(entry.hold)?;
         if entry.asked < entry.entered || hold.left.is_some() {
@@ -200,11 +212,11 @@ impl Lock {
                     invoked: call.invoked.index,
                     returned: ended(call).1,
                 };
-                self.tickets.insert((call.process, *ticket), request);
+                *self.tickets.entry((call.process, *ticket)).0 = request;
                 None
             }
             (Operation::Acquire { ticket, .. }, Outcome::Ok(Answer::Grant(grant))) => {
-                let known = |ticket| self.tickets.get(&(call.process, ticket)).copied();
+                let known = |ticket| self.tickets.get((call.process, ticket)).copied();
                 let request = ticket.and_then(known);
                 Some(self.enter(call, place, *grant, request, clocks))
             }
@@ -212,7 +224,7 @@ impl Lock {
                 Some(self.enter(call, place, *grant, None, clocks))
             }
             (Operation::Renew { .. }, Outcome::Ok(Answer::Grant(grant))) => {
-                let entry = self.entries.get(&(call.process, grant.token))?;
+                let entry = self.entries.get((call.process, grant.token))?;
                 let hold = entry.hold;
                 let before = self.extend(hold, call, place, *grant, clocks)?;
                 Some(Change::Kept { hold, before })
@@ -236,7 +248,7 @@ impl Lock {
         clocks: Clocks,
     ) -> Change {
         let at = self.holds.len();
-        let entry = self.entries.entry((call.process, grant.token)).or_default();
+        let (entry, _) = self.entries.entry((call.process, grant.token));
         entry.owed += 1;
         if entry.asked < entry.entered {
             entry.entered += 1;
@@ -297,7 +309,7 @@ impl Lock {
     }
 
     fn leave(&mut self, call: &Call, place: usize, token: u64) -> Release {
-        let Some(entry) = self.entries.get_mut(&(call.process, token)) else {
+        let Some(entry) = self.entries.get_mut((call.process, token)) else {
             return Release::Unknown;
         };
         if entry.owed == 0 {
@@ -317,20 +329,20 @@ impl Lock {
         let Operation::Release { token, .. } = release.operation else {
             return None;
         };
-        let entry = self.entries.get(&(release.process, token))?;
+        let entry = self.entries.get((release.process, token))?;
         Some(entry.hold)
     }
 
     /// The hold of a client with a token, if no release was asked for that may have ended it.
     pub(crate) fn held(&self, process: u64, token: u64) -> Option<usize> {
-        let at = self.entries.get(&(process, token))?.hold;
+        let at = self.entries.get((process, token))?.hold;
         let hold = self.holds.get(at)?;
         hold.left.is_none().then_some(at)
     }
 
     /// How deep a client is in under a token, by what was acknowledged.
     pub(crate) fn depth(&self, process: u64, token: u64) -> u64 {
-        let entry = self.entries.get(&(process, token));
+        let entry = self.entries.get((process, token));
         entry.map_or(0, |entry| entry.owed)
     }
 }

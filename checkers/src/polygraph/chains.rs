@@ -2,7 +2,7 @@
 //! the register installed the next one (Tan et al., *Cobra*, 2020, "combining writes").
 
 use super::digraph::{Rows, at};
-use super::normal::{INITIAL, Normal};
+use super::normal::{INITIAL, Normal, Read};
 
 const NONE: u32 = u32::MAX;
 
@@ -29,32 +29,28 @@ pub(super) struct Chains {
     /// Of each register, the first version, where it is known.
     first: Vec<u32>,
     /// Who read each version.
-    readers: Rows<(u32, u32)>,
+    readers: Rows<u32>,
     /// Who read each register before its first write.
-    initial: Rows<(u32, u32)>,
+    initial: Rows<u32>,
     /// Two transactions that overwrote the same version of a register.
     pub(super) lost_updates: Vec<(u32, u32, u32)>,
 }
 
 impl Chains {
     pub(super) fn new(normal: &Normal) -> Self {
-        let seen: Vec<(u32, u32)> = normal.reads.iter().map(|r| (r.from, r.txn)).collect();
-        let (first_reads, seen): (Vec<_>, Vec<_>) = normal
-            .reads
-            .iter()
-            .map(|read| (read.key, read.txn))
-            .zip(seen)
-            .partition(|(_, (from, _))| *from == INITIAL);
-        let first_reads: Vec<(u32, u32)> = first_reads.into_iter().map(|(read, _)| read).collect();
-        let seen: Vec<(u32, u32)> = seen.into_iter().map(|(_, read)| read).collect();
         let versions = normal.writes.len() as u32;
+        // Reads of a version belong to no row there.
+        let initial = |read: &Read| match read.from {
+            INITIAL => read.key,
+            _ => NONE,
+        };
         let mut chains = Self {
             all: Vec::new(),
             of_key: Rows::default(),
             next: vec![NONE; versions as usize],
             first: vec![NONE; normal.keys as usize],
-            readers: Rows::new(versions, &seen, |(from, _)| *from),
-            initial: Rows::new(normal.keys, &first_reads, |(key, _)| *key),
+            readers: Rows::of_each(versions, &normal.reads, |read| read.from, |read| read.txn),
+            initial: Rows::of_each(normal.keys, &normal.reads, initial, |read| read.txn),
             lost_updates: Vec::new(),
         };
         let previous = chains.link(normal);
@@ -105,9 +101,11 @@ impl Chains {
                 is_first,
             });
         }
-        let mut numbers: Vec<u32> = (0..self.all.len() as u32).collect();
-        numbers.sort_by_key(|number| !self.get(*number).is_first);
-        self.of_key = Rows::new(normal.keys, &numbers, |number| self.get(*number).key);
+        let numbered = || (0_u32..).zip(&self.all).map(|(n, chain)| (n, *chain));
+        let first = numbered().filter(|(_, chain)| chain.is_first);
+        let others = numbered().filter(|(_, chain)| !chain.is_first);
+        let sorted: Vec<(u32, u32)> = first.chain(others).map(|(n, c)| (n, c.key)).collect();
+        self.of_key = Rows::of_each(normal.keys, &sorted, |(_, key)| *key, |(n, _)| *n);
     }
 
     /// The chain of that number.
@@ -134,11 +132,11 @@ impl Chains {
 
     /// Who read the version.
     pub(super) fn readers(&self, version: u32) -> impl Iterator<Item = u32> + Clone + '_ {
-        self.readers.of(version).iter().map(|(_, reader)| *reader)
+        self.readers.of(version).iter().copied()
     }
 
     /// Who read the register before its first write.
     pub(super) fn initial_readers(&self, key: u32) -> impl Iterator<Item = u32> + Clone + '_ {
-        self.initial.of(key).iter().map(|(_, reader)| *reader)
+        self.initial.of(key).iter().copied()
     }
 }

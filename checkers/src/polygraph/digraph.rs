@@ -44,9 +44,20 @@ pub(super) struct Rows<T> {
 impl<T: Copy> Rows<T> {
     /// Sorts items into rows, keeping their order within each.
     pub(super) fn new(rows: u32, items: &[T], row: impl Fn(&T) -> u32) -> Self {
-        let mut starts = vec![0_u32; rows as usize + 1];
+        Self::of_each(rows, items, row, |item| *item)
+    }
+
+    /// Sorts what is wanted of each item into rows.
+    pub(super) fn of_each<I>(
+        rows: u32,
+        items: &[I],
+        row: impl Fn(&I) -> u32,
+        wanted: impl Fn(&I) -> T,
+    ) -> Self {
+        // The row of an item ends up one place further on, so that places become starts.
+        let mut starts = vec![0_u32; rows as usize + 2];
         for item in items {
-            if let Some(count) = starts.get_mut(row(item) as usize + 1) {
+            if let Some(count) = starts.get_mut(row(item) as usize + 2) {
                 *count += 1;
             }
         }
@@ -55,12 +66,12 @@ impl<T: Copy> Rows<T> {
             sum += *start;
             *start = sum;
         }
-        let mut next = starts.clone();
-        let mut sorted = items.to_vec();
+        let filler = items.first().map(&wanted);
+        let mut sorted = filler.map_or_else(Vec::new, |item| vec![item; sum as usize]);
         for item in items {
-            if let Some(place) = next.get_mut(row(item) as usize) {
+            if let Some(place) = starts.get_mut(row(item) as usize + 1) {
                 if let Some(slot) = sorted.get_mut(*place as usize) {
-                    *slot = *item;
+                    *slot = wanted(item);
                 }
                 *place += 1;
             }

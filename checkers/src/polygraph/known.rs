@@ -72,15 +72,25 @@ pub(super) fn known(normal: &Normal, chains: &Chains, isolation: Isolation, orde
         let inner = |txn| Edge::certain(points.start(txn), points.commit(txn));
         known.edges.extend((0..normal.len()).map(inner));
     }
+    // What real time tells anyway is not said twice.
+    let is_told = |first: u32, second: u32| {
+        let member = |txn: u32| normal.txns.get(txn as usize);
+        order == Order::RealTime
+            && member(first)
+                .zip(member(second))
+                .is_some_and(|(first, second)| first.ret.is_some_and(|ret| ret < second.invoked))
+    };
     for read in &normal.reads {
-        if let Some(writer) = normal.writer(read.from) {
+        if let Some(writer) = normal.writer(read.from)
+            && !is_told(writer, read.txn)
+        {
             known.depends(writer, read.txn);
         }
     }
     for version in 0..normal.writes.len() as u32 {
         let next = chains.next_of(version).and_then(|next| normal.writer(next));
         if let Some(next) = next {
-            for reader in chains.readers(version) {
+            for reader in chains.readers(version).filter(|r| !is_told(*r, next)) {
                 known.overwritten(reader, next);
             }
         }
@@ -88,7 +98,7 @@ pub(super) fn known(normal: &Normal, chains: &Chains, isolation: Isolation, orde
     for key in 0..normal.keys {
         let first = chains.first_of(key).and_then(|first| normal.writer(first));
         if let Some(first) = first {
-            for reader in chains.initial_readers(key) {
+            for reader in chains.initial_readers(key).filter(|r| !is_told(*r, first)) {
                 known.overwritten(reader, first);
             }
         }

@@ -10,16 +10,19 @@
 //! 2. [`schedule`] guesses an order by running the transactions again as they ended. If that
 //!    works out, it is the proof.
 //! 3. [`saturate`] decides all pairs of which one way closes a cycle.
-//! 4. [`solve`] searches the rest, learning from each cycle, with [`sat`].
-//! 5. [`witness`] cuts a contradiction down to the transactions that it needs, and tells it.
+//! 4. [`settle`] decides the rest one by one, which mostly works out.
+//! 5. [`solve`] searches otherwise, learning from each cycle, with [`sat`].
+//! 6. [`witness`] cuts a contradiction down to the transactions that it needs, and tells it.
 
 mod chains;
 mod digraph;
 mod known;
 mod normal;
+mod reach;
 mod sat;
 mod saturate;
 mod schedule;
+mod settle;
 mod solve;
 mod witness;
 
@@ -163,8 +166,7 @@ impl Level {
     /// Whether the transactions can be put in order.
     fn decide(self, normal: &Normal, chains: &Chains, bytes_max: u64, steps: &mut u64) -> Outcome {
         let strict = known::known(normal, chains, Isolation::Serializable, Order::RealTime);
-        let guess = schedule::guess(normal, chains, &strict);
-        drop(strict);
+        let guess = schedule::guess(normal, chains, strict);
         if guess.is_serial {
             let order = guess.order.into_iter();
             let points = match self.isolation {

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use tribunal_results::{Anomaly, Call, Micro, Scalar, Seen};
 
 use super::digraph::Rows;
+use crate::intern::Numbers;
 use crate::transactions::{Told, Txn, anomaly, name};
 
 /// In place of a version: what was there before the first write.
@@ -109,6 +110,40 @@ enum Origin {
     Several,
 }
 
+/// Who wrote each value to each register.
+#[derive(Default)]
+struct Origins<'a> {
+    values: Numbers<'a>,
+    /// Of each value, the register that it was first written to, and by whom.
+    first: Vec<(u32, Origin)>,
+    /// The same values in other registers.
+    more: FxHashMap<(u32, u32), Origin>,
+}
+
+impl<'a> Origins<'a> {
+    fn add(&mut self, key: u32, value: &'a Scalar, origin: Origin) {
+        let number = self.values.number(value);
+        match self.first.get_mut(number as usize) {
+            None => self.first.push((key, origin)),
+            Some((of, first)) if *of == key => *first = Origin::Several,
+            Some(_) => {
+                let entry = self.more.entry((key, number));
+                entry
+                    .and_modify(|origin| *origin = Origin::Several)
+                    .or_insert(origin);
+            }
+        }
+    }
+
+    fn of(&self, key: u32, value: &Scalar) -> Option<Origin> {
+        let number = self.values.get(value)?;
+        match self.first.get(number as usize) {
+            Some((of, origin)) if *of == key => Some(*origin),
+            _ => self.more.get(&(key, number)).copied(),
+        }
+    }
+}
+
 /// The normal form, and what was found on the way.
 #[derive(Debug, Default)]
 pub(super) struct Parsed<'a> {
@@ -123,10 +158,15 @@ pub(super) struct Parsed<'a> {
 
 /// Parses transactions; each takes part if it succeeded or if a value of it was seen.
 pub(super) fn parse<'a>(txns: &'a [Txn<'a>]) -> Parsed<'a> {
+    let steps = txns.iter().map(|txn| txn.micros.len()).sum();
     let mut parser = Parser {
         txns,
-        keys: FxHashMap::default(),
-        origins: FxHashMap::default(),
+        keys: Numbers::expecting(steps),
+        registers: Vec::with_capacity(steps),
+        origins: Origins {
+            values: Numbers::expecting(steps),
+            ..Origins::default()
+        },
         reads: Vec::new(),
         happened: txns.iter().map(|txn| txn.call.is_ok()).collect(),
         parsed: Parsed::default(),
@@ -134,58 +174,58 @@ pub(super) fn parse<'a>(txns: &'a [Txn<'a>]) -> Parsed<'a> {
     for (at, txn) in (0_u32..).zip(txns) {
         parser.writes(at, &txn.micros);
     }
+    let registers = std::mem::take(&mut parser.registers);
+    let mut rest = registers.as_slice();
     for (at, txn) in (0_u32..).zip(txns) {
+        let (mine, later) = rest.split_at_checked(txn.micros.len()).unwrap_or_default();
+        rest = later;
         if txn.call.is_ok() {
-            parser.follow(at, &txn.micros);
+            parser.follow(at, &txn.micros, mine);
         }
     }
-    parser.finish()
+    parser.finish(&registers)
 }
 
 struct Parser<'a> {
     txns: &'a [Txn<'a>],
-    keys: FxHashMap<&'a Scalar, u32>,
-    origins: FxHashMap<(u32, &'a Scalar), Origin>,
-    /// Reader, register, and the writer if there is one.
-    reads: Vec<(u32, u32, Option<u32>)>,
+    keys: Numbers<'a>,
+    /// The register of each step of each transaction.
+    registers: Vec<u32>,
+    origins: Origins<'a>,
+    /// Reader, register, and the writer; [`INITIAL`] if there is none.
+    reads: Vec<(u32, u32, u32)>,
     happened: Vec<bool>,
     parsed: Parsed<'a>,
 }
 
 impl<'a> Parser<'a> {
-    fn key(&mut self, key: &'a Scalar) -> u32 {
-        let next = self.keys.len() as u32;
-        *self.keys.entry(key).or_insert(next)
-    }
-
+    /// Numbers the registers and notes who wrote what.
     fn writes(&mut self, txn: u32, micros: &'a [Micro]) {
-        for (step, micro) in micros.iter().enumerate() {
-            let Micro::Write { key, value } = micro else {
+        let from = self.registers.len();
+        for micro in micros {
+            self.registers.push(self.keys.number(micro.key()));
+        }
+        let mine = self.registers.get(from..).unwrap_or(&[]);
+        for (step, (micro, &key)) in micros.iter().zip(mine).enumerate() {
+            let Micro::Write { value, .. } = micro else {
                 continue;
             };
-            let rest = micros.get(step + 1..).unwrap_or(&[]);
-            let again = rest
-                .iter()
-                .any(|later| matches!(later, Micro::Write { key: of, .. } if of == key));
+            let mut rest = micros.iter().zip(mine).skip(step + 1);
+            let again = rest.any(|(later, of)| matches!(later, Micro::Write { .. }) && *of == key);
             let origin = if again {
                 Origin::Middle(txn)
             } else {
                 Origin::Final(txn)
             };
-            let key = self.key(key);
-            self.origins
-                .entry((key, value))
-                .and_modify(|origin| *origin = Origin::Several)
-                .or_insert(origin);
+            self.origins.add(key, value, origin);
         }
     }
 
     /// Follows a transaction through its own steps.
-    fn follow(&mut self, txn: u32, micros: &'a [Micro]) {
+    fn follow(&mut self, txn: u32, micros: &'a [Micro], registers: &[u32]) {
         // Of each register touched, what it must hold from here on.
         let mut known: smallvec::SmallVec<[(u32, Option<&Scalar>); 8]> = smallvec::SmallVec::new();
-        for micro in micros {
-            let key = self.key(micro.key());
+        for (micro, &key) in micros.iter().zip(registers) {
             let place = known.iter().position(|(of, _)| *of == key);
             let last = place.and_then(|at| known.get(at)).map(|(_, value)| *value);
             let now = match micro {
@@ -220,10 +260,10 @@ impl<'a> Parser<'a> {
 
     fn read(&mut self, txn: u32, key: u32, micro: &'a Micro, seen: Option<&'a Scalar>) {
         let Some(value) = seen else {
-            self.reads.push((txn, key, None));
+            self.reads.push((txn, key, INITIAL));
             return;
         };
-        match self.origins.get(&(key, value)).copied() {
+        match self.origins.of(key, value) {
             Some(Origin::Several) => {
                 self.parsed.ambiguous.get_or_insert((micro.key(), value));
             }
@@ -248,7 +288,7 @@ impl<'a> Parser<'a> {
                 if let Some(happened) = self.happened.get_mut(writer as usize) {
                     *happened = true;
                 }
-                self.reads.push((txn, key, Some(writer)));
+                self.reads.push((txn, key, writer));
             }
             None => self.tell("phantom-value", (txn, micro), "which nobody wrote", None),
         }
@@ -287,46 +327,50 @@ impl<'a> Parser<'a> {
         }));
     }
 
-    fn finish(mut self) -> Parsed<'a> {
-        let mut place = vec![INITIAL; self.txns.len()];
-        let mut normal = Normal::default();
-        // Where the versions of each transaction begin.
-        let mut first = Vec::new();
+    fn finish(mut self, registers: &[u32]) -> Parsed<'a> {
+        let mut normal = Normal {
+            keys: self.keys.len(),
+            ..Normal::default()
+        };
+        // The number of each transaction, and where its versions begin.
+        let mut places = Vec::with_capacity(self.txns.len());
+        let mut rest = registers;
         for (at, txn) in (0_u32..).zip(self.txns) {
-            first.push(normal.writes.len());
+            let (mine, later) = rest.split_at_checked(txn.micros.len()).unwrap_or_default();
+            rest = later;
+            let number = normal.len();
+            let from = normal.writes.len();
             if !self.happened.get(at as usize).copied().unwrap_or(false) {
+                places.push((INITIAL, from));
                 continue;
             }
-            let number = normal.len();
-            if let Some(place) = place.get_mut(at as usize) {
-                *place = number;
-            }
+            places.push((number, from));
             normal.txns.push(Member {
                 call: at,
                 session: txn.call.process,
                 invoked: txn.call.invoked.index,
                 ret: txn.call.returned(),
             });
-            let from = normal.writes.len();
-            for micro in txn.micros.iter() {
-                if let Micro::Write { key, .. } = micro
-                    && let Some(&key) = self.keys.get(key)
-                    && let Some(mine) = normal.writes.get(from..)
-                    && mine.iter().all(|write| write.key != key)
+            for (micro, &key) in txn.micros.iter().zip(mine) {
+                if matches!(micro, Micro::Write { .. })
+                    && let Some(written) = normal.writes.get(from..)
+                    && written.iter().all(|write| write.key != key)
                 {
                     normal.writes.push(Write { txn: number, key });
                 }
             }
         }
-        normal.keys = self.keys.len() as u32;
+        normal.reads.reserve(self.reads.len());
         for (txn, key, writer) in self.reads {
-            let from = writer.map_or(Some(INITIAL), |writer| {
-                let from = *first.get(writer as usize)?;
-                let mut mine = normal.writes.iter().enumerate().skip(from);
-                let version = mine.find(|(_, write)| write.key == key)?;
-                Some(version.0 as u32)
-            });
-            if let (Some(from), Some(&txn)) = (from, place.get(txn as usize)) {
+            let from = match writer {
+                INITIAL => Some(INITIAL),
+                writer => places.get(writer as usize).and_then(|(_, from)| {
+                    let mut mine = normal.writes.iter().enumerate().skip(*from);
+                    let version = mine.find(|(_, write)| write.key == key)?;
+                    Some(version.0 as u32)
+                }),
+            };
+            if let (Some(from), Some(&(txn, _))) = (from, places.get(txn as usize)) {
                 normal.reads.push(Read { txn, key, from });
             }
         }

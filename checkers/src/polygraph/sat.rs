@@ -4,6 +4,9 @@
 //! Variables keep the value they had last, and begin with a preferred one: what no clause
 //! speaks against stays as it was guessed.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 /// A variable or its negation: twice its number, plus one if negated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Literal(u32);
@@ -40,6 +43,9 @@ struct Variable {
     seen: bool,
 }
 
+/// As many entries a list for choice may always have.
+const OPEN_MIN: usize = 1_024;
+
 /// What a search came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
@@ -61,6 +67,8 @@ pub(super) struct Solver {
     levels: Vec<usize>,
     propagated: usize,
     contradiction: bool,
+    /// Variables by activity: each without value is there with its present one, and more.
+    open: BinaryHeap<(u64, Reverse<u32>)>,
     bump: u64,
 }
 
@@ -73,7 +81,9 @@ impl Solver {
         });
         self.watches.push(Vec::new());
         self.watches.push(Vec::new());
-        self.variables.len() as u32 - 1
+        let number = self.variables.len() as u32 - 1;
+        self.open.push((0, Reverse(number)));
+        number
     }
 
     /// The value that a variable has, or last had.
@@ -140,6 +150,7 @@ impl Solver {
             // Recent conflicts count most: halve what is old, by steps of time.
             variable.activity = variable.activity / 2 + bump;
         }
+        self.reopen(variable);
     }
 
     fn set(&mut self, literal: Literal, reason: Option<u32>) {
@@ -153,13 +164,31 @@ impl Solver {
         self.trail.push(literal);
     }
 
+    /// Lists a variable for choice.
+    fn reopen(&mut self, number: u32) {
+        if let Some(variable) = self.variables.get(number as usize)
+            && variable.value.is_none()
+        {
+            self.open.push((variable.activity, Reverse(number)));
+        }
+        if self.open.len() > 8 * self.variables.len() + OPEN_MIN {
+            let numbered = (0_u32..).zip(&self.variables);
+            let open = numbered.filter(|(_, variable)| variable.value.is_none());
+            self.open = open.map(|(n, v)| (v.activity, Reverse(n))).collect();
+        }
+    }
+
     /// The variable without value that was in conflicts most, at its last value.
-    fn choice(&self) -> Option<Literal> {
-        let open = (0_u32..).zip(&self.variables);
-        let open = open.filter(|(_, variable)| variable.value.is_none());
-        let (number, variable) =
-            open.max_by_key(|(number, v)| (v.activity, std::cmp::Reverse(*number)))?;
-        Some(Literal::new(number, variable.phase))
+    fn choice(&mut self) -> Option<Literal> {
+        while let Some((activity, Reverse(number))) = self.open.pop() {
+            if let Some(variable) = self.variables.get(number as usize)
+                && variable.value.is_none()
+                && variable.activity == activity
+            {
+                return Some(Literal::new(number, variable.phase));
+            }
+        }
+        None
     }
 
     fn watch(&mut self, literal: Literal, clause: u32) {
@@ -291,7 +320,7 @@ impl Solver {
                 .get(l.variable() as usize)
                 .map_or(0, |v| v.level)
         };
-        learnt.sort_by_key(|literal| std::cmp::Reverse(level_of(literal)));
+        learnt.sort_by_key(|literal| Reverse(level_of(literal)));
         let back = learnt.first().map_or(0, level_of);
         learnt.insert(0, asserting);
         self.back_to(back as usize);
@@ -320,11 +349,13 @@ impl Solver {
         let Some(&start) = self.levels.get(level) else {
             return;
         };
-        for literal in self.trail.drain(start..) {
-            if let Some(variable) = self.variables.get_mut(literal.variable() as usize) {
+        for literal in self.trail.split_off(start) {
+            let number = literal.variable();
+            if let Some(variable) = self.variables.get_mut(number as usize) {
                 variable.value = None;
                 variable.reason = None;
             }
+            self.reopen(number);
         }
         self.levels.truncate(level);
         self.propagated = start.min(self.propagated);

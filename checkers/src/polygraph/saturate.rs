@@ -5,6 +5,7 @@ use super::chains::Chains;
 use super::digraph::{Digraph, Edge};
 use super::known::Known;
 use super::normal::Normal;
+use super::reach::Reach;
 
 /// Two chains of a register, the first of which comes first.
 pub(super) type Pair = (u32, u32);
@@ -21,60 +22,6 @@ pub(super) struct Saturated {
     pub(super) is_complete: bool,
     /// A cycle of what is known.
     pub(super) cycle: Option<Vec<Edge>>,
-}
-
-/// What each node reaches, as rows of bits.
-struct Reach {
-    words: usize,
-    bits: Vec<u64>,
-}
-
-impl Reach {
-    /// `None` if there is a cycle.
-    fn new(graph: &Digraph, steps: &mut u64) -> Option<Self> {
-        let order = graph.peeled();
-        if order.len() < graph.nodes() as usize {
-            return None;
-        }
-        let words = graph.nodes().div_ceil(64) as usize;
-        let mut reach = Self {
-            words,
-            bits: vec![0; words * graph.nodes() as usize],
-        };
-        let mut row = vec![0_u64; words];
-        for node in order.into_iter().rev() {
-            row.fill(0);
-            if let Some(word) = row.get_mut(node as usize / 64) {
-                *word |= 1 << (node % 64);
-            }
-            for edge in graph.from(node) {
-                // Reached already through an edge before.
-                let word = row.get(edge.to as usize / 64).copied().unwrap_or(0);
-                if word >> (edge.to % 64) & 1 == 1 {
-                    continue;
-                }
-                *steps = steps.saturating_sub(words as u64 / 8 + 1);
-                for (into, from) in row.iter_mut().zip(reach.row(edge.to)) {
-                    *into |= from;
-                }
-            }
-            let from = node as usize * words;
-            if let Some(place) = reach.bits.get_mut(from..from + words) {
-                place.copy_from_slice(&row);
-            }
-        }
-        Some(reach)
-    }
-
-    fn row(&self, node: u32) -> &[u64] {
-        let from = node as usize * self.words;
-        self.bits.get(from..from + self.words).unwrap_or(&[])
-    }
-
-    fn has(&self, from: u32, to: u32) -> bool {
-        let at = from as usize * self.words + to as usize / 64;
-        self.bits.get(at).copied().unwrap_or(0) >> (to % 64) & 1 == 1
-    }
 }
 
 /// Decides what can be decided within so many bytes and steps.

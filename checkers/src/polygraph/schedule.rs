@@ -23,8 +23,8 @@ pub(super) struct Guess {
 }
 
 /// Guesses; the edges are those of [`super::known`] between transactions in real time.
-pub(super) fn guess(normal: &Normal, chains: &Chains, known: &Known) -> Guess {
-    let mut edges = known.edges.clone();
+pub(super) fn guess(normal: &Normal, chains: &Chains, known: Known) -> Guess {
+    let mut edges = known.edges;
     reigns(normal, chains, &mut edges);
     let graph = Digraph::new(known.nodes, &edges);
     drop(edges);

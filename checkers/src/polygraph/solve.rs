@@ -16,6 +16,7 @@ use super::known::Known;
 use super::normal::Normal;
 use super::sat::{Answer, Literal, Solver};
 use super::saturate::{Pair, Saturated, saturate};
+use super::settle::Unsettled;
 
 /// How many cycles are learnt from one proposal.
 const CYCLES_MAX: usize = 64;
@@ -100,8 +101,27 @@ impl Problem<'_> {
                 search.learn(Cycle::new(&cycle, |_| None));
                 Decided::Impossible(search.support())
             }
-            None => search.run(steps),
+            None => match self.settle(&search.saturated, steps) {
+                Some(order) => Decided::Possible(order),
+                None => search.run(steps),
+            },
         }
+    }
+
+    /// An order of all points, if one is found without search.
+    fn settle(&self, saturated: &Saturated, steps: &mut u64) -> Option<Vec<u32>> {
+        if !saturated.is_complete {
+            return None;
+        }
+        let unsettled = Unsettled {
+            normal: self.normal,
+            chains: self.chains,
+            known: &self.known,
+            saturated,
+        };
+        let order = unsettled.settle(steps)?;
+        let is_point = |node: &u32| self.txn(*node).is_some();
+        Some(order.into_iter().filter(is_point).collect())
     }
 
     /// The transaction of a node; `None` of a barrier or a gate.

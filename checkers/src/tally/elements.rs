@@ -1,9 +1,9 @@
 //! Elements of a set: who added them, and who read the whole set.
 
-use rustc_hash::FxHashMap;
 use tribunal_results::{Answer, Call, Kind, Operation, Outcome, Scalar};
 
 use super::end;
+use crate::intern::Numbers;
 
 /// What clients did to bring one element in or out.
 #[derive(Clone)]
@@ -11,6 +11,8 @@ pub(crate) struct Added<'a> {
     pub(crate) element: &'a Scalar,
     /// The add that was invoked first, of those that may have taken effect.
     pub(crate) attempt: Option<&'a Call>,
+    /// Index of that invocation; the end of time if there is none.
+    invoked: u64,
     /// The add that was acknowledged first.
     pub(crate) acknowledged: Option<&'a Call>,
     /// An add that was refused.
@@ -26,7 +28,7 @@ pub(crate) struct Set<'a> {
     pub(crate) elements: Vec<Added<'a>>,
     /// Reads that were answered, in the order of invocation.
     pub(crate) reads: Vec<(&'a Call, &'a [Scalar])>,
-    numbers: FxHashMap<&'a Scalar, u32>,
+    numbers: Numbers<'a>,
 }
 
 impl<'a> Set<'a> {
@@ -39,9 +41,8 @@ impl<'a> Set<'a> {
             key,
             elements: Vec::with_capacity(calls.len()),
             reads: Vec::new(),
-            numbers: FxHashMap::default(),
+            numbers: Numbers::expecting(calls.len()),
         };
-        set.numbers.reserve(calls.len());
         for call in calls {
             match (&call.operation, &call.outcome) {
                 (Operation::Add { value, .. }, _) => set.named(value).add(call),
@@ -58,16 +59,17 @@ impl<'a> Set<'a> {
 
     /// The number of an element that a client named.
     pub(crate) fn number(&self, element: &Scalar) -> Option<usize> {
-        self.numbers.get(element).map(|&number| number as usize)
+        self.numbers.get(element).map(|number| number as usize)
     }
 
     fn named(&mut self, element: &'a Scalar) -> &mut Added<'a> {
         let next = self.elements.len();
-        let number = *self.numbers.entry(element).or_insert(next as u32) as usize;
+        let number = self.numbers.number(element) as usize;
         if number == next {
             self.elements.push(Added {
                 element,
                 attempt: None,
+                invoked: u64::MAX,
                 acknowledged: None,
                 refused: None,
                 removed: false,
@@ -83,7 +85,10 @@ impl<'a> Added<'a> {
             self.refused = Some(call);
             return;
         }
-        self.attempt = self.attempt.or(Some(call));
+        if self.attempt.is_none() {
+            self.attempt = Some(call);
+            self.invoked = call.invoked.index;
+        }
         if call.is_ok() && self.acknowledged.is_none_or(|known| end(call) < end(known)) {
             self.acknowledged = Some(call);
         }
@@ -91,7 +96,6 @@ impl<'a> Added<'a> {
 
     /// Whether a read that returned at that event can have seen it.
     pub(crate) fn possible_until(&self, returned: u64) -> bool {
-        self.attempt
-            .is_some_and(|attempt| attempt.invoked.index < returned)
+        self.invoked < returned
     }
 }

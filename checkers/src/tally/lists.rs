@@ -17,47 +17,92 @@ pub(crate) fn bounded(entries: impl IntoIterator<Item = Json>, total: usize) -> 
 
 /// Elements of several objects, to be listed in order with neighbouring integers as one entry.
 #[derive(Default)]
-pub(crate) struct Listing<'a>(Vec<(&'a Scalar, &'a Scalar)>);
+pub(crate) struct Listing<'a> {
+    /// Neighbours differ in their keys.
+    objects: Vec<Elements<'a>>,
+    len: usize,
+}
+
+/// Elements of one object.
+struct Elements<'a> {
+    key: &'a Scalar,
+    integers: Vec<i64>,
+    texts: Vec<&'a str>,
+}
+
+impl<'a> Elements<'a> {
+    fn add(&mut self, element: &'a Scalar) {
+        match element {
+            Scalar::Int(n) => self.integers.push(*n),
+            Scalar::Text(text) => self.texts.push(text),
+        }
+    }
+
+    /// What they are called in order, neighbouring integers together, with how many these are.
+    fn sorted(&mut self) -> impl Iterator<Item = (String, usize)> + '_ {
+        self.integers.sort_unstable();
+        self.texts.sort_unstable();
+        let follows = |one: &i64, next: &i64| one.checked_add(1) == Some(*next);
+        let runs = self.integers.chunk_by(follows).map(|run| match run {
+            [first, .., last] => (format!("{first}..{last}"), run.len()),
+            _ => (run.iter().map(i64::to_string).collect(), run.len()),
+        });
+        runs.chain(self.texts.iter().map(|text| ((*text).to_owned(), 1)))
+    }
+}
 
 impl<'a> Listing<'a> {
     /// One more element of that object.
     pub(crate) fn add(&mut self, key: &'a Scalar, element: &'a Scalar) {
-        self.0.push((key, element));
+        self.len += 1;
+        if self.objects.last().is_none_or(|object| object.key != key) {
+            self.objects.push(Elements {
+                key,
+                integers: Vec::new(),
+                texts: Vec::new(),
+            });
+        }
+        if let Some(object) = self.objects.last_mut() {
+            object.add(element);
+        }
     }
 
     /// How many elements were added.
     pub(crate) const fn len(&self) -> usize {
-        self.0.len()
+        self.len
     }
 
     /// `["1..3", "7"]`; with the object before each where there are several.
     pub(crate) fn json(mut self) -> Json {
-        self.0.sort();
-        let several = self.0.first().map(|pair| pair.0) != self.0.last().map(|pair| pair.0);
+        // Each key once, however often it came back.
+        self.objects.sort_by(|one, other| one.key.cmp(other.key));
+        self.objects.dedup_by(|next, kept| {
+            let is_same = next.key == kept.key;
+            if is_same {
+                kept.integers.append(&mut next.integers);
+                kept.texts.append(&mut next.texts);
+            }
+            is_same
+        });
+        let several = self.objects.len() > 1;
         let mut entries = Vec::new();
         let mut listed = 0;
-        let follows = |one: &(&Scalar, &Scalar), next: &(&Scalar, &Scalar)| {
-            one.0 == next.0
-                && matches!((one.1, next.1), (Scalar::Int(a), Scalar::Int(b))
-                    if a.checked_add(1) == Some(*b))
-        };
-        for run in self.0.chunk_by(follows).take(LISTED_MAX) {
-            let (Some((key, first)), Some((_, last))) = (run.first(), run.last()) else {
-                continue;
-            };
-            let object = if several {
-                format!("{key}: ")
-            } else {
-                String::new()
-            };
-            entries.push(json!(match run.len() {
-                1 => format!("{object}{first}"),
-                _ => format!("{object}{first}..{last}"),
-            }));
-            listed += run.len();
+        for object in &mut self.objects {
+            let key = object.key;
+            let left = LISTED_MAX.saturating_sub(entries.len());
+            if left == 0 {
+                break;
+            }
+            for (name, count) in object.sorted().take(left) {
+                entries.push(json!(match several {
+                    true => format!("{key}: {name}"),
+                    false => name,
+                }));
+                listed += count;
+            }
         }
-        if self.0.len() > listed {
-            entries.push(json!(format!("and {} more", self.0.len() - listed)));
+        if self.len > listed {
+            entries.push(json!(format!("and {} more", self.len - listed)));
         }
         Json::Array(entries)
     }

@@ -10,14 +10,26 @@ pub(crate) use lists::{Listing, bounded, quantiles};
 pub(crate) use registers::{GroupRead, Registers};
 use rustc_hash::FxHashMap;
 use tribunal_results::verdict::ANOMALIES_LISTED_MAX;
-use tribunal_results::{Anomaly, Call, History, Kind, Scalar, Verdict};
+use tribunal_results::{Anomaly, Answer, Call, History, Kind, Outcome, Scalar, Verdict};
 
-use crate::explain;
+use crate::{Budget, explain};
 
-/// The calls of these kinds, for each object in the order of its first one.
-pub(crate) fn by_key<'a>(history: &'a History, kinds: &[Kind]) -> Vec<(&'a Scalar, Vec<&'a Call>)> {
+/// Memory for an operation, or for an element that one returned: places in tables and lists.
+const BYTES_EACH: u64 = 160;
+
+/// An object and the calls on it.
+pub(crate) type Object<'a> = (&'a Scalar, Vec<&'a Call>);
+
+/// The calls of these kinds, for each object in the order of its first one; `None` if the budget
+/// is too small to account for them.
+pub(crate) fn by_key<'a>(
+    history: &'a History,
+    kinds: &[Kind],
+    budget: Budget,
+) -> Option<Vec<Object<'a>>> {
+    let mut left = budget.steps.min(budget.bytes / BYTES_EACH);
     let mut places: FxHashMap<&Scalar, usize> = FxHashMap::default();
-    let mut objects: Vec<(&Scalar, Vec<&Call>)> = Vec::new();
+    let mut objects: Vec<Object<'a>> = Vec::new();
     let mut last = 0;
     for call in history.calls() {
         let Some(key) = call.operation.key() else {
@@ -26,6 +38,7 @@ pub(crate) fn by_key<'a>(history: &'a History, kinds: &[Kind]) -> Vec<(&'a Scala
         if !kinds.contains(&call.operation.kind()) {
             continue;
         }
+        left = left.checked_sub(size(call))?;
         if objects.get(last).is_none_or(|(before, _)| *before != key) {
             last = *places.entry(key).or_insert_with(|| {
                 objects.push((key, Vec::new()));
@@ -36,7 +49,24 @@ pub(crate) fn by_key<'a>(history: &'a History, kinds: &[Kind]) -> Vec<(&'a Scala
             calls.push(call);
         }
     }
-    objects
+    Some(objects)
+}
+
+/// An operation, and what it returned.
+fn size(call: &Call) -> u64 {
+    1 + match &call.outcome {
+        Outcome::Ok(Answer::Values(values)) => values.len() as u64,
+        Outcome::Ok(Answer::Rows(rows)) => rows.len() as u64,
+        Outcome::Ok(Answer::Balances(balances)) => balances.len() as u64,
+        _ => 0,
+    }
+}
+
+/// That the budget is too small.
+pub(crate) fn exhausted(checker: &str, history: &History) -> Verdict {
+    let count = explain::count(history.calls().len(), "operation");
+    let text = format!("the budget ran out before {count} could be accounted for");
+    Verdict::unknown(checker, "budget", text)
 }
 
 /// Index of the event after which a call can no longer take effect; the end of time if nobody

@@ -1,10 +1,10 @@
 //! Reads of several keys by one transaction, of which it matters only what was there at all.
 
-use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use tribunal_results::{Call, Micro, Scalar, Seen};
 
 use super::end;
+use crate::intern::Numbers;
 use crate::transactions::Txn;
 
 /// Who wrote a key.
@@ -29,14 +29,17 @@ pub(crate) struct Registers<'a> {
     pub(crate) registers: Vec<Register<'a>>,
     /// In the order of invocation.
     pub(crate) reads: Vec<GroupRead<'a>>,
-    numbers: FxHashMap<&'a Scalar, u32>,
+    numbers: Numbers<'a>,
 }
 
 impl<'a> Registers<'a> {
     /// From transactions, in the order of invocation. Those that append to lists count as well:
     /// a list is there once it has an element.
     pub(crate) fn of(txns: &'a [Txn<'a>]) -> Self {
-        let mut registers = Self::default();
+        let mut registers = Self {
+            numbers: Numbers::expecting(txns.len()),
+            ..Self::default()
+        };
         for txn in txns {
             let mut keys: SmallVec<[(u32, bool); 8]> = SmallVec::new();
             let mut written: SmallVec<[u32; 4]> = SmallVec::new();
@@ -75,7 +78,7 @@ impl<'a> Registers<'a> {
 
     fn number(&mut self, key: &'a Scalar) -> u32 {
         let next = self.registers.len() as u32;
-        let number = *self.numbers.entry(key).or_insert(next);
+        let number = self.numbers.number(key);
         if number == next {
             self.registers.push(Register {
                 key,
