@@ -283,7 +283,6 @@ fn compare(draw: Draw, seed: u64, permits: u32) -> BTreeMap<&'static str, u64> {
 /// Each of these decisions came in at least one of ten thousand histories, and no other.
 fn assert_represented(tally: &BTreeMap<&str, u64>, names: &[&str]) {
     let total: u64 = tally.values().sum();
-    println!("of {total}: {tally:?}");
     for name in names {
         let count = tally.get(name).copied().unwrap_or_default();
         assert!(count * 10_000 >= total, "{name}: {count} of {total}");

@@ -177,7 +177,6 @@ fn is_tight(anomaly: &Anomaly) -> bool {
     matches!(
         anomaly.name.as_str(),
         "duplicate-id"
-            | "duplicate-element"
             | "out-of-bounds"
             | "non-monotonic-count"
             | "causal-reverse"
@@ -185,7 +184,6 @@ fn is_tight(anomaly: &Anomaly) -> bool {
             | "stale-element"
             | "off-order-in-process"
             | "off-order-on-node"
-            | "lost-element"
             | "negative-balance"
     )
 }

@@ -190,7 +190,6 @@ fn contradicts_nothing(lattice: Lattice, implications: &[(&str, &str)], transact
             );
         }
     }
-    println!("{tried} histories: hold, violated, unknown {counts:?}");
     assert!(counts.iter().all(|count| *count > tried / 2), "{counts:?}");
 }
 

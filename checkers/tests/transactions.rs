@@ -287,7 +287,6 @@ fn compare(checker: &str, data: Data, complete: bool, seeds: u64) -> [u64; 3] {
         kept * 20 < removed,
         "{kept} of {removed} calls were not needed"
     );
-    println!("{checker} {data:?} {complete}: valid, unknown, invalid {counts:?}");
     counts
 }
 
@@ -327,7 +326,6 @@ fn mini_transactions_are_judged_as_by_brute_force() {
         }
         counts[1] += u32::from(verdict.validity == Validity::Invalid && is_complete);
     }
-    println!("mini: {counts:?}");
     assert!(counts[0] > 1_500 && counts[1] > 500, "{counts:?}");
 }
 
@@ -345,7 +343,6 @@ fn most_contradictions_in_registers_are_found() {
         found += u32::from(verdict.validity == Validity::Invalid);
         all += u32::from(!possible);
     }
-    println!("rw-register: {found} of {all} found");
     assert!(all > 300 && found * 10 > all * 8, "{found} of {all}");
 }
 

@@ -17,12 +17,16 @@ use tribunal_results::{Anomaly, Record};
 const NO_CALLS: [&str; 4] = ["stats", "evidence", "crash-log", "recovery"];
 
 /// Anomalies some of whose calls are there to explain, and may be left out; each with the reason.
-const EXPLAINED: [(&str, &str); 13] = [
+const EXPLAINED: [(&str, &str); 17] = [
     ("aborted-read", WRITER),
     ("phantom-read", WRITER),
     ("unexpected-element", WRITER),
     ("unexplained-value", WRITER),
     ("not-linearizable", STAND_IN),
+    ("not-sequential", WRITER),
+    ("duplicate-element", STAND_IN),
+    ("lost-element", STAND_IN),
+    ("out-of-order", STAND_IN),
     ("stale-read", STAND_IN),
     ("wrong-total", "the transfers only explain the difference"),
     ("missing-account", "the read with the account only explains"),

@@ -31,6 +31,9 @@ pub(super) fn contradiction(history: &History, name: &str, calls: &[&Call]) -> R
     if calls.len() > CALLS_MAX {
         return Err(format!("{} calls are too many to try", calls.len()));
     }
+    if name == "not-sequential" && !differ(history, calls) {
+        return interleaved(history, calls);
+    }
     let ops = took_effect(history, calls)?;
     let so = order(ops.len(), |a, b| session(&ops, a, b));
     let co = closed(order(ops.len(), |a, b| {
@@ -55,6 +58,89 @@ pub(super) fn contradiction(history: &History, name: &str, calls: &[&Call]) -> R
         true => Ok(()),
         false => Err(format!("these calls show no {name}")),
     }
+}
+
+/// Whether the calls only read and write, and what they read was written once.
+fn differ(history: &History, calls: &[&Call]) -> bool {
+    let writers = |key: &Scalar, wanted: &Scalar| {
+        let all = history.calls().iter().filter(|call| !call.is_fail());
+        all.filter(|call| effect(call).is_some_and(|(k, _, to)| k == key && to == Some(wanted)))
+            .count()
+    };
+    calls.iter().all(|call| match effect(call) {
+        _ if matches!(call.operation, Operation::Cas { .. }) => false,
+        Some((key, Some(Some(seen)), None)) => writers(key, seen) <= 1,
+        _ => true,
+    })
+}
+
+/// The register, the value that must be there, if one must, and the value that it sets, if any.
+type Effect<'a> = (&'a Scalar, Option<Option<&'a Scalar>>, Option<&'a Scalar>);
+
+/// What a call does to a register, if it may have done something that anybody can tell.
+fn effect(call: &Call) -> Option<Effect<'_>> {
+    match (&call.operation, &call.outcome) {
+        (_, Outcome::Fail(_)) => None,
+        (Operation::Write { key, value }, _) => Some((key, None, Some(value))),
+        (Operation::Cas { key, from, to }, _) => Some((key, Some(Some(from)), Some(to))),
+        (Operation::Read { key }, Outcome::Ok(Answer::Value(seen))) => {
+            Some((key, Some(seen.as_ref()), None))
+        }
+        _ => None,
+    }
+}
+
+/// Tries every order of the calls that keeps each session's own. Whoever else changes these
+/// registers may do so once at any time, or never.
+fn interleaved(history: &History, calls: &[&Call]) -> Result<(), String> {
+    let named: HashSet<u64> = calls.iter().map(|call| call.invoked.index).collect();
+    let keys: HashSet<&Scalar> = calls.iter().filter_map(|c| c.operation.key()).collect();
+    let takes_part = |call: &&Call| {
+        let sets = effect(call).is_some_and(|(key, _, to)| keys.contains(key) && to.is_some());
+        named.contains(&call.invoked.index) || sets
+    };
+    let all: Vec<&Call> = history.calls().iter().filter(takes_part).collect();
+    if all.len() > CALLS_MAX {
+        return Err(format!("{} calls are too many to try", all.len()));
+    }
+    let is_named = |at: usize| named.contains(&all[at].invoked.index);
+    let due = |at: usize| is_named(at) && all[at].is_ok();
+    let mut open: Vec<(u64, Vec<(&Scalar, &Scalar)>)> = vec![(0, Vec::new())];
+    let mut visited = HashSet::new();
+    while let Some((done, state)) = open.pop() {
+        let is_left = |at: usize| done >> at & 1 == 0;
+        if !(0..all.len()).any(|at| due(at) && is_left(at)) {
+            return Err("the calls have an order".to_owned());
+        }
+        if visited.len() > VISITS_MAX {
+            return Err("there are too many orders to try".to_owned());
+        }
+        if !visited.insert((done, state.clone())) {
+            continue;
+        }
+        for at in (0..all.len()).filter(|at| is_left(*at)) {
+            let same = |other: usize| all[other].process == all[at].process;
+            let waits = is_named(at) && (0..at).any(|o| due(o) && is_left(o) && same(o));
+            let Some((key, needs, sets)) = effect(all[at]) else {
+                return Err("a call is of no register".to_owned());
+            };
+            let there = state
+                .iter()
+                .find(|(k, _)| *k == key)
+                .map(|(_, value)| *value);
+            if waits || needs.is_some_and(|needs| needs != there) {
+                continue;
+            }
+            let mut after = state.clone();
+            if let Some(value) = sets {
+                after.retain(|(k, _)| *k != key);
+                after.push((key, value));
+                after.sort_unstable();
+            }
+            open.push((done | 1 << at, after));
+        }
+    }
+    Ok(())
 }
 
 /// The value that a write wrote or a read returned; `None` if it did nothing for certain.
