@@ -114,14 +114,6 @@ pub fn witness(record: &Record, anomaly: &Anomaly) -> Result<(), String> {
         | "non-monotonic-read"
         | "fractured-read"
         | "causality-violation" => levels::contradiction(history, name, &anomaly.calls),
-        "not-linearizable" | "phantom-read" | "aborted-read" | "out-of-order" | "wrongly-empty" => {
-            unordered(history, anomaly, assume)
-        }
-        // So it is called too where a set or queue was only asked for what it lost.
-        "lost-element" | "duplicate-element" => {
-            let lost = of_one(calls).and_then(|calls| of_object(history, assume, name, &calls));
-            lost.or_else(|_| unordered(history, anomaly, assume))
-        }
         "double-hold"
         | "foreign-release"
         | "excess-release"
@@ -149,7 +141,7 @@ pub fn witness(record: &Record, anomaly: &Anomaly) -> Result<(), String> {
         | "replica-went-back" => settled::contradiction(record, anomaly),
         "too-stale" => stale::contradiction(record, anomaly),
         name if CLOCKS.contains(&name) => clocks::contradiction(record, anomaly),
-        name => of_object(history, assume, name, &of_one(calls)?),
+        name => of_object(record, name, anomaly, calls),
     }
 }
 
@@ -166,8 +158,29 @@ fn on_register(call: &&Call) -> bool {
     )
 }
 
-/// Contradictions between calls on one set, queue, counter, generator, bank or table.
+/// Contradictions between calls on one object, or on some that transactions join.
 fn of_object(
+    record: &Record,
+    name: &str,
+    anomaly: &Anomaly,
+    calls: Vec<&Call>,
+) -> Result<(), String> {
+    let (history, assume) = (&record.history, &record.assume);
+    match name {
+        "not-linearizable" | "phantom-read" | "aborted-read" | "out-of-order" | "wrongly-empty" => {
+            unordered(history, anomaly, assume)
+        }
+        // So it is called too where a set or queue was only asked for what it lost.
+        "lost-element" | "duplicate-element" => {
+            let lost = of_one(calls).and_then(|calls| of_one_object(history, assume, name, &calls));
+            lost.or_else(|_| unordered(history, anomaly, assume))
+        }
+        name => of_one_object(history, assume, name, &of_one(calls)?),
+    }
+}
+
+/// Contradictions between calls on one set, queue, counter, generator, bank or table.
+fn of_one_object(
     history: &History,
     assume: &Assumptions,
     name: &str,
