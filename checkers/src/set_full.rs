@@ -67,6 +67,8 @@ struct Seen {
     present: Option<u32>,
     /// The last read without it.
     absent: Option<u32>,
+    /// The read with it that was answered last.
+    latest: Option<u32>,
 }
 
 /// Finds out who saw what, in time that grows with what the reads returned.
@@ -102,6 +104,12 @@ fn sightings<'a>(
                 .is_none_or(|first| Some(tally::end(read)) < end_of(first))
             {
                 sight.first = Some(at);
+            }
+            if sight
+                .latest
+                .is_none_or(|latest| Some(tally::end(read)) > end_of(latest))
+            {
+                sight.latest = Some(at);
             }
             if !set.elements[number].possible_until(tally::end(read)) {
                 strange(element, read);
@@ -214,7 +222,13 @@ impl<'a> Account<'a> {
         let element = added.element;
         match life.fate() {
             Fate::NeverRead => self.never_read.add(set.key, element),
-            Fate::Lost { known, absent } if stale_by(known, absent) => {
+            // A read that was answered later has it: that one may have come after.
+            Fate::Lost { known, absent }
+                if stale_by(known, absent)
+                    || life
+                        .latest
+                        .is_some_and(|read| tally::end(read) > absent.invoked.index) =>
+            {
                 self.undecided.add(set.key, element);
             }
             Fate::Lost { known, absent } => {
@@ -291,6 +305,8 @@ struct Life<'a> {
     known: Option<(&'a Call, Stamp)>,
     present: Option<&'a Call>,
     absent: Option<&'a Call>,
+    /// The read with it that was answered last.
+    latest: Option<&'a Call>,
 }
 
 /// What became of an element.
@@ -321,6 +337,7 @@ impl<'a> Life<'a> {
             known,
             present: read(seen.present),
             absent: read(seen.absent),
+            latest: read(seen.latest),
         }
     }
 

@@ -206,9 +206,10 @@ impl<'a> Builder<'a> {
                 },
                 Micro::Append { .. } => continue,
             };
-            self.observations += u64::from(seen.is_some());
             let own = self.last_write.get(key as usize);
             let own = own.filter(|(by, _)| *by == at).map(|(_, step)| *step);
+            // What it wrote itself tells nothing of the others.
+            self.observations += u64::from(seen.is_some() && own.is_none());
             let writer = seen.and_then(|value| self.writers.get(&(key, value)).copied());
             let found = match own {
                 Some(own) => self.own(at, txn, own, (key, seen)),

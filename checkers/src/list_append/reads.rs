@@ -185,7 +185,8 @@ impl<'a> Lists<'a> {
             let Some(seen) = seen else {
                 continue;
             };
-            self.observations += usize::from(!seen.is_empty());
+            // What it appended itself tells nothing of the others.
+            self.observations += usize::from(seen.len() > own.len());
             let before = seen.len().checked_sub(own.len());
             let (head, tail) = seen.split_at(before.unwrap_or(0));
             let follows = before.is_some()

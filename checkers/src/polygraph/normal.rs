@@ -235,7 +235,8 @@ impl<'a> Parser<'a> {
                         Seen::Value(value) => Some(value),
                         Seen::Nothing | Seen::List(_) => None,
                     };
-                    self.parsed.observations += usize::from(seen.is_some());
+                    // What it wrote or read before tells nothing new.
+                    self.parsed.observations += usize::from(seen.is_some() && last.is_none());
                     if last.is_some_and(|last| last != seen) {
                         self.internal(txn, micro);
                         return;

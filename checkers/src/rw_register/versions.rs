@@ -116,7 +116,8 @@ impl<'a> Registers<'a> {
                     let Some(seen) = value(seen) else {
                         continue;
                     };
-                    self.observations += usize::from(seen.is_some());
+                    // What it wrote or read before tells nothing new.
+                    self.observations += usize::from(seen.is_some() && last.is_none());
                     let rest = txn.micros.get(step + 1..).unwrap_or(&[]);
                     let mut written = rest.iter().filter_map(|later| match later {
                         Micro::Write { key: of, value } if of == key => Some(value),

@@ -128,9 +128,10 @@ pub(crate) fn set_full(ops: &[Timed]) -> Said {
         let stable = present.is_some() && absent < present;
         let missed = known.is_some() && absent > known;
         counts[0] += u64::from(stable);
-        let lost = !stable && missed && absent > present;
-        counts[1] += u64::from(lost);
-        counts[2] += u64::from(!(stable || lost));
+        let gone = !stable && missed && absent > present;
+        let again = reads.iter().filter(has).any(|read| Some(read.ret) > absent);
+        counts[1] += u64::from(gone && !again);
+        counts[2] += u64::from(!(stable || gone));
         counts[3] += u64::from(stable && missed);
     }
     let names = [
