@@ -384,9 +384,16 @@ impl<'h> Case<'h> {
                 && enters(call)
                 && granted(call).map(|grant| grant.token) == token
         };
-        let entered = self.calls.iter().filter(mine).count();
+        let entries: Vec<&&Call> = self.calls.iter().filter(mine).collect();
+        let first = entries.iter().map(|call| call.invoked.index).min();
+        let entered = entries.len();
+        // A release that had ended before the first entry cannot have undone one.
         let left = self.of(last.process).filter(|call| {
-            is_release(call) && call.is_ok() && sent(call) == token && end(call) < end(last)
+            is_release(call)
+                && call.is_ok()
+                && sent(call) == token
+                && end(call) < end(last)
+                && Some(end(call).1) > first
         });
         let allowed = self.assume.entries.map_or(u64::MAX, u64::from);
         entered.saturating_sub(left.count()) as u64 > allowed
