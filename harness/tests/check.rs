@@ -187,6 +187,12 @@ fn a_history_with_operations_that_are_not_known_gets_no_verdict_unless_asked() {
     assert!(said.contains("--ignore-unknown"), "{said}");
     let (code, said) = judged(text, &["--ignore-unknown"]);
     assert_eq!(code, Some(1), "{said}");
+    let (code, said) = judged(text, &["--strongest"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        !said.contains("holds ") && !said.contains("violated "),
+        "{said}"
+    );
 }
 
 #[test]

@@ -246,7 +246,13 @@ pub(super) fn judge_history(
                 true => tribunal_checkers::strongest_isolation,
                 false => tribunal_checkers::strongest,
             };
-            let models = strongest(&record.history, Budget::default());
+            let mut models = strongest(&record.history, Budget::default());
+            for model in models.iter_mut().filter(|_| doubt) {
+                model.standing = Standing::Unknown;
+                model.why = "operations that are not known were left out; --ignore-unknown takes \
+                             them to change nothing"
+                    .into();
+            }
             return print_models(&models, args, of);
         }
     };
