@@ -8,25 +8,27 @@
 //! history alone, and the verdict does not depend on it. An order that a search finds is replayed
 //! by [`verify`] before the object counts as verified.
 
+mod follow;
+mod tally;
+
 use std::borrow::Cow;
 
 use rustc_hash::FxHashSet;
-use tribunal_results::{Anomaly, Assumptions, History, Record, Scalar, Verdict};
+use tribunal_results::{Assumptions, History, Record, Scalar, Verdict};
 
-use crate::engine::{Finding, Op, Searched, WIDTH_MAX};
-use crate::exact::{self, Decision, Objects};
+use crate::engine::{Finding, Op, Searched};
+use crate::exact::{self, Decision};
 use crate::model::{self, Model};
 use crate::models::{self, Group, Object};
-use crate::register::Registers;
 use crate::register::{self, Contradiction, Entry, Key};
-use crate::{Budget, Checker, Fold, Moment, explain, verify};
+use crate::{Budget, Checker, Fold, verify};
+use follow::Following;
+use tally::Tally;
 
 /// The checker.
 pub struct Linearizable;
 
 const NAME: &str = "linearizable";
-/// How many keys are named in a sentence.
-const KEYS_NAMED_MAX: usize = 8;
 /// The most steps that go into making one contradiction small.
 const SHRINK_STEPS_MAX: u64 = 5_000_000;
 
@@ -62,57 +64,8 @@ impl Checker for Linearizable {
     }
 
     fn fold(&self, assume: &Assumptions, budget: Budget) -> Option<Box<dyn Fold>> {
-        Some(Box::new(Following {
-            registers: Registers::default(),
-            objects: Objects::new((!assume.owned).then_some(assume.permits)),
-            assume: assume.clone(),
-            budget,
-        }))
+        Some(Box::new(Following::new(assume, budget)))
     }
-}
-
-/// Registers whose values are unique, and objects that can be decided forward, followed; the
-/// others are judged at the end.
-struct Following {
-    registers: Registers,
-    objects: Objects,
-    assume: Assumptions,
-    budget: Budget,
-}
-
-impl Fold for Following {
-    fn step(&mut self, history: &History, moment: Moment) {
-        self.registers.step(history, moment);
-        self.objects.step(history, moment);
-    }
-
-    fn contradicted(&self) -> bool {
-        self.registers.is_contradicted() || self.objects.is_contradicted()
-    }
-
-    fn verdict(&self, history: &History) -> Verdict {
-        check(history, &self.assume, self.budget)
-    }
-}
-
-/// What became of the keys.
-#[derive(Default)]
-struct Tally {
-    keys: usize,
-    operations: usize,
-    observations: usize,
-    peak: u64,
-    steps: u64,
-    verified: Vec<String>,
-    /// Keys of which the order that was found was replayed.
-    replayed: usize,
-    /// Keys of which it did not fit: the checker itself is wrong.
-    doubted: Vec<String>,
-    stopped: Vec<String>,
-    too_wide: bool,
-    /// Keys to which things of different types were done.
-    mixed: Vec<String>,
-    anomalies: Vec<Anomaly>,
 }
 
 fn check(history: &History, assume: &Assumptions, budget: Budget) -> Verdict {
@@ -400,91 +353,4 @@ fn up_to<'a>(entries: &[Entry<'a>], end: u64) -> Vec<Entry<'a>> {
         }
     }
     prefix
-}
-
-impl Tally {
-    /// What may be spent on making one contradiction small.
-    const fn spend(&self, budget: Budget) -> Budget {
-        let listed = self.anomalies.len() < tribunal_results::verdict::ANOMALIES_LISTED_MAX;
-        Budget {
-            steps: if listed { SHRINK_STEPS_MAX } else { 0 },
-            ..budget
-        }
-    }
-
-    fn stop(&mut self, name: &str, event: u64) {
-        self.stopped
-            .push(format!("{name} (verified up to event {event})"));
-    }
-
-    fn verdict(mut self) -> Verdict {
-        let verdict = if !self.anomalies.is_empty() {
-            // The clearest first: few calls, then early ones.
-            self.anomalies
-                .sort_by_key(|a| (a.calls.len(), a.span.1, a.calls.first().copied()));
-            let total = self.anomalies.len() as u64;
-            Verdict::invalid(NAME, std::mem::take(&mut self.anomalies), total)
-        } else if !self.doubted.is_empty() {
-            let text = format!(
-                "the checker contradicts itself, please report it: {}",
-                named(&self.doubted)
-            );
-            Verdict::unknown(NAME, "self-check", text)
-        } else if !self.stopped.is_empty() {
-            let code = if self.too_wide { "too-wide" } else { "budget" };
-            Verdict::unknown(NAME, code, self.unfinished())
-        } else if !self.mixed.is_empty() {
-            let text = format!(
-                "operations of different data types on one key have no meaning together: {}; \
-                 verified: {}",
-                named(&self.mixed),
-                named(&self.verified)
-            );
-            Verdict::unknown(NAME, "mixed", text)
-        } else if self.observations == 0 {
-            let text = "no answer told what was there, so there is nothing to judge";
-            Verdict::unknown(NAME, "vacuous", text)
-        } else {
-            let operations = explain::count(self.operations, "operation");
-            let keys = explain::count(self.keys, "key");
-            Verdict::valid(NAME, format!("{operations} on {keys} are linearizable"))
-        };
-        verdict
-            .figure("keys", self.keys)
-            .figure("keys-verified", self.verified.len())
-            .figure("keys-unknown", self.stopped.len())
-            .figure("keys-replayed", self.replayed)
-            .figure("operations", self.operations)
-            .figure("observations", self.observations)
-            .figure("configurations-peak", self.peak)
-            .figure("steps", self.steps)
-    }
-
-    fn unfinished(&self) -> String {
-        let why = if self.too_wide {
-            format!("more than {WIDTH_MAX} operations were open at once on one key")
-        } else {
-            "the budget ran out".to_owned()
-        };
-        format!(
-            "{why}; undecided: {}; verified: {}",
-            named(&self.stopped),
-            named(&self.verified)
-        )
-    }
-}
-
-fn named(keys: &[String]) -> String {
-    let mut text = keys
-        .iter()
-        .take(KEYS_NAMED_MAX)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(", ");
-    if keys.is_empty() {
-        text.push_str("no key");
-    } else if keys.len() > KEYS_NAMED_MAX {
-        text.push_str(&format!(" and {} more", keys.len() - KEYS_NAMED_MAX));
-    }
-    text
 }
