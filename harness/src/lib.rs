@@ -9,6 +9,7 @@
 //! | [`drive`] | clients: generate, record, ask, record |
 //! | [`recorder`] | stamps what happens and brings it to disk |
 //! | [`follow`] | judges a history while it is being written |
+//! | [`explore`] | reference nodes in virtual time, thousands of schedules |
 //! | [`judge`] | verdicts from what is on disk, in a bounded child process |
 //! | [`show`] | the files that a run leaves to look at |
 //! | [`cli`] | the command line and its exit codes |
@@ -17,6 +18,7 @@ pub mod cli;
 pub mod clock;
 pub mod cluster;
 pub mod drive;
+pub mod explore;
 pub mod follow;
 pub mod judge;
 pub mod logging;

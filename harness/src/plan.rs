@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use tribunal_nemesis::schedule::NemesisPlan;
+use tribunal_results::Assumptions;
 use tribunal_results::options::Time;
 use tribunal_results::verdict::EvidenceFloor;
 
@@ -76,4 +77,18 @@ pub struct Plan {
     pub evidence: EvidenceFloor,
     /// What judging may cost.
     pub judge: JudgePlan,
+}
+
+impl Plan {
+    /// What the target and the workload say that checkers may take for granted.
+    pub fn assume(&self) -> Assumptions {
+        let mut assume = Assumptions::default();
+        if let Some(target) = tribunal_targets::find(&self.target.target) {
+            target.assume(&self.target.options, &mut assume);
+        }
+        if let Some(workload) = tribunal_workloads::find(&self.workload.workload) {
+            workload.assume(&self.workload.options, &mut assume);
+        }
+        assume
+    }
 }

@@ -22,7 +22,7 @@ pub use client::Session;
 use node::Reference;
 use serde_json::Value as Json;
 use tribunal_results::options::OptionError;
-use tribunal_results::{Kind, NodeId, Operation, Outcome, Reason};
+use tribunal_results::{Assumptions, Kind, NodeId, Operation, Outcome, Reason};
 
 /// A boxed future: what asynchronous methods of object-safe traits return.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -146,6 +146,9 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// The path and nature of the first wrong option.
     fn check_options(&self, options: &Json) -> Result<(), OptionError>;
+
+    /// Says what checkers may take for granted of it, by its options.
+    fn assume(&self, _options: &Json, _assume: &mut Assumptions) {}
 
     /// How to start the node.
     fn launch(&self, spec: &NodeSpec) -> Launch;

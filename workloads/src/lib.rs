@@ -12,7 +12,7 @@ pub mod register;
 pub use generator::{Completion, Generator, Offer, Proposal, Route, Threads, View};
 use serde_json::Value as Json;
 use tribunal_results::options::OptionError;
-use tribunal_results::{Kind, Nanos};
+use tribunal_results::{Assumptions, Kind, Nanos};
 
 /// What a workload is told about the run.
 #[derive(Clone, Debug)]
@@ -58,6 +58,9 @@ pub trait Workload: Send + Sync {
 
     /// The checkers that judge it, besides those that judge every run.
     fn checkers(&self) -> &'static [&'static str];
+
+    /// Says what checkers may take for granted under it, by its options.
+    fn assume(&self, _options: &Json, _assume: &mut Assumptions) {}
 
     /// The load itself. Called once to check the options, before anything starts.
     ///

@@ -158,7 +158,8 @@ impl Stage {
         let origin = jiff::Timestamp::now()
             .strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
             .to_string();
-        let header = Header::new(Some(origin), node_names(plan.nodes));
+        let mut header = Header::new(Some(origin), node_names(plan.nodes));
+        header.assume = plan.assume();
         let recorder = Recorder::create(&dir.history(), &header, Clock::start())
             .map_err(|e| anyhow::anyhow!("cannot begin the history: {e}"))?;
         let recorder = Arc::new(recorder);

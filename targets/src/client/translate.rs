@@ -2,47 +2,24 @@
 
 use std::time::Duration;
 
-use serde_json::{Value as Json, json};
-use tribunal_results::{Answer, Grant, Operation, Outcome, Reason, Scalar};
+use serde_json::Value as Json;
+use tribunal_results::{Answer, Operation, Outcome, Reason};
 
 use crate::wire::error::outcome_of;
-use crate::wire::{Body, Code};
+use crate::wire::{Body, Code, operation};
 
 use super::unknown;
 
-/// The request that asks for an operation; `None` for operations that the protocol doesn't have.
-/// `timeout` is how long the client waits for the answer.
-pub fn request(operation: &Operation, timeout: Duration) -> Option<Body> {
-    Some(match operation {
-        Operation::Read { key } => Body::new("read").with("key", json!(key)),
-        Operation::Write { key, value } => Body::new("write")
-            .with("key", json!(key))
-            .with("value", json!(value)),
-        Operation::Cas { key, from, to } => Body::new("cas")
-            .with("key", json!(key))
-            .with("from", json!(from))
-            .with("to", json!(to)),
-        Operation::Request { lock } => on_lock("request", lock),
+/// The request that asks for an operation. `timeout` is how long the client waits for the answer.
+pub fn request(operation: &Operation, timeout: Duration) -> Body {
+    let body = operation::request(operation);
+    match operation {
         Operation::Acquire {
-            lock,
-            ticket: Some(ticket),
-        } => on_lock("acquire", lock)
-            .with("ticket", *ticket)
-            .with("wait_ms", wait_ms(timeout)),
-        Operation::Acquire { lock, ticket: None } => on_lock("acquire", lock),
-        Operation::TryAcquire { lock } => on_lock("try_acquire", lock),
-        Operation::Renew { lock, token } => on_lock("renew", lock).with("token", *token),
-        Operation::Release { lock, token } => on_lock("release", lock).with("token", *token),
-        Operation::GuardedWrite { key, value, token } => Body::new("guarded_write")
-            .with("key", json!(key))
-            .with("value", json!(value))
-            .with("token", *token),
-        _ => return None,
-    })
-}
-
-fn on_lock(kind: &str, lock: &Scalar) -> Body {
-    Body::new(kind).with("lock", json!(lock))
+            ticket: Some(_), ..
+        }
+        | Operation::AcquirePermits { .. } => body.with("wait_ms", wait_ms(timeout)),
+        _ => body,
+    }
 }
 
 /// How long the node may let an acquire wait: clearly shorter than the client itself waits, so
@@ -57,7 +34,7 @@ pub fn outcome(operation: &Operation, answer: &Body) -> Outcome {
     if answer.kind() == "error" {
         return error_outcome(operation, answer);
     }
-    match answer_of(operation, answer) {
+    match operation::answer(operation, answer) {
         Ok(answer) => Outcome::Ok(answer),
         Err(text) => unknown(operation, Reason::new("bad-answer", text)),
     }
@@ -72,36 +49,11 @@ fn error_outcome(operation: &Operation, answer: &Body) -> Outcome {
     }
 }
 
-fn answer_of(operation: &Operation, answer: &Body) -> Result<Answer, String> {
-    let wrong = |e: crate::wire::WireError| e.text;
-    let (expected, read): (_, fn(&Body) -> Result<Answer, _>) = match operation {
-        Operation::Read { .. } => ("read_ok", |a| a.field("value").map(Answer::Value)),
-        Operation::Write { .. } => ("write_ok", |_| Ok(Answer::Done)),
-        Operation::Cas { .. } => ("cas_ok", |_| Ok(Answer::Done)),
-        Operation::Request { .. } => ("request_ok", |a| a.field("ticket").map(Answer::Ticket)),
-        Operation::Acquire { .. } => ("acquire_ok", grant),
-        Operation::TryAcquire { .. } => ("try_acquire_ok", grant),
-        Operation::Renew { .. } => ("renew_ok", grant),
-        Operation::Release { .. } => ("release_ok", |_| Ok(Answer::Done)),
-        Operation::GuardedWrite { .. } => ("guarded_write_ok", |_| Ok(Answer::Done)),
-        _ => return Err("no answer was expected".to_owned()),
-    };
-    if answer.kind() != expected {
-        return Err(format!("a {:?} instead of {expected:?}", answer.kind()));
-    }
-    read(answer).map_err(wrong)
-}
-
-fn grant(answer: &Body) -> Result<Answer, crate::wire::WireError> {
-    Ok(Answer::Grant(Grant {
-        token: answer.field("token")?,
-        lease_ms: answer.field("lease_ms")?,
-    }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tribunal_results::Grant;
+
     use crate::wire::WireError;
 
     fn read() -> Operation {
@@ -117,7 +69,7 @@ mod tests {
 
     #[test]
     fn an_acquire_waits_at_the_node_for_less_than_at_the_client() {
-        let body = request(&acquire(), Duration::from_secs(1)).unwrap();
+        let body = request(&acquire(), Duration::from_secs(1));
         assert_eq!(body.field::<u64>("wait_ms").unwrap(), 600);
     }
 

@@ -146,10 +146,7 @@ struct WireClient {
 
 impl WireClient {
     async fn perform(&mut self, operation: &Operation) -> Outcome {
-        let Some(body) = translate::request(operation, self.timeout) else {
-            let text = format!("the wire protocol has no {}", operation.kind());
-            return Outcome::Fail(Reason::new("not-supported", text));
-        };
+        let body = translate::request(operation, self.timeout);
         let (msg_id, line) = match self.wire.compose(body) {
             Ok(composed) => composed,
             Err(e) => return Outcome::Fail(Reason::new("not-sent", e.to_string())),

@@ -1,6 +1,6 @@
 //! The coordinator: owns every lock, answers requests, and keeps in its log what must survive.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use tribunal_results::{NodeId, Scalar};
@@ -45,11 +45,11 @@ pub(super) struct Coordinator {
     id: NodeId,
     nodes: Vec<NodeId>,
     rules: Rules,
-    locks: HashMap<Scalar, Entry>,
+    locks: BTreeMap<Scalar, Entry>,
     /// Every lock's name, in the order in which they were first asked for.
     names: Vec<Scalar>,
     /// The highest token that each guarded resource has accepted.
-    accepted: HashMap<Scalar, u64>,
+    accepted: BTreeMap<Scalar, u64>,
     next_ticket: u64,
     tickets_below: u64,
 }
@@ -60,9 +60,9 @@ impl Coordinator {
             id,
             nodes,
             rules,
-            locks: HashMap::new(),
+            locks: BTreeMap::new(),
             names: Vec::new(),
-            accepted: HashMap::new(),
+            accepted: BTreeMap::new(),
             next_ticket: 1,
             tickets_below: 1,
         }

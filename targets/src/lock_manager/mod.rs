@@ -56,6 +56,7 @@ pub static TARGET: Reference = Reference {
     ],
     bugs: &BUGS,
     check_options: |options| Options::read(options).map(drop),
+    assume: |_, _| {},
     machine,
 };
 

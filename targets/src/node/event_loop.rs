@@ -137,10 +137,16 @@ impl EventLoop {
     /// Makes records durable, sends messages, sets timers: in this order.
     async fn flush(mut self) -> io::Result<Self> {
         let mut out = std::mem::take(&mut self.out);
-        if !out.records.is_empty() {
+        if out.compacted.is_some() || !out.records.is_empty() {
+            let whole = out.compacted.take();
             let records = std::mem::take(&mut out.records);
             let mut wal = self.wal;
-            let committing = move || wal.commit(&records).map(|()| wal);
+            let committing = move || {
+                if let Some(whole) = whole {
+                    wal.replace(&whole)?;
+                }
+                wal.commit(&records).map(|()| wal)
+            };
             self.wal = tokio::task::spawn_blocking(committing)
                 .await
                 .map_err(io::Error::other)??;

@@ -52,6 +52,8 @@ pub trait Machine: Send {
 /// and only then sends the messages: whatever a message promises survives a crash.
 #[derive(Debug, Default)]
 pub struct Outbox {
+    /// Records that take the place of the whole log until now, before `records`.
+    pub compacted: Option<Vec<Vec<u8>>>,
     /// Records to persist, in order.
     pub records: Vec<Vec<u8>>,
     /// Messages to send, in order: whom to, and what.
@@ -64,6 +66,14 @@ impl Outbox {
     /// Makes a record durable before any message leaves.
     pub fn persist(&mut self, record: &impl Serialize) {
         self.records.push(json!(record).to_string().into_bytes());
+    }
+
+    /// Replaces the whole log, and what is to be added to it, by records that say the same more
+    /// shortly: after a crash there is either the old log or the new one.
+    pub fn compact<R: Serialize>(&mut self, records: impl IntoIterator<Item = R>) {
+        self.records.clear();
+        let bytes = |record| json!(record).to_string().into_bytes();
+        self.compacted = Some(records.into_iter().map(bytes).collect());
     }
 
     /// Sends a message. A client is reached on the connection on which it last spoke.

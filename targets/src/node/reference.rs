@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde_json::Value as Json;
 use tribunal_results::options::OptionError;
-use tribunal_results::{Kind, NodeId, Reason};
+use tribunal_results::{Assumptions, Kind, NodeId, Reason};
 
 use super::{Machine, NodeError};
 use crate::client::wire_client;
@@ -27,6 +27,8 @@ pub struct Reference {
     pub bugs: &'static [PlantedBug],
     /// See [`Target::check_options`].
     pub check_options: fn(&Json) -> Result<(), OptionError>,
+    /// See [`Target::assume`].
+    pub assume: fn(&Json, &mut Assumptions),
     /// Makes a node's machine. The bug, if any, is one of [`bugs`](Self::bugs).
     pub machine: fn(&NodeSpec) -> Result<Box<dyn Machine>, OptionError>,
 }
@@ -107,6 +109,10 @@ impl Target for Reference {
 
     fn check_options(&self, options: &Json) -> Result<(), OptionError> {
         (self.check_options)(options)
+    }
+
+    fn assume(&self, options: &Json, assume: &mut Assumptions) {
+        (self.assume)(options, assume);
     }
 
     fn launch(&self, spec: &NodeSpec) -> Launch {

@@ -4,12 +4,12 @@
 //! little-endian), and the payload. The checksum covers the length so that a tail of zeros, which
 //! some file systems leave after a crash, is no valid record. Recovery ends at the first record
 //! that is cut off or does not match its checksum, and truncates the file there: all that was
-//! committed lies before a torn tail. The log is never compacted; it is as long as the run's
-//! writes.
+//! committed lies before a torn tail. [`Wal::replace`] puts a shorter log in the place of the
+//! whole, by a rename: after a crash there is one or the other.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const HEADER_BYTES: usize = 8;
 /// The longest payload, in bytes: twice a message, since a record holds one at most.
@@ -18,6 +18,8 @@ const RECORD_BYTES_MAX: usize = 2 << 20;
 /// An open log.
 #[derive(Debug)]
 pub(super) struct Wal {
+    /// The node's directory.
+    data: PathBuf,
     file: File,
     buffer: Vec<u8>,
 }
@@ -44,7 +46,8 @@ impl Wal {
         // The file's name must be as durable as its content.
         File::open(data)?.sync_all()?;
         let buffer = Vec::new();
-        Ok((Self { file, buffer }, records))
+        let data = data.to_owned();
+        Ok((Self { data, file, buffer }, records))
     }
 
     /// Appends records and waits until all of them are durable.
@@ -53,20 +56,48 @@ impl Wal {
     /// Those of the file system; whether any record is durable is then unknown, and the node must
     /// stop.
     pub(super) fn commit(&mut self, records: &[Vec<u8>]) -> io::Result<()> {
-        self.buffer.clear();
-        for record in records {
-            let length = u32::try_from(record.len())
-                .ok()
-                .filter(|_| record.len() <= RECORD_BYTES_MAX)
-                .ok_or_else(|| io::Error::other(format!("a record of {} bytes", record.len())))?;
-            self.buffer.extend_from_slice(&length.to_le_bytes());
-            self.buffer
-                .extend_from_slice(&checksum(length, record).to_le_bytes());
-            self.buffer.extend_from_slice(record);
+        if records.is_empty() {
+            return Ok(());
         }
+        self.buffer.clear();
+        frame(records, &mut self.buffer)?;
         self.file.write_all(&self.buffer)?;
         self.file.sync_data()
     }
+
+    /// Puts records in the place of all that the log holds, and waits until that is durable.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub(super) fn replace(&mut self, records: &[Vec<u8>]) -> io::Result<()> {
+        self.buffer.clear();
+        frame(records, &mut self.buffer)?;
+        let next = self.data.join("wal.next");
+        let mut file = OpenOptions::new().append(true).create(true).open(&next)?;
+        // What is left of an attempt that a crash cut short.
+        file.set_len(0)?;
+        file.try_lock()?;
+        file.write_all(&self.buffer)?;
+        file.sync_data()?;
+        std::fs::rename(next, self.data.join("wal"))?;
+        File::open(&self.data)?.sync_all()?;
+        self.file = file;
+        Ok(())
+    }
+}
+
+/// The bytes of records, after those that are there.
+fn frame(records: &[Vec<u8>], bytes: &mut Vec<u8>) -> io::Result<()> {
+    for record in records {
+        let length = u32::try_from(record.len())
+            .ok()
+            .filter(|_| record.len() <= RECORD_BYTES_MAX)
+            .ok_or_else(|| io::Error::other(format!("a record of {} bytes", record.len())))?;
+        bytes.extend_from_slice(&length.to_le_bytes());
+        bytes.extend_from_slice(&checksum(length, record).to_le_bytes());
+        bytes.extend_from_slice(record);
+    }
+    Ok(())
 }
 
 fn checksum(length: u32, payload: &[u8]) -> u32 {
@@ -195,5 +226,21 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         drop(first);
         Wal::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_log_that_was_replaced_holds_the_new_records_and_those_after() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut wal, _) = Wal::open(dir.path()).unwrap();
+        wal.commit(&records()).unwrap();
+        // A crash left something of an earlier attempt.
+        std::fs::write(dir.path().join("wal.next"), b"half a log").unwrap();
+        wal.replace(&[b"all of it".to_vec()]).unwrap();
+        wal.commit(&[b"next".to_vec()]).unwrap();
+        let error = Wal::open(dir.path()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        drop(wal);
+        let (_, found) = Wal::open(dir.path()).unwrap();
+        assert_eq!(found, [b"all of it".to_vec(), b"next".to_vec()]);
     }
 }

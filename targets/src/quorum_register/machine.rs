@@ -1,6 +1,6 @@
 //! The machine of every node: a replica, and the coordinator of its own clients' requests.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use tribunal_results::{NodeId, Scalar};
@@ -45,7 +45,7 @@ pub(super) struct Register {
     /// to a request of an earlier life can't count for one of this life.
     starts: u64,
     next: u64,
-    requests: HashMap<u64, Request>,
+    requests: BTreeMap<u64, Request>,
 }
 
 impl Register {
@@ -58,7 +58,7 @@ impl Register {
             replica: Replica::default(),
             starts: 0,
             next: 0,
-            requests: HashMap::new(),
+            requests: BTreeMap::new(),
         }
     }
 

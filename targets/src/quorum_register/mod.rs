@@ -62,6 +62,7 @@ pub static TARGET: Reference = Reference {
         },
     ],
     check_options: |options| decode::<Options>(options).map(drop),
+    assume: |_, _| {},
     machine,
 };
 

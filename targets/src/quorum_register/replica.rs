@@ -1,6 +1,6 @@
 //! What one replica stores: for each key the value with the highest timestamp it has seen.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -46,7 +46,7 @@ impl Version {
 /// All versions of one replica; what its log holds is every version that it adopted.
 #[derive(Debug, Default)]
 pub(super) struct Replica {
-    versions: HashMap<Scalar, Version>,
+    versions: BTreeMap<Scalar, Version>,
 }
 
 impl Replica {

@@ -5,9 +5,11 @@
 //! |---|---|
 //! | [`error`] | error codes, and which of them are definite |
 //! | [`lines`] | lines of bounded length out of a stream of bytes |
+//! | [`operation`] | operations as requests, answers as replies |
 
 pub mod error;
 pub mod lines;
+pub mod operation;
 
 pub use error::{Code, WireError};
 pub use lines::{LINE_BYTES_MAX, Line, LineReader};
@@ -96,6 +98,11 @@ impl Body {
     /// The number of the request that it answers.
     pub fn in_reply_to(&self) -> Option<u64> {
         self.0.get("in_reply_to").and_then(Json::as_u64)
+    }
+
+    /// A field as it is, if it is there and not `null`.
+    pub fn json(&self, name: &str) -> Option<&Json> {
+        self.0.get(name).filter(|value| !value.is_null())
     }
 
     /// A field. An absent one is read as `null`, so that an `Option` may be absent.
