@@ -11,6 +11,7 @@
 //! | [`follow`] | judges a history while it is being written |
 //! | [`explore`] | reference nodes in virtual time, thousands of schedules |
 //! | [`judge`] | verdicts from what is on disk, in a bounded child process |
+//! | [`prove`] | every planted bug, again and again |
 //! | [`show`] | the files that a run leaves to look at |
 //! | [`cli`] | the command line and its exit codes |
 
@@ -23,6 +24,7 @@ pub mod follow;
 pub mod judge;
 pub mod logging;
 pub mod plan;
+pub mod prove;
 pub mod recorder;
 pub mod run;
 pub mod seed;

@@ -16,6 +16,7 @@
 //! | [`message`] | what nodes sent each other, and what their clocks showed |
 //! | [`micro`] | the steps of a transaction |
 //! | [`options`] | how the options of a plan's parts are read |
+//! | [`proof`] | how surely planted bugs are found |
 //! | [`record`] | all that a checker may look at |
 //! | [`verdict`] | what the checkers concluded, result classes, exit codes |
 //! | [`run`] | `run.json`, and where each file of a run lies |
@@ -34,6 +35,7 @@ pub mod micro;
 pub mod operation;
 pub mod options;
 pub mod outcome;
+pub mod proof;
 pub mod record;
 #[cfg(feature = "report")]
 pub mod report;

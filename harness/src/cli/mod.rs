@@ -9,6 +9,7 @@ mod follow;
 mod list;
 mod node;
 mod output;
+mod prove;
 mod report;
 mod run;
 mod stop;
@@ -53,6 +54,8 @@ struct Cli {
 enum Command {
     /// Run a suite: a YAML file, or a built-in one by name
     Run(Box<run::Run>),
+    /// Try every planted bug with several seeds: how surely, and how fast, is it found?
+    Prove(prove::Prove),
     /// Judge a recorded run or a history file again
     Check(check::Check),
     /// Draw the reports of a recorded run again
@@ -113,6 +116,7 @@ fn obey(command: Option<Command>) -> ExitCode {
     let done = match command {
         None => run::run(run::Run::demo()),
         Some(Command::Run(args)) => run::run(*args),
+        Some(Command::Prove(args)) => prove::run(&args),
         Some(Command::Check(args)) => check::check(&args),
         Some(Command::Report(args)) => report::report(&args),
         Some(Command::List(args)) => list::list(&args),
@@ -162,6 +166,15 @@ impl From<anyhow::Error> for Failure {
             rendered: false,
         }
     }
+}
+
+/// Quotes a word for a shell if it needs it.
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=+,:".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// What a command returns: its exit code, or why it could not work.

@@ -9,7 +9,7 @@ use tribunal_results::options::Time;
 use tribunal_results::run::RunInfo;
 use tribunal_results::{ResultClass, RunVerdict, report};
 
-use super::{Done, Failure, Out, exit, output, stop};
+use super::{Done, Failure, Out, exit, output, quoted, stop};
 use crate::plan::Plan;
 use crate::run::{Circumstances, Finished, execute};
 use crate::status::Status;
@@ -17,6 +17,9 @@ use crate::suite::{self, Catalogue, Overrides, Source};
 
 /// The suite that runs when none is named.
 const DEFAULT_SUITE: &str = "demo";
+
+/// Stands for all built-in suites but the demo.
+const ALL_SUITES: &str = "all";
 
 /// Threads that carry bytes between nodes.
 const FABRIC_THREADS: usize = 2;
@@ -31,7 +34,7 @@ Examples:
 
 Each run ends with its report's path and the command that repeats it. Exit codes: tribunal --help.")]
 pub(super) struct Run {
-    /// A YAML file, or the name of a built-in suite (see `tribunal list suites`)
+    /// A YAML file, or the name of a built-in suite (see `tribunal list suites`), or `all` of those
     #[arg(default_value = DEFAULT_SUITE)]
     suite: String,
     /// Only the run of this name; if there is none, those whose name contains this, or matches it
@@ -60,6 +63,9 @@ pub(super) struct Run {
     /// stay so, to be looked at, until Ctrl-C. After a violation no other run is done
     #[arg(long)]
     fail_fast: bool,
+    /// Run targets with planted bugs without them: then nothing may be found
+    #[arg(long)]
+    without_bug: bool,
     /// Print the plans and run nothing
     #[arg(long)]
     dry_run: bool,
@@ -101,6 +107,7 @@ impl Run {
                     .map_or_else(|| PathBuf::from("results/runs"), PathBuf::from),
             },
             fail_fast: false,
+            without_bug: false,
             dry_run: false,
             quiet: false,
             format: Format::Human,
@@ -130,6 +137,7 @@ impl Run {
             quoted(&plan.name),
             plan.seed
         ));
+        command.extend(self.without_bug.then(|| "--without-bug".into()));
         let mut add = |flag: &str, value: Option<String>| {
             command.extend(value.map(|value| format!("--{flag} {value}")));
         };
@@ -259,31 +267,73 @@ fn announce(plan: &Plan) {
 }
 
 fn load(args: &Run) -> Result<Vec<Plan>, Failure> {
-    let built_in = suite::built_in()
-        .iter()
-        .find(|suite| suite.name == args.suite);
+    let mut plans = load_from(&args.suite, &args.overrides())?;
+    for (_, plan) in plans.iter_mut().filter(|_| args.without_bug) {
+        plan.target.bug = None;
+        plan.expect.clear();
+    }
+    Ok(plans.into_iter().map(|(_, plan)| plan).collect())
+}
+
+/// The plans of a suite, each with the suite's name or file.
+pub(super) fn plans_of(suite: &str, only: Option<String>) -> Result<Vec<(String, Plan)>, Failure> {
+    let overrides = Overrides {
+        only,
+        ..Overrides::default()
+    };
+    load_from(suite, &overrides)
+}
+
+fn load_from(suite: &str, overrides: &Overrides) -> Result<Vec<(String, Plan)>, Failure> {
+    let built_in = suite::built_in().iter().find(|known| known.name == suite);
+    if built_in.is_none() && suite == ALL_SUITES {
+        return load_all(overrides);
+    }
     let source = match built_in {
         Some(suite) => Source::BuiltIn(suite.name),
-        None => Source::File(PathBuf::from(&args.suite)),
+        None => Source::File(PathBuf::from(suite)),
     };
-    suite::load(&source, &Catalogue::built_in(), &args.overrides()).map_err(|e| {
-        let code = if e.nothing_selected() {
-            exit::INSUFFICIENT
-        } else {
-            exit::USAGE
-        };
-        // `render` ends in colour codes of its own, which anstream strips where there is no
-        // terminal.
-        Failure {
-            code,
-            error: anyhow::anyhow!(e.render(true)),
-            rendered: true,
+    let plans = suite::load(&source, &Catalogue::built_in(), overrides).map_err(unloaded)?;
+    Ok(plans
+        .into_iter()
+        .map(|plan| (suite.to_owned(), plan))
+        .collect())
+}
+
+/// The runs of every built-in suite, as far as they are selected. The demo has none of its own.
+fn load_all(overrides: &Overrides) -> Result<Vec<(String, Plan)>, Failure> {
+    let mut all = Vec::new();
+    let mut nothing = None;
+    for known in suite::built_in().iter().filter(|s| s.name != DEFAULT_SUITE) {
+        let source = Source::BuiltIn(known.name);
+        match suite::load(&source, &Catalogue::built_in(), overrides) {
+            Ok(plans) => all.extend(plans.into_iter().map(|plan| (known.name.to_owned(), plan))),
+            Err(e) if e.nothing_selected() => nothing = Some(e),
+            Err(e) => return Err(unloaded(e)),
         }
-    })
+    }
+    match nothing {
+        Some(e) if all.is_empty() => Err(unloaded(e)),
+        _ => Ok(all),
+    }
+}
+
+fn unloaded(error: suite::SuiteError) -> Failure {
+    let code = match error.nothing_selected() {
+        true => exit::INSUFFICIENT,
+        false => exit::USAGE,
+    };
+    // `render` ends in colour codes of its own, which anstream strips where there is no
+    // terminal.
+    Failure {
+        code,
+        error: anyhow::anyhow!(error.render(true)),
+        rendered: true,
+    }
 }
 
 /// Finds out before anything starts whether results can be written.
-fn writable(out: &std::path::Path) -> Result<(), Failure> {
+pub(super) fn writable(out: &std::path::Path) -> Result<(), Failure> {
     std::fs::create_dir_all(out)
         .and_then(|()| tempfile::tempfile_in(out))
         .map(drop)
@@ -355,13 +405,4 @@ fn write_combined(args: &Run, runs: &[Finished]) -> anyhow::Result<()> {
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
-}
-
-/// Quotes a word for a shell if it needs it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=+,:".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }

@@ -29,7 +29,8 @@ const CELL_MAX: usize = 600;
 /// The most of the plan that is shown, in characters.
 const PLAN_MAX: usize = 60_000;
 
-const STYLE: &str = include_str!("../../templates/report.css");
+/// How pages look.
+pub(super) const STYLE: &str = include_str!("../../templates/report.css");
 /// The page's scripts, in the order in which they build on each other.
 const SCRIPTS: [&str; 7] = [
     include_str!("../../templates/script/data.js"),

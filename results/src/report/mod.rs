@@ -8,6 +8,7 @@
 //! | [`html`] | one self-contained page about one run |
 //! | [`junit`] | one XML file about many runs |
 //! | [`markdown`] | one short summary of many runs |
+//! | [`proof`] | one page about how surely planted bugs are found |
 //! | [`text`] | numbers, times and evidence in words, the same everywhere |
 
 mod columns;
@@ -16,6 +17,7 @@ pub mod html;
 pub mod junit;
 pub mod markdown;
 mod performance;
+pub mod proof;
 pub mod text;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,199 @@
+//! `tribunal prove`: how surely every planted bug is found.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+use tribunal_results::options::Time;
+use tribunal_results::proof::Proof;
+use tribunal_results::{ResultClass, report};
+
+use super::{Done, Out, exit, output, run, stop};
+use crate::plan::Plan;
+use crate::prove::{Ask, Proven, prove};
+
+/// Digits of a share in the table's columns are cut here.
+const WIDTH: usize = 34;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  tribunal prove                     every planted bug with 3 seeds, and the targets without them
+  tribunal prove --seeds 20          the whole proof: about an hour on two processors
+  tribunal prove --only stale-read   one bug
+  tribunal prove my-suite.yaml       the planted bugs of your own suite
+
+A green run of a checker that finds nothing proves nothing. This shows, bug by bug, how often the
+defect is found, how fast, and that nothing is found where nothing is wrong. Exit codes: 0 proven ·
+1 a bug was missed, or something was found that is not there · 3 nothing selected · 70 a trial came
+to no verdict · 130 interrupted.")]
+pub(super) struct Prove {
+    /// A YAML file, or the name of a built-in suite; only its runs with planted bugs are tried
+    #[arg(default_value = "planted")]
+    suite: String,
+    /// Only the bugs of runs whose name contains this, or matches it if it has a *
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// Seeds that each is tried with
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    seeds: u64,
+    /// Trials at once; by default one for each processor
+    #[arg(long)]
+    jobs: Option<NonZeroUsize>,
+    /// What is found later in its run than this does not count
+    #[arg(long, value_parser = Time::parse, default_value = "10s")]
+    within: Time,
+    /// The least share of its trials in which each bug must be found
+    #[arg(long, default_value_t = 0.95)]
+    at_least: f64,
+    #[command(flatten)]
+    out: Out,
+    /// Write the proof as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the proof as a page
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+/// Proves the checkers.
+pub(super) fn run(args: &Prove) -> Done {
+    let plans = run::plans_of(&args.suite, args.only.clone())?;
+    let plans: Vec<(String, Plan)> = plans
+        .into_iter()
+        .filter(|(_, plan)| plan.target.bug.is_some())
+        .collect();
+    if plans.is_empty() {
+        anstream::eprintln!("{} has no run with a planted bug", args.suite);
+        return Ok(exit::INSUFFICIENT);
+    }
+    run::writable(&args.out.out)?;
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let ask = Ask {
+        plans,
+        seeds: args.seeds,
+        jobs: args.jobs.map_or(processors, NonZeroUsize::get),
+        within: args.within.0,
+        out: args.out.out.clone(),
+    };
+    let mut proof = Proof {
+        version: crate::run::version(),
+        started: jiff::Timestamp::now()
+            .strftime("%Y-%m-%dT%H:%M:%SZ")
+            .to_string(),
+        suite: args.suite.clone(),
+        seeds: args.seeds,
+        within_s: args.within.0.as_secs_f64(),
+        at_least: args.at_least,
+        took_s: 0.0,
+        detections: Vec::new(),
+        controls: Vec::new(),
+    };
+    let interrupted = try_all(&ask, &mut proof)?;
+    anstream::println!("{}", report::proof::headline(&proof));
+    write(args, &proof)?;
+    let class = match (interrupted, proof.holds(), proof.broken()) {
+        (_, false, _) => ResultClass::Violation,
+        (true, ..) => ResultClass::Interrupted,
+        (_, true, 0) => ResultClass::Pass,
+        (_, true, _) => ResultClass::HarnessError,
+    };
+    Ok(class.exit_code())
+}
+
+/// Tries everything and prints each line as it is known; whether it was interrupted.
+fn try_all(ask: &Ask, proof: &mut Proof) -> anyhow::Result<bool> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let clock = crate::clock::Clock::start();
+    runtime.block_on(async {
+        let stop = stop::on_signal("ending the trials under way (again to quit at once)")
+            .context("cannot wait for signals")?;
+        let faint = output::FAINT;
+        anstream::println!(
+            "{faint}{:<WIDTH$} {:>9} {:>10} {:>8} {:>8} {:>7}  found as{faint:#}",
+            "planted bug",
+            "found",
+            "95 %",
+            "median",
+            "slowest",
+            "ops",
+        );
+        prove(ask, &stop, |proven, done, of| {
+            print(proof, &proven, done, of);
+            match proven {
+                Proven::Detection(detection) => proof.detections.push(detection),
+                Proven::Control(control) => proof.controls.push(control),
+            }
+        })
+        .await;
+        proof.took_s = clock.now() as f64 / 1e9;
+        Ok(*stop.borrow())
+    })
+}
+
+fn print(proof: &Proof, proven: &Proven, done: usize, of: usize) {
+    let faint = output::FAINT;
+    let (missed, broken) = match proven {
+        Proven::Detection(detection) => {
+            let row = report::proof::detection_row(proof, detection);
+            let style = if proof.is_found(detection) {
+                output::GOOD
+            } else {
+                output::BAD
+            };
+            anstream::println!(
+                "{:<WIDTH$} {style}{:>9}{style:#} {:>10} {:>8} {:>8} {:>7}  {} {faint}{done}/{of}{faint:#}",
+                format!("{} {}", row.target, row.bug),
+                row.rate,
+                row.interval,
+                row.median,
+                row.slowest,
+                row.operations,
+                row.anomalies,
+            );
+            (&detection.missed, &detection.broken)
+        }
+        Proven::Control(control) => {
+            let row = report::proof::control_row(control);
+            let style = if control.alarms.hits == 0 {
+                output::GOOD
+            } else {
+                output::BAD
+            };
+            anstream::println!(
+                "{:<WIDTH$} {style}{:>9}{style:#} {:>10}  false alarms, under {} {faint}{done}/{of}{faint:#}",
+                format!("{} without bug", row.target),
+                row.rate,
+                row.interval,
+                row.run,
+            );
+            (&control.false_alarms, &control.broken)
+        }
+    };
+    for (what, misses) in [("", missed), ("no verdict: ", broken)] {
+        for miss in misses {
+            anstream::println!("    seed {}: {what}{}", miss.seed, miss.why);
+            anstream::println!("    {faint}{}{faint:#}", miss.reproduce);
+        }
+    }
+}
+
+fn write(args: &Prove, proof: &Proof) -> anyhow::Result<()> {
+    let save = |path: &PathBuf, text: String| {
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    if let Some(path) = &args.json {
+        save(path, serde_json::to_string_pretty(proof)?)?;
+    }
+    if let Some(path) = &args.html {
+        save(
+            path,
+            report::proof::render(proof).context("cannot draw the page")?,
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! Proves the checkers: every planted bug with several seeds, and the same targets without it.
+//!
+//! Each trial is a run in a process of its own (`tribunal run … --fail-fast`), so trials share
+//! nothing but the machine, and end at their contradiction where a checker can follow the run.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`trial`] | one run: how it is called, and what it came to |
+//! | `tally` | trials counted, bug by bug |
+
+mod tally;
+pub mod trial;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tribunal_results::proof::{Control, Detection};
+
+pub use self::trial::{Came, Trial};
+use crate::plan::Plan;
+
+/// What to prove, and how.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The plans with planted bugs, each with the name or file of its suite.
+    pub plans: Vec<(String, Plan)>,
+    /// How many seeds each is tried with.
+    pub seeds: u64,
+    /// How many trials go on at once.
+    pub jobs: usize,
+    /// A contradiction that is complete later in its run than this does not count as found.
+    pub within: Duration,
+    /// Where run directories go.
+    pub out: PathBuf,
+}
+
+/// What became of one planted bug, or of one target without it.
+#[derive(Clone, Debug)]
+pub enum Proven {
+    /// A planted bug.
+    Detection(Detection),
+    /// A target without it.
+    Control(Control),
+}
+
+/// Tries everything and tells of each bug and each control as it is done; in the order of the
+/// plans, bugs first. Ends early when `stop` turns true.
+pub async fn prove(
+    ask: &Ask,
+    stop: &watch::Receiver<bool>,
+    mut tell: impl FnMut(Proven, usize, usize),
+) {
+    let subjects = subjects(ask);
+    let total = subjects.len();
+    let permits = Arc::new(Semaphore::new(ask.jobs.max(1)));
+    let mut trials = JoinSet::new();
+    for (place, subject) in subjects.iter().enumerate() {
+        for seed in 1..=ask.seeds {
+            let (trial, permits) = (subject.trial(ask, seed), Arc::clone(&permits));
+            let stop = stop.clone();
+            trials.spawn(async move {
+                // The semaphore is never closed.
+                let _permit = permits.acquire_owned().await.ok();
+                let stopped = *stop.borrow();
+                let came = match stopped {
+                    true => None,
+                    false => Some(trial.run(stop).await),
+                };
+                (place, seed, trial, came)
+            });
+        }
+    }
+    let mut waiting: Vec<Vec<(u64, Trial, Came)>> = vec![Vec::new(); total];
+    let mut told = 0;
+    while let Some(joined) = trials.join_next().await {
+        let Ok((place, seed, trial, Some(came))) = joined else {
+            continue;
+        };
+        let Some(of_subject) = waiting.get_mut(place) else {
+            continue;
+        };
+        of_subject.push((seed, trial, came));
+        if of_subject.len() as u64 == ask.seeds {
+            of_subject.sort_by_key(|(seed, ..)| *seed);
+            told += 1;
+            if let Some(subject) = subjects.get(place) {
+                tell(tally::count(subject, ask, of_subject), told, total);
+            }
+        }
+    }
+}
+
+/// A plan that is tried as it is, or without its bug.
+#[derive(Clone, Debug)]
+struct Subject {
+    suite: String,
+    plan: Plan,
+    control: bool,
+}
+
+impl Subject {
+    fn trial(&self, ask: &Ask, seed: u64) -> Trial {
+        Trial {
+            suite: self.suite.clone(),
+            run: self.plan.name.clone(),
+            seed,
+            without_bug: self.control,
+            out: ask.out.clone(),
+        }
+    }
+}
+
+/// Every plan with a bug, and then each target, load and schedule of faults once without it.
+fn subjects(ask: &Ask) -> Vec<Subject> {
+    let of = |(suite, plan): &(String, Plan), control| Subject {
+        suite: suite.clone(),
+        plan: plan.clone(),
+        control,
+    };
+    let bugs: Vec<Subject> = ask.plans.iter().map(|plan| of(plan, false)).collect();
+    let mut seen = Vec::new();
+    let mut controls = Vec::new();
+    for named in &ask.plans {
+        let mut bare = named.1.clone();
+        (bare.target.bug, bare.name, bare.seed) = (None, String::new(), 0);
+        bare.expect.clear();
+        if !seen.contains(&bare) {
+            seen.push(bare);
+            controls.push(of(named, true));
+        }
+    }
+    bugs.into_iter().chain(controls).collect()
+}

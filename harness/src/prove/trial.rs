@@ -1,0 +1,161 @@
+//! One run in a process of its own, and what it came to.
+
+use std::io::BufReader;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::Deserialize;
+use tokio::process::Command;
+use tokio::sync::watch;
+use tribunal_results::run::RunInfo;
+use tribunal_results::{Nanos, ResultClass, RunVerdict, journal};
+
+/// A run to try.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// The suite, as it is named or its file.
+    pub suite: String,
+    /// The run of the suite.
+    pub run: String,
+    /// The seed.
+    pub seed: u64,
+    /// Whether the target is to be right.
+    pub without_bug: bool,
+    /// Where its directory goes.
+    pub out: PathBuf,
+}
+
+/// What a trial came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// What had to be found was.
+    Found {
+        /// The anomaly.
+        anomaly: String,
+        /// When it was complete, in nanoseconds since the run's beginning.
+        at: Nanos,
+        /// How many operations had ended by then.
+        operations: u64,
+    },
+    /// Every checker is content.
+    Nothing,
+    /// Something was found that had no business there.
+    Other(String),
+    /// There is no verdict, and why.
+    Broken(String),
+}
+
+/// What `tribunal run --format json` says of a run.
+#[derive(Deserialize)]
+struct Told {
+    run: RunInfo,
+    verdict: RunVerdict,
+    directory: PathBuf,
+}
+
+impl Trial {
+    /// The arguments of this program that do the run.
+    pub fn arguments(&self) -> Vec<String> {
+        let mut args = vec!["run".to_owned(), self.suite.clone()];
+        args.extend(["--only".into(), self.run.clone()]);
+        args.extend(["--seed".into(), self.seed.to_string()]);
+        if self.without_bug {
+            args.push("--without-bug".into());
+        }
+        args
+    }
+
+    /// Does it. When `stop` turns true the run is asked to end.
+    pub async fn run(&self, mut stop: watch::Receiver<bool>) -> Came {
+        let program = match std::env::current_exe() {
+            Ok(program) => program,
+            Err(e) => return Came::Broken(format!("cannot find this program: {e}")),
+        };
+        let mut command = Command::new(program);
+        command.args(self.arguments());
+        command.args(["--format", "json", "--quiet", "--fail-fast", "--out"]);
+        command.arg(&self.out);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command.stderr(Stdio::piped()).process_group(0);
+        command.kill_on_drop(true);
+        let child = match command.spawn() {
+            Ok(child) => child,
+            Err(e) => return Came::Broken(format!("cannot start the run: {e}")),
+        };
+        let pid = child.id();
+        let output = child.wait_with_output();
+        tokio::pin!(output);
+        let output = tokio::select! {
+            output = &mut output => output,
+            () = told_to_stop(&mut stop) => {
+                if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()) {
+                    // It may have ended meanwhile.
+                    let _gone = kill(Pid::from_raw(pid), Signal::SIGTERM);
+                }
+                output.await
+            }
+        };
+        match output {
+            Ok(output) => came(&output.stdout, &output.stderr),
+            Err(e) => Came::Broken(format!("cannot wait for the run: {e}")),
+        }
+    }
+}
+
+/// Ready when the value is true; never if it cannot become so any more.
+async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stopped| *stopped).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+fn came(stdout: &[u8], stderr: &[u8]) -> Came {
+    let told: Told = match serde_json::from_slice(stdout) {
+        Ok(told) => told,
+        Err(_) => {
+            let text = String::from_utf8_lossy(stderr);
+            let last = text.lines().rfind(|line| !line.trim().is_empty());
+            return Came::Broken(last.unwrap_or("the run said nothing").to_owned());
+        }
+    };
+    let verdict = &told.verdict;
+    match (verdict.class, &*verdict.reason) {
+        (ResultClass::Pass, "expected-anomaly") => found(&told),
+        (ResultClass::Pass, _) => Came::Nothing,
+        (ResultClass::Violation, "expected-anomaly-missing") if verdict.headline().is_none() => {
+            Came::Nothing
+        }
+        (ResultClass::Violation, _) => Came::Other(verdict.claim.clone()),
+        (class, _) => Came::Broken(format!("{}: {}", class.name(), verdict.claim)),
+    }
+}
+
+/// The expected anomaly that was complete first.
+fn found(told: &Told) -> Came {
+    let anomalies = told.verdict.verdicts.iter().flat_map(|v| &v.anomalies);
+    let expected = anomalies.filter(|a| told.verdict.expected.contains(&a.name));
+    let Some(first) = expected.min_by_key(|anomaly| anomaly.span.1) else {
+        return Came::Broken(format!("{} lost what it found", told.run.plan));
+    };
+    Came::Found {
+        anomaly: first.name.clone(),
+        at: first.span.1,
+        operations: ended_by(&told.directory, first.span.1),
+    }
+}
+
+/// How many operations of a recorded run had ended at a time.
+fn ended_by(directory: &std::path::Path, time: Nanos) -> u64 {
+    let file = tribunal_results::run::RunDir::at(directory).history();
+    let Ok(file) = std::fs::File::open(file) else {
+        return 0;
+    };
+    let Ok(journal) = journal::read(BufReader::new(file)) else {
+        return 0;
+    };
+    let ends = journal.history.calls().iter();
+    let ends = ends.filter_map(|call| call.completed.as_ref());
+    ends.filter(|end| end.time <= time).count() as u64
+}

@@ -1,0 +1,165 @@
+//! What proving the checkers came to: how surely each planted bug is found, and whether anything
+//! is found where nothing is wrong.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A rate as it was measured, with the interval in which the true one lies.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rate {
+    /// How often it happened.
+    pub hits: u64,
+    /// Of how many trials.
+    pub trials: u64,
+    /// The lower end of the 95 % interval.
+    pub low: f64,
+    /// The upper end of the 95 % interval.
+    pub high: f64,
+}
+
+/// The 97.5 % quantile of the normal distribution.
+const Z: f64 = 1.959_964;
+
+impl Rate {
+    /// The rate with its score interval (Wilson, *Probable inference, the law of succession, and
+    /// statistical inference*, 1927), which is right for few trials and for rates near 0 and 1.
+    pub fn of(hits: u64, trials: u64) -> Self {
+        if trials == 0 {
+            return Self {
+                hits,
+                trials,
+                low: 0.0,
+                high: 1.0,
+            };
+        }
+        let (n, share) = (trials as f64, hits as f64 / trials as f64);
+        let middle = share + Z * Z / (2.0 * n);
+        let spread = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
+        let scale = 1.0 + Z * Z / n;
+        Self {
+            hits,
+            trials,
+            low: ((middle - spread) / scale).max(0.0),
+            high: ((middle + spread) / scale).min(1.0),
+        }
+    }
+}
+
+/// A trial that did not come out as it should have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Miss {
+    /// Its seed.
+    pub seed: u64,
+    /// What happened instead.
+    pub why: String,
+    /// The command that does it again.
+    pub reproduce: String,
+}
+
+/// One planted bug.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Detection {
+    /// The target.
+    pub target: String,
+    /// The bug.
+    pub bug: String,
+    /// The run of the suite that shows it.
+    pub run: String,
+    /// How often it was found in time, of the trials that came to a verdict.
+    pub rate: Rate,
+    /// When half of the findings were there: seconds of the run until the contradiction was
+    /// complete. None if it was never found.
+    pub median_s: Option<f64>,
+    /// The same of the last one.
+    pub slowest_s: Option<f64>,
+    /// How many operations had ended by then, in half of the findings.
+    pub median_operations: Option<u64>,
+    /// By what it was found, and how often.
+    pub anomalies: BTreeMap<String, u64>,
+    /// Trials in which it was not found in time.
+    pub missed: Vec<Miss>,
+    /// Trials without a verdict.
+    pub broken: Vec<Miss>,
+}
+
+/// One target without its bug, under the same load and the same faults.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Control {
+    /// The target.
+    pub target: String,
+    /// The run of the suite that it is taken from.
+    pub run: String,
+    /// How often something was found, though nothing is wrong.
+    pub alarms: Rate,
+    /// The false alarms.
+    pub false_alarms: Vec<Miss>,
+    /// Trials that were neither valid nor a violation.
+    pub broken: Vec<Miss>,
+}
+
+/// Everything that was tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Proof {
+    /// Which program.
+    pub version: String,
+    /// When it began, in UTC, as ISO 8601.
+    pub started: String,
+    /// The suite whose planted bugs were tried.
+    pub suite: String,
+    /// How many seeds each was tried with.
+    pub seeds: u64,
+    /// The most time that counts as found, in seconds.
+    pub within_s: f64,
+    /// The least share of trials in which each bug must be found.
+    pub at_least: f64,
+    /// How long all of it took, in seconds.
+    pub took_s: f64,
+    /// The planted bugs.
+    pub detections: Vec<Detection>,
+    /// The same targets without them.
+    pub controls: Vec<Control>,
+}
+
+impl Proof {
+    /// Whether the bug was found as often as asked for.
+    pub fn is_found(&self, detection: &Detection) -> bool {
+        let Rate { hits, trials, .. } = detection.rate;
+        trials > 0 && hits as f64 >= self.at_least * trials as f64
+    }
+
+    /// Whether every bug was found as often as asked for, and nothing else.
+    pub fn holds(&self) -> bool {
+        let quiet = |control: &Control| control.alarms.hits == 0;
+        self.detections.iter().all(|d| self.is_found(d)) && self.controls.iter().all(quiet)
+    }
+
+    /// How many trials came to no verdict.
+    pub fn broken(&self) -> usize {
+        let detections = self.detections.iter().map(|d| d.broken.len());
+        let controls = self.controls.iter().map(|c| c.broken.len());
+        detections.chain(controls).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Rate;
+
+    #[test]
+    fn the_interval_is_wilsons() {
+        let close = |a: f64, b: f64| (a - b).abs() < 5e-4;
+        // Values from the published formula.
+        let all = Rate::of(20, 20);
+        assert!(close(all.low, 0.8389) && close(all.high, 1.0), "{all:?}");
+        let most = Rate::of(19, 20);
+        assert!(
+            close(most.low, 0.7639) && close(most.high, 0.9911),
+            "{most:?}"
+        );
+        let none = Rate::of(0, 60);
+        assert!(close(none.low, 0.0) && close(none.high, 0.0602), "{none:?}");
+        let nothing = Rate::of(0, 0);
+        assert_eq!((nothing.low, nothing.high), (0.0, 1.0));
+    }
+}
