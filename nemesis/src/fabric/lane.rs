@@ -11,6 +11,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::rule::Rule;
+use super::tap::Tapped;
 
 /// What a directed link (from, to) did since the fabric was opened: the proof that a fault bit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -95,6 +96,10 @@ pub(super) fn count(counter: &AtomicU64, amount: usize) {
 /// One direction between two nodes, shared by every connection that carries its bytes.
 #[derive(Debug)]
 pub(super) struct Lane {
+    /// What it does while no other rule is in force.
+    base: Rule,
+    /// Who listens to its lines.
+    pub(super) tapped: Option<Tapped>,
     rule: watch::Sender<Rule>,
     chance: Mutex<Pcg64Mcg>,
     /// The counters when the last rule was set.
@@ -103,26 +108,29 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(chance: Pcg64Mcg) -> Self {
+    pub(super) fn new(chance: Pcg64Mcg, base: Rule, tapped: Option<Tapped>) -> Self {
         Self {
-            rule: watch::Sender::new(Rule::default()),
+            base,
+            tapped,
+            rule: watch::Sender::new(base),
             chance: Mutex::new(chance),
             mark: Mutex::default(),
             tally: Tally::default(),
         }
     }
 
-    /// Puts a rule in force and marks the counters.
+    /// Puts a rule in force, on top of the lane's own, and marks the counters.
     pub(super) fn set(&self, rule: Rule) {
+        let rule = rule.over(&self.base);
         *self.mark.lock().unwrap_or_else(PoisonError::into_inner) = self.tally.read();
         self.rule.send_replace(rule);
     }
 
-    /// Lifts the rule. The mark stays, so that what the rule did can still be read.
+    /// Lifts the rule down to the lane's own. The mark stays, so that what the rule did can still be read.
     pub(super) fn clear(&self) {
         self.rule.send_if_modified(|rule| {
-            let changes = *rule != Rule::default();
-            *rule = Rule::default();
+            let changes = *rule != self.base;
+            *rule = self.base;
             changes
         });
     }

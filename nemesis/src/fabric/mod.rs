@@ -15,11 +15,13 @@
 //! | `lane` | one direction: rule in force, counters, chance |
 //! | `link` | one listening address: accept, dial, reset |
 //! | `pump` | the bytes of one connection in one direction |
+//! | `tap` | whole lines as they pass |
 
 mod lane;
 mod link;
 mod pump;
 mod rule;
+mod tap;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -34,9 +36,11 @@ use tribunal_targets::Router;
 use crate::chance;
 use lane::Lane;
 use link::Link;
+use tap::Tapped;
 
 pub use lane::Counters;
 pub use rule::{Delay, Rule};
+pub use tap::Tap;
 
 /// One directed dial to put a proxy into.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +58,32 @@ pub struct LinkSpec {
 /// A directed pair.
 type Pair = (NodeId, NodeId);
 
+/// What a fabric is besides its links.
+#[derive(Clone, Debug, Default)]
+pub struct Nature {
+    /// What directed pairs do while no other rule is in force; nothing unless said here.
+    pub base: BTreeMap<(NodeId, NodeId), Rule>,
+    /// Who listens to the lines between some nodes, and to which nodes.
+    pub tap: Option<(Arc<dyn Tap>, Vec<NodeId>)>,
+}
+
+impl Nature {
+    /// One direction from a node to another.
+    fn lane(&self, seed: u64, from: &NodeId, to: &NodeId) -> Lane {
+        let pair = (Arc::clone(from), Arc::clone(to));
+        let base = self.base.get(&pair).copied().unwrap_or_default();
+        let tapped = self.tap.as_ref().and_then(|(tap, nodes)| {
+            let both = nodes.contains(from) && nodes.contains(to);
+            both.then(|| Tapped {
+                tap: Arc::clone(tap),
+                from: Arc::clone(from),
+                to: Arc::clone(to),
+            })
+        });
+        Lane::new(chance::stream(seed, &["link", from, to]), base, tapped)
+    }
+}
+
 /// Every proxied link of a cluster. It closes when it is dropped, but only [`Fabric::close`] waits
 /// for that.
 #[derive(Debug)]
@@ -70,6 +100,18 @@ impl Fabric {
     /// # Errors
     /// If an address can't be listened on; the error names link and address.
     pub async fn open(links: Vec<LinkSpec>, seed: u64) -> std::io::Result<Arc<Self>> {
+        Self::open_as(Nature::default(), links, seed).await
+    }
+
+    /// The same, of that nature.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_as(
+        nature: Nature,
+        links: Vec<LinkSpec>,
+        seed: u64,
+    ) -> std::io::Result<Arc<Self>> {
         let mut addresses = BTreeMap::new();
         let mut lanes = BTreeMap::new();
         let mut servers = Vec::new();
@@ -87,9 +129,7 @@ impl Fabric {
             let mut lane = |from: &NodeId, to: &NodeId| {
                 let lane = lanes
                     .entry((Arc::clone(from), Arc::clone(to)))
-                    .or_insert_with(|| {
-                        Arc::new(Lane::new(chance::stream(seed, &["link", from, to])))
-                    });
+                    .or_insert_with(|| Arc::new(nature.lane(seed, from, to)));
                 Arc::clone(lane)
             };
             let link = Arc::new(Link {
@@ -114,7 +154,7 @@ impl Fabric {
         self.lane(from, to).map(|lane| lane.set(rule)).is_some()
     }
 
-    /// Lifts the rule: what was held back flows.
+    /// Lifts the rule: the link's own is in force again, and what was held back flows.
     pub fn clear(&self, from: &str, to: &str) {
         if let Some(lane) = self.lane(from, to) {
             lane.clear();

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::lane::{Lane, count};
 use super::rule::Rule;
+use super::tap::Passage;
 
 /// The most that is read at once, in bytes.
 pub(super) const CHUNK_BYTES: usize = 64 * 1024;
@@ -70,6 +71,8 @@ pub(super) struct Pump<'a> {
     queued: usize,
     /// Whether more may come from the reader.
     open: bool,
+    /// Its lines, if somebody listens.
+    passage: Option<Passage>,
 }
 
 impl<'a> Pump<'a> {
@@ -88,6 +91,7 @@ impl<'a> Pump<'a> {
             queue: VecDeque::new(),
             queued: 0,
             open: true,
+            passage: lane.tapped.clone().map(Passage::new),
         }
     }
 
@@ -95,6 +99,9 @@ impl<'a> Pump<'a> {
     pub(super) async fn run(mut self, early: Vec<u8>) -> Result<(), Aborted> {
         if !early.is_empty() {
             let rule = *self.rule.borrow();
+            if let Some(passage) = &mut self.passage {
+                passage.came(&early);
+            }
             self.post(&rule, Content::Bytes(early));
         }
         let mut buffer = vec![0; CHUNK_BYTES];
@@ -105,6 +112,9 @@ impl<'a> Pump<'a> {
                 count(&self.lane.tally.bytes_held, self.waiting_bytes());
             }
             was_cut = rule.cut;
+            if let Some(passage) = &mut self.passage {
+                passage.under(&rule);
+            }
             let wait = self.wait_of_head(&rule);
             match (wait, self.queue.front().map(|head| &head.content)) {
                 (Wait::Ready, Some(Content::Reset)) => return Err(Aborted),
@@ -154,10 +164,13 @@ impl<'a> Pump<'a> {
             Err(_) => return self.end(&rule, Content::Reset),
             Ok(n) => buffer.get(..n).unwrap_or_default(),
         };
+        if let Some(passage) = &mut self.passage {
+            passage.came(bytes);
+        }
         if self.queue.is_empty() && rule.is_transparent() {
             match self.writer.try_write(bytes) {
                 Ok(n) => {
-                    count(&self.lane.tally.bytes_forwarded, n);
+                    self.handed_on(n);
                     bytes = bytes.get(n..).unwrap_or_default();
                 }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {}
@@ -197,7 +210,7 @@ impl<'a> Pump<'a> {
 
     /// Notes that so many bytes of the first parcel were delivered.
     fn sent(&mut self, n: usize) {
-        count(&self.lane.tally.bytes_forwarded, n);
+        self.handed_on(n);
         self.queued -= n;
         if let Some(head) = self.queue.front_mut() {
             head.sent += n;
@@ -205,6 +218,13 @@ impl<'a> Pump<'a> {
                 self.queue.pop_front();
                 self.queued -= PARCEL_BYTES;
             }
+        }
+    }
+
+    fn handed_on(&mut self, n: usize) {
+        count(&self.lane.tally.bytes_forwarded, n);
+        if let Some(passage) = &mut self.passage {
+            passage.gone(n);
         }
     }
 

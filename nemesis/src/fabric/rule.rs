@@ -42,6 +42,20 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// Both rules at once: their delays add up.
+    #[must_use]
+    pub(super) fn over(self, base: &Self) -> Self {
+        Self {
+            delay: Delay {
+                base: self.delay.base + base.delay.base,
+                jitter: self.delay.jitter + base.delay.jitter,
+            },
+            cut: self.cut || base.cut,
+            refuse: self.refuse || base.refuse,
+            reset: self.reset.or(base.reset),
+        }
+    }
+
     /// Bytes arrive late.
     pub fn delay(base: Duration, jitter: Duration) -> Self {
         Self {

@@ -14,6 +14,7 @@ use tribunal_results::NodeId;
 use super::machine::{Input, Machine, Nanos, Outbox};
 use super::network::Event;
 use super::routes::Routes;
+use super::stamp::{self, Stamper};
 use super::stderr::note;
 use super::wal::Wal;
 use crate::Status;
@@ -32,6 +33,8 @@ pub(super) struct EventLoop {
     pub(super) out: Outbox,
     /// Timers that are set, the earliest on top.
     pub(super) timers: BinaryHeap<Reverse<(Nanos, u64)>>,
+    /// The clocks that messages to peers are stamped with, if they are.
+    pub(super) stamper: Option<Stamper>,
     /// When the machine's clock began.
     pub(super) origin: Instant,
 }
@@ -110,7 +113,7 @@ impl EventLoop {
     }
 
     /// Answers what concerns the node itself, and gives the rest to the machine.
-    fn take_message(&mut self, connection: u64, message: Message) {
+    fn take_message(&mut self, connection: u64, mut message: Message) {
         match message.body.kind() {
             // Whoever probes knows an address and need not know whose it is.
             "status" => {
@@ -129,6 +132,10 @@ impl EventLoop {
                 .answer(connection, &message, Body::new("hello_ok")),
             _ => {
                 self.routes.heard(connection, &message.src);
+                match &mut self.stamper {
+                    Some(stamper) => stamper.take(&mut message.body),
+                    None => drop(message.body.remove(stamp::FIELD)),
+                }
                 self.step(Input::Message(message));
             }
         }
@@ -152,6 +159,10 @@ impl EventLoop {
                 .map_err(io::Error::other)??;
         }
         for (dest, body) in out.messages.drain(..) {
+            let body = match &mut self.stamper {
+                Some(stamper) if self.routes.reaches_peer(&dest) => stamper.stamp(body),
+                _ => body,
+            };
             self.routes.send(&dest, body);
         }
         self.timers.extend(out.timers.drain(..).map(Reverse));

@@ -9,6 +9,7 @@
 //! | `network` | sockets, each with bounded queues |
 //! | `routes` | which connection reaches whom |
 //! | `event_loop` | inputs in, records durable, messages out |
+//! | [`stamp`] | logical clocks on every message between nodes |
 //! | `stderr` | the node's log |
 
 mod event_loop;
@@ -17,11 +18,12 @@ pub mod machine;
 mod network;
 pub mod reference;
 mod routes;
+pub mod stamp;
 mod stderr;
 mod wal;
 
 use std::collections::BinaryHeap;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -36,6 +38,7 @@ use tribunal_results::options::OptionError;
 
 use self::event_loop::EventLoop;
 use self::routes::Routes;
+use self::stamp::Stamper;
 use self::stderr::note;
 use self::wal::Wal;
 use crate::NodeSpec;
@@ -114,9 +117,21 @@ pub enum NodeError {
 /// # Errors
 /// Why it can't start, or that its log can't be written any more.
 pub async fn run(target: &str, spec: NodeSpec) -> Result<(), NodeError> {
+    run_with(target, spec, false).await
+}
+
+/// The same; if `stamps`, messages to peers carry [logical clocks](stamp).
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with(target: &str, spec: NodeSpec, stamps: bool) -> Result<(), NodeError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(NodeError::Signal)?;
     let mut machine = reference::machine(target, &spec)?;
     let wal = recover(target, &spec, &mut *machine)?;
+    let stamper = match stamps {
+        true => Some(stamper(&spec)?),
+        false => None,
+    };
     let listener = TcpListener::bind(spec.listen)
         .await
         .map_err(|source| NodeError::Listen {
@@ -142,6 +157,7 @@ pub async fn run(target: &str, spec: NodeSpec) -> Result<(), NodeError> {
         wal,
         out: Outbox::default(),
         timers: BinaryHeap::new(),
+        stamper,
         origin: Instant::now(),
     };
     let stop = async move {
@@ -153,6 +169,26 @@ pub async fn run(target: &str, spec: NodeSpec) -> Result<(), NodeError> {
         .run(events, stop)
         .await
         .map_err(|source| NodeError::Log { data, source })
+}
+
+/// The clocks of this life of the node. That it lives once more is noted before anybody hears of
+/// it: a byte in a file of its own for each life.
+fn stamper(spec: &NodeSpec) -> Result<Stamper, NodeError> {
+    let note_life = || -> io::Result<u64> {
+        let mut file = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(spec.data.join("lives"))?;
+        let life = file.metadata()?.len();
+        file.write_all(b".")?;
+        file.sync_all()?;
+        Ok(life)
+    };
+    let life = note_life().map_err(|source| NodeError::Log {
+        data: spec.data.clone(),
+        source,
+    })?;
+    Ok(Stamper::new(&spec.id, &spec.nodes, life))
 }
 
 /// Opens the log and gives every record in it to the machine.

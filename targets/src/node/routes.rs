@@ -52,6 +52,11 @@ impl Routes {
         }
     }
 
+    /// Whether that is another node, with a connection to it.
+    pub(super) fn reaches_peer(&self, name: &NodeId) -> bool {
+        self.peers.get(name).is_some_and(Option::is_some)
+    }
+
     /// Somebody spoke on a connection: a client is answered there from now on.
     pub(super) fn heard(&mut self, connection: u64, name: &NodeId) {
         if !self.peers.contains_key(name) && self.clients.get(name) != Some(&connection) {

@@ -76,6 +76,11 @@ impl Body {
         self
     }
 
+    /// Takes a field out.
+    pub fn remove(&mut self, name: &str) -> Option<Json> {
+        self.0.remove(name)
+    }
+
     /// The same body as the answer to the request numbered `msg_id`.
     #[must_use]
     pub fn in_reply(self, msg_id: Option<u64>) -> Self {
