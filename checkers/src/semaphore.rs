@@ -91,6 +91,8 @@ struct Grant {
     certain: u64,
     owed: u64,
     until: Nanos,
+    /// The release that was asked for last of those that took some of them for certain.
+    taken_by: Option<usize>,
 }
 
 struct Found {
@@ -136,7 +138,7 @@ impl Pool {
 
     /// Permits are asked to be taken back: those with the longest lease, which leaves the fewest
     /// certain at every instant. Gives how many of them were not found.
-    fn asked(&mut self, owner: u64, token: Option<u64>, mut permits: u64) -> u64 {
+    fn asked(&mut self, owner: u64, release: usize, token: Option<u64>, mut permits: u64) -> u64 {
         let Some(open) = self.open.get(&owner) else {
             return permits;
         };
@@ -151,6 +153,9 @@ impl Pool {
             permits -= taken;
             grant.certain -= taken;
             self.depth -= taken;
+            if taken > 0 {
+                grant.taken_by = Some(release);
+            }
             if taken > 0 && grant.certain == 0 {
                 self.live.remove(&(grant.until, *at));
             }
@@ -185,8 +190,9 @@ impl Pool {
     }
 
     /// The acquires of the clients that together hold more than the permits: the last one's, then
-    /// those with most. Of each client all since the first of which some permits are certain.
-    fn witness(&self, permits: u64, owned: bool) -> Vec<usize> {
+    /// those with most. Of each client all since the first of which some permits are certain, and
+    /// those before it whose permits a release took that might else have taken these.
+    fn witness(&self, history: &History, permits: u64, owned: bool) -> Vec<usize> {
         let mut held: FxHashMap<u64, (u64, usize)> = FxHashMap::default();
         let mut owners: Vec<u64> = Vec::new();
         for (_, at) in &self.live {
@@ -209,12 +215,39 @@ impl Pool {
             !enough
         }) {
             // Who gives back what anybody took has to be set against all that was taken.
-            let first = if owned { of(&owner).1 } else { 0 };
+            let first = match owned {
+                true => self.since(history, owner, of(&owner).1),
+                false => 0,
+            };
             let since = self.grants.get(first..).unwrap_or_default();
             let mine = since.iter().filter(|grant| grant.owner == owner);
             acquires.extend(mine.map(|grant| grant.call));
         }
         acquires
+    }
+
+    /// The first grant of a client that matters to those from `first` on: a release that was not
+    /// answered when `first` was asked for took its permits, and would be set against these.
+    fn since(&self, history: &History, owner: u64, mut first: usize) -> usize {
+        let asked = |at: usize| {
+            let call = self.grants.get(at).map(|grant| grant.call);
+            call.and_then(|call| locks::call(history, call))
+                .map(|call| call.invoked.index)
+        };
+        let late = |release: usize, asked: Option<u64>| {
+            let release = locks::call(history, release);
+            release.is_some_and(|call| call.returned().is_none_or(|end| Some(end) > asked))
+        };
+        let mut least = asked(first);
+        for at in (0..first).rev() {
+            let grant = self.grants.get(at).filter(|grant| grant.owner == owner);
+            let taken_by = grant.and_then(|grant| grant.taken_by);
+            if taken_by.is_some_and(|release| late(release, least)) {
+                first = at;
+                least = least.min(asked(at));
+            }
+        }
+        first
     }
 }
 
@@ -255,7 +288,8 @@ impl Permits {
         self.pools.get_mut(id)
     }
 
-    fn acquired(&mut self, call: &Call, place: usize, answer: &Answer) -> Option<()> {
+    fn acquired(&mut self, history: &History, place: usize, answer: &Answer) -> Option<()> {
+        let call = locks::call(history, place)?;
         let Operation::AcquirePermits { key, permits } = &call.operation else {
             return None;
         };
@@ -273,7 +307,9 @@ impl Permits {
             certain: if until > now { u64::from(*permits) } else { 0 },
             owed: (*permits).into(),
             until,
+            taken_by: None,
         };
+        let listed = self.found.len() < ANOMALIES_LISTED_MAX;
         let (limit, owned) = (self.permits, self.owned);
         let pool = self.pool(key)?;
         pool.expire(now);
@@ -281,10 +317,11 @@ impl Permits {
         pool.clients.insert(call.process, ());
         let (depth, certain) = (pool.depth, pool.grants.last()?.certain);
         let over = depth > limit && certain > 0;
-        let acquires = over.then(|| pool.witness(limit, owned));
+        let acquires = (over && listed).then(|| pool.witness(history, limit, owned));
         self.grants += 1;
         self.depth_max = self.depth_max.max(depth);
-        if let Some(acquires) = acquires {
+        if over {
+            let acquires = acquires.unwrap_or_default();
             self.report(key, Why::Depth { depth, acquires });
         }
         Some(())
@@ -298,7 +335,7 @@ impl Permits {
         }
     }
 
-    fn asked(&mut self, call: &Call) -> Option<()> {
+    fn asked(&mut self, call: &Call, release: usize) -> Option<()> {
         let Operation::ReleasePermits {
             key,
             permits,
@@ -309,7 +346,7 @@ impl Permits {
         };
         let (owner, owned) = (self.owner(call), self.owned);
         let pool = self.pool(key)?;
-        let missing = pool.asked(owner, *token, (*permits).into());
+        let missing = pool.asked(owner, release, *token, (*permits).into());
         if !owned {
             pool.credit += missing;
         }
@@ -343,10 +380,10 @@ impl Fold for Permits {
             return;
         };
         match (&call.operation, moment, &call.outcome) {
-            (Operation::ReleasePermits { .. }, Moment::Called(_), _) => self.asked(call),
+            (Operation::ReleasePermits { .. }, Moment::Called(_), _) => self.asked(call, place),
             (Operation::ReleasePermits { .. }, _, Outcome::Ok(_)) => self.released(call, place),
             (Operation::AcquirePermits { .. }, Moment::Returned(_), Outcome::Ok(answer)) => {
-                self.acquired(call, place, answer)
+                self.acquired(history, place, answer)
             }
             _ => None,
         };
