@@ -11,7 +11,7 @@
 
 use std::collections::BTreeSet;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use tribunal_results::verdict::ANOMALIES_LISTED_MAX;
 use tribunal_results::{
     Anomaly, Answer, Assumptions, Call, History, Nanos, Operation, Outcome, Record, Scalar, Verdict,
@@ -41,7 +41,9 @@ impl Checker for Semaphore {
 
     fn blind_to(&self) -> &'static str {
         "permits that are lost: a refusal does not tell whether any was free; permits that a \
-         refused release leaves with its client; if anybody may give them back, releases of \
+         refused release leaves with its client; permits that had to be free at some instant for a \
+         grant whose lease was over when it was answered; that a release of more than its client \
+         has takes nothing, if its end is unknown; if anybody may give them back, releases of \
          permits that nobody had"
     }
 
@@ -79,8 +81,9 @@ struct Pool {
     depth: u64,
     /// Given back before they were known to be taken.
     credit: u64,
-    /// Clients that were granted some.
-    clients: FxHashMap<u64, ()>,
+    /// Clients that were granted some, and how many permits they were in all.
+    clients: FxHashSet<u64>,
+    granted: u64,
 }
 
 struct Grant {
@@ -314,7 +317,8 @@ impl Permits {
         let pool = self.pool(key)?;
         pool.expire(now);
         pool.acquire(grant);
-        pool.clients.insert(call.process, ());
+        pool.clients.insert(call.process);
+        pool.granted += u64::from(*permits);
         let (depth, certain) = (pool.depth, pool.grants.last()?.certain);
         let over = depth > limit && certain > 0;
         let acquires = (over && listed).then(|| pool.witness(history, limit, owned));
@@ -396,6 +400,8 @@ impl Fold for Permits {
     fn verdict(&self, history: &History) -> Verdict {
         let clients = self.pools.iter().map(|pool| pool.clients.len()).max();
         let clients = clients.unwrap_or_default();
+        // Fewer than there are could all have been held at once.
+        let scarce = |pool: &Pool| pool.clients.len() > 1 && pool.granted > self.permits;
         let verdict = if self.total > 0 {
             let tell = |found: &Found| tell(history, found, self.permits);
             let anomalies = locks::told(self.found.iter(), tell);
@@ -406,6 +412,9 @@ impl Fold for Permits {
                 explain::count(self.grants, "grant"),
                 explain::count(clients, "client")
             );
+            Verdict::unknown(NAME, "vacuous", text)
+        } else if !self.pools.iter().any(scarce) {
+            let text = "no semaphore granted more permits in all than it has: none had to wait";
             Verdict::unknown(NAME, "vacuous", text)
         } else if self.depth_max == 0 {
             let text = format!(
