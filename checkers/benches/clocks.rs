@@ -9,9 +9,9 @@
     reason = "a benchmark prints its figures and stops where it cannot go on"
 )]
 
+mod measure;
+
 use std::collections::VecDeque;
-use std::fs;
-use std::process::Command;
 
 use tribunal_checkers::{Budget, find};
 use tribunal_results::message::{Act, Clocks, MessageEvent, Messages};
@@ -19,25 +19,20 @@ use tribunal_results::{Record, Validity};
 
 const SIZES: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
 const NODES: u64 = 5;
-/// Clock ticks per second in `/proc`: `USER_HZ`, the same on every Linux.
-const TICKS: f64 = 100.0;
 
 fn main() {
     let sizes: Vec<u64> = std::env::args()
         .filter_map(|arg| arg.parse().ok())
         .collect();
     if let [size] = sizes.as_slice() {
-        return measure(*size);
+        return run(*size);
     }
-    println!("checker          messages  CPU s  messages/CPU s  peak MiB  peak MiB before");
-    let program = std::env::current_exe().expect("a path");
     for size in SIZES {
-        let status = Command::new(&program).arg(size.to_string()).status();
-        assert!(status.expect("a process").success());
+        measure::apart(&[&size.to_string()]);
     }
 }
 
-fn measure(size: u64) {
+fn run(size: u64) {
     let mut record = Record {
         messages: journal(size),
         ..Record::default()
@@ -50,20 +45,10 @@ fn measure(size: u64) {
     ] {
         record.assume.clocks_exact = exact;
         let checker = find(name).expect("a checker");
-        let (before, from) = (peak_mib(), cpu_seconds());
-        let mut rounds = 0;
-        while rounds == 0 || cpu_seconds() - from < 0.5 {
-            let verdict = checker.check(&record, Budget::default());
-            assert_eq!(verdict.validity, Validity::Valid, "{verdict:?}");
-            rounds += 1;
-        }
-        let seconds = (cpu_seconds() - from) / f64::from(rounds);
+        let (verdict, cost) = measure::measure(|| checker.check(&record, Budget::default()));
+        assert_eq!(verdict.validity, Validity::Valid, "{verdict:?}");
         let name = format!("{name}{}", if exact { " (exact)" } else { "" });
-        println!(
-            "{name:24} {size:9} {seconds:8.4} {:12.0} {:8.0} {before:8.0}",
-            size as f64 / seconds,
-            peak_mib(),
-        );
+        measure::row(&name, size, cost, "");
     }
 }
 
@@ -132,26 +117,4 @@ fn journal(size: u64) -> Messages {
         });
     }
     messages
-}
-
-fn cpu_seconds() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").expect("/proc/self/stat");
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .expect("fields")
-        .split_whitespace()
-        .collect();
-    let ticks = |at: usize| fields[at].parse::<f64>().expect("a number");
-    (ticks(11) + ticks(12)) / TICKS
-}
-
-fn peak_mib() -> f64 {
-    let status = fs::read_to_string("/proc/self/status").expect("/proc/self/status");
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM:"))
-        .expect("a peak");
-    let kib = line.split_whitespace().nth(1).expect("a number");
-    kib.parse::<f64>().expect("a number") / 1024.0
 }

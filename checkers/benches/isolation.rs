@@ -9,8 +9,7 @@
     reason = "a benchmark prints its figures and stops where it cannot go on"
 )]
 
-use std::fs;
-use std::process::Command;
+mod measure;
 
 use tribunal_checkers::{Budget, find};
 use tribunal_results::{
@@ -29,28 +28,22 @@ const SIZES: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
 /// Steps of each.
 const STEPS: u64 = 8;
 const SESSIONS: u64 = 50;
-/// Clock ticks per second in `/proc`: `USER_HZ`, the same on every Linux.
-const TICKS: f64 = 100.0;
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let level = LEVELS.into_iter().find(|l| args.iter().any(|a| a == l));
     let sizes: Vec<u64> = args.iter().filter_map(|arg| arg.parse().ok()).collect();
     if let (Some(level), [size]) = (level, sizes.as_slice()) {
-        return measure(level, *size);
+        return run(level, *size);
     }
-    println!("checker                transactions  CPU s  operations/CPU s  peak MiB  MiB before");
-    let program = std::env::current_exe().expect("a path");
     for level in LEVELS {
         for size in SIZES {
-            let mut command = Command::new(&program);
-            let status = command.arg(level).arg(size.to_string()).status();
-            assert!(status.expect("a process").success());
+            measure::apart(&[level, &size.to_string()]);
         }
     }
 }
 
-fn measure(level: &str, size: u64) {
+fn run(level: &str, size: u64) {
     let record = Record {
         history: valid_history(size),
         ..Record::default()
@@ -60,19 +53,9 @@ fn measure(level: &str, size: u64) {
         steps: u64::MAX,
         bytes: u64::MAX,
     };
-    let (before, from) = (peak_mib(), cpu_seconds());
-    let mut rounds = 0;
-    while rounds == 0 || cpu_seconds() - from < 0.5 {
-        let verdict = checker.check(&record, budget);
-        assert_eq!(verdict.validity, Validity::Valid, "{verdict:?}");
-        rounds += 1;
-    }
-    let each = (cpu_seconds() - from) / f64::from(rounds);
-    let rate = (size * STEPS) as f64 / each;
-    println!(
-        "{level:22} {size:12} {each:6.3} {rate:17.0} {:9} {before:11}",
-        peak_mib()
-    );
+    let (verdict, cost) = measure::measure(|| checker.check(&record, budget));
+    assert_eq!(verdict.validity, Validity::Valid, "{verdict:?}");
+    measure::row(level, size * STEPS, cost, "");
 }
 
 /// Transactions of half reads and half writes, one after another, of sessions by chance; each is
@@ -133,26 +116,4 @@ fn valid_history(size: u64) -> History {
         }
     }
     builder.finish()
-}
-
-/// Processor time that this process has used.
-fn cpu_seconds() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
-    let (_, rest) = stat.rsplit_once(')').expect("a name in brackets");
-    let mut fields = rest.split_whitespace().skip(11);
-    let mut ticks = || {
-        fields
-            .next()
-            .and_then(|f| f.parse().ok())
-            .unwrap_or(0.0_f64)
-    };
-    (ticks() + ticks()) / TICKS
-}
-
-/// The most memory that this process has had resident.
-fn peak_mib() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-    let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
-    kib.unwrap_or(0) / 1024
 }

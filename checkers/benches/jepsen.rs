@@ -5,22 +5,19 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(clippy::expect_used, reason = "a benchmark that cannot go on says why")]
 
+mod measure;
+
 #[path = "../tests/random/mod.rs"]
 mod random;
 #[path = "../tests/jepsen_oracle/world.rs"]
 #[allow(dead_code, reason = "the benchmark spoils nothing")]
 mod world;
 
-use std::fs;
-
 use random::{Timed, history};
 use tribunal_checkers::{Budget, find};
 use tribunal_results::{Record, Validity};
 use world::{Mix, Theme, simulate};
 
-/// A short check is repeated until so much time was measured, but not more often than this.
-const ENOUGH_NANOS: u64 = 200_000_000;
-const ROUNDS_MAX: u64 = 1_000;
 /// How often the whole set is read at the end for `set-full`.
 const READS: usize = 4;
 
@@ -36,13 +33,6 @@ const CASES: [(&str, Theme, u64); 9] = [
     ("causal-reverse", Theme::Group, 50),
     ("monotonic", Theme::Table, 0),
 ];
-
-/// Nanoseconds that this thread has spent on a CPU.
-fn cpu_nanos() -> u64 {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
-    let first = text.split_whitespace().next().expect("a figure");
-    first.parse().expect("nanoseconds")
-}
 
 fn run(name: &str, theme: Theme, reads: u64, operations: u64) {
     let mix = Mix {
@@ -72,23 +62,10 @@ fn run(name: &str, theme: Theme, reads: u64, operations: u64) {
     };
     drop(ops);
     let checker = find(name).expect("a registered checker");
-    let (start, mut rounds) = (cpu_nanos(), 0);
-    while rounds == 0 || (cpu_nanos() - start < ENOUGH_NANOS && rounds < ROUNDS_MAX) {
-        let verdict = checker.check(&record, Budget::default());
-        assert_eq!(
-            verdict.validity,
-            Validity::Valid,
-            "{name}: {}",
-            verdict.summary
-        );
-        rounds += 1;
-    }
-    let nanos = (cpu_nanos() - start) / rounds;
-    let rate = operations * 1_000_000_000 / nanos.max(1);
-    println!(
-        "{name:<16} {operations:>8} operations {:>9} µs {rate:>10} ops/s",
-        nanos / 1_000
-    );
+    let (verdict, cost) = measure::measure(|| checker.check(&record, Budget::default()));
+    let summary = &verdict.summary;
+    assert_eq!(verdict.validity, Validity::Valid, "{name}: {summary}");
+    measure::row(name, operations, cost, "");
 }
 
 fn main() {

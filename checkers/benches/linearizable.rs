@@ -7,19 +7,14 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(clippy::expect_used, reason = "a benchmark that cannot go on says why")]
 
+mod measure;
+
 #[path = "../tests/random/simulation.rs"]
 mod simulation;
-
-use std::fs;
-use std::process::Command;
 
 use simulation::{Mix, simulate, spoil};
 use tribunal_checkers::{Budget, Checker, linearizable::Linearizable};
 use tribunal_results::{Event, History, Record, Validity};
-
-/// A short check is repeated until so much time was measured, but not more often than this.
-const ENOUGH_NANOS: u64 = 300_000_000;
-const ROUNDS_MAX: u64 = 1_000;
 
 /// A generated history and what it is to be judged as.
 struct Scenario {
@@ -118,21 +113,6 @@ fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// Nanoseconds that this thread has spent on a CPU.
-fn cpu_nanos() -> u64 {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
-    let first = text.split_whitespace().next().expect("a figure");
-    first.parse().expect("nanoseconds")
-}
-
-/// A figure of this process's memory in KiB.
-fn memory(figure: &str) -> u64 {
-    let text = fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = text.lines().find_map(|line| line.strip_prefix(figure));
-    let number = line.and_then(|line| line.split_whitespace().nth(1));
-    number.expect("a figure").parse().expect("KiB")
-}
-
 fn run(scenario: &Scenario) {
     let mut events: Vec<Event> = simulate(1, scenario.mix);
     if scenario.truth == Validity::Invalid {
@@ -142,29 +122,17 @@ fn run(scenario: &Scenario) {
         history: History::from_events(events).expect("a well-formed history"),
         ..Record::default()
     };
-    // Forget the peak so far.
-    fs::write("/proc/self/clear_refs", "5").expect("Linux 4.0");
-    let start = cpu_nanos();
-    let verdict = Linearizable.check(&record, Budget::default());
-    let peak = memory("VmHWM");
-    let mut rounds = 1;
-    while cpu_nanos() - start < ENOUGH_NANOS && rounds < ROUNDS_MAX {
-        assert_eq!(verdict, Linearizable.check(&record, Budget::default()));
-        rounds += 1;
-    }
-    let nanos = (cpu_nanos() - start) / rounds;
-    let rate = scenario.mix.operations * 1_000_000_000 / nanos.max(1);
+    let check = || Linearizable.check(&record, Budget::default());
+    let (verdict, cost) = measure::measure(check);
+    assert_eq!(verdict, check());
     let figure = |name: &str| verdict.figures.get(name).cloned().unwrap_or_default();
-    println!(
-        "{:<42} {:>9} µs {:>9} ops/s {:>4} MiB  {:?}, {} steps, {} at peak",
-        scenario.name,
-        nanos / 1_000,
-        rate,
-        peak / 1024,
+    let said = format!(
+        "{:?}, {} steps, {} at peak",
         verdict.validity,
         figure("steps"),
         figure("configurations-peak"),
     );
+    measure::row(scenario.name, scenario.mix.operations, cost, &said);
     if verdict.validity != scenario.truth {
         println!("WRONG OR UNDECIDED: {}", verdict.summary);
     }
@@ -178,9 +146,6 @@ fn main() {
         return run(scenario);
     }
     for scenario in scenarios.iter().filter(|s| s.name.contains(&wanted)) {
-        // In a process of its own: memory that another left behind would count.
-        let program = std::env::current_exe().expect("this program");
-        let status = Command::new(program).arg(scenario.name).status();
-        assert!(status.expect("a process").success(), "{}", scenario.name);
+        measure::apart(&[scenario.name]);
     }
 }

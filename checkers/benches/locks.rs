@@ -5,17 +5,13 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(clippy::expect_used, reason = "a benchmark that cannot go on says why")]
 
-use std::fs;
-use std::process::Command;
+mod measure;
 
 use tribunal_checkers::{Budget, find};
 use tribunal_results::{
     Answer, Body, Event, Grant, History, Operation, Outcome, Process, Record, Validity,
 };
 
-/// A short check is repeated until so much time was measured, but not more often than this.
-const ENOUGH_NANOS: u64 = 300_000_000;
-const ROUNDS_MAX: u64 = 1_000;
 const CLIENTS: u64 = 10;
 const CHECKERS: [&str; 6] = [
     "mutual-exclusion",
@@ -129,21 +125,6 @@ fn mutex(operations: u64) -> Recording {
     record
 }
 
-/// Nanoseconds that this thread has spent on a CPU.
-fn cpu_nanos() -> u64 {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
-    let first = text.split_whitespace().next().expect("a figure");
-    first.parse().expect("nanoseconds")
-}
-
-/// A figure of this process's memory in KiB.
-fn memory(figure: &str) -> u64 {
-    let text = fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = text.lines().find_map(|line| line.strip_prefix(figure));
-    let number = line.and_then(|line| line.split_whitespace().nth(1));
-    number.expect("a figure").parse().expect("KiB")
-}
-
 fn run(name: &str, operations: u64) {
     let recording = if name == "semaphore" {
         mutex(operations)
@@ -156,25 +137,8 @@ fn run(name: &str, operations: u64) {
         ..Record::default()
     };
     let checker = find(name).expect("a registered checker");
-    let before = memory("VmRSS");
-    // Forget the peak so far.
-    fs::write("/proc/self/clear_refs", "5").expect("Linux 4.0");
-    let start = cpu_nanos();
-    let verdict = checker.check(&record, Budget::default());
-    let peak = memory("VmHWM");
-    let mut rounds = 1;
-    while cpu_nanos() - start < ENOUGH_NANOS && rounds < ROUNDS_MAX {
-        checker.check(&record, Budget::default());
-        rounds += 1;
-    }
-    let nanos = (cpu_nanos() - start) / rounds;
-    let rate = operations * 1_000_000_000 / nanos.max(1);
-    println!(
-        "{name:<18} {operations:>8} ops {:>8} µs {rate:>9} ops/s {:>5} MiB, {:>4} more than before",
-        nanos / 1_000,
-        peak / 1024,
-        peak.saturating_sub(before) / 1024,
-    );
+    let (verdict, cost) = measure::measure(|| checker.check(&record, Budget::default()));
+    measure::row(name, operations, cost, "");
     assert_ne!(verdict.validity, Validity::Invalid, "{}", verdict.summary);
 }
 
@@ -187,11 +151,7 @@ fn main() {
     }
     for name in CHECKERS {
         for exponent in 3..=6 {
-            // In a process of its own: memory that another left behind would count.
-            let program = std::env::current_exe().expect("this program");
-            let operations = 10_u64.pow(exponent).to_string();
-            let status = Command::new(program).args([name, &operations]).status();
-            assert!(status.expect("a process").success(), "{name}");
+            measure::apart(&[name, &10_u64.pow(exponent).to_string()]);
         }
     }
 }

@@ -7,17 +7,14 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(clippy::expect_used, reason = "a benchmark that cannot go on says why")]
 
+mod measure;
+
 use std::collections::VecDeque;
-use std::fs;
-use std::process::Command;
 
 use tribunal_checkers::exact::{Decision, decide};
 use tribunal_checkers::normal::{Columns, DONE, Family, NO, NONE, OPEN, Row, YES};
 use tribunal_results::{Assumptions, Kind};
 
-/// A short check is repeated until so much time was measured, but not more often than this.
-const ENOUGH_NANOS: u64 = 300_000_000;
-const ROUNDS_MAX: u64 = 1_000;
 const CLIENTS: usize = 10;
 const PERMITS: u32 = 5;
 /// How many full reads there are of a list or set, whatever its size.
@@ -302,21 +299,6 @@ fn spoil(columns: &mut Columns) {
     }
 }
 
-/// Nanoseconds that this thread has spent on a CPU.
-fn cpu_nanos() -> u64 {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
-    let first = text.split_whitespace().next().expect("a figure");
-    first.parse().expect("nanoseconds")
-}
-
-/// The most memory that this process held, in KiB.
-fn peak() -> u64 {
-    let text = fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let number = line.and_then(|line| line.split_whitespace().next());
-    number.expect("a figure").parse().expect("KiB")
-}
-
 fn run(scenario: &Scenario) {
     let generator = Generator {
         family: scenario.family,
@@ -341,30 +323,14 @@ fn run(scenario: &Scenario) {
         permits: PERMITS,
         ..Assumptions::default()
     };
-    // Forget the peak so far.
-    fs::write("/proc/self/clear_refs", "5").expect("Linux 4.0");
-    let start = cpu_nanos();
-    let decision = decide(&columns, &assume);
-    let peak = peak();
-    let mut rounds = 1;
-    while cpu_nanos() - start < ENOUGH_NANOS && rounds < ROUNDS_MAX {
-        assert_eq!(decision, decide(&columns, &assume));
-        rounds += 1;
-    }
-    let nanos = (cpu_nanos() - start) / rounds;
-    let rate = columns.len() as u64 * 1_000_000_000 / nanos.max(1);
+    let (decision, cost) = measure::measure(|| decide(&columns, &assume));
+    assert_eq!(decision, decide(&columns, &assume));
     let found = match &decision {
         None => "undecided".to_owned(),
         Some(Decision::Linearizable) => "linearizable".to_owned(),
         Some(Decision::Contradiction(c)) => format!("{} ({} calls)", c.name, c.calls.len()),
     };
-    println!(
-        "{:<30} {:>8} µs {:>10} ops/s {:>4} MiB  {found}",
-        scenario.name,
-        nanos / 1_000,
-        rate,
-        peak / 1024,
-    );
+    measure::row(&scenario.name, columns.len() as u64, cost, &found);
     let linearizable = decision == Some(Decision::Linearizable);
     if linearizable == scenario.spoilt || decision.is_none() {
         println!("WRONG OR UNDECIDED");
@@ -379,9 +345,6 @@ fn main() {
         return run(scenario);
     }
     for scenario in scenarios.iter().filter(|s| s.name.contains(&wanted)) {
-        // In a process of its own: memory that another left behind would count.
-        let program = std::env::current_exe().expect("this program");
-        let status = Command::new(program).arg(&scenario.name).status();
-        assert!(status.expect("a process").success(), "{}", scenario.name);
+        measure::apart(&[&scenario.name]);
     }
 }

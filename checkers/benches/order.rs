@@ -10,7 +10,7 @@
     reason = "a benchmark prints its figures and stops where it cannot go on"
 )]
 
-use std::fs;
+mod measure;
 
 use tribunal_checkers::{Budget, find};
 use tribunal_results::{Answer, Body, Event, History, Operation, Outcome, Process, Record, Scalar};
@@ -37,12 +37,9 @@ const SIZES: [(u64, u64); 5] = [
 const KEYS: u64 = 20;
 /// How many writes a replica may lag behind.
 const LAG_MAX: u64 = 50;
-/// Clock ticks per second in `/proc`: `USER_HZ`, the same on every Linux.
-const TICKS: f64 = 100.0;
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    println!("checker              operations clients lag  CPU s  operations/CPU s  verdict");
     for (size, clients) in SIZES {
         for lag in [0, LAG_MAX] {
             let record = Record {
@@ -53,27 +50,19 @@ fn main() {
                 let named = |name: &String| name.as_str() == checker;
                 let is_any = wanted.iter().any(|name| CHECKERS.contains(&name.as_str()));
                 if !is_any || wanted.iter().any(named) {
-                    measure(checker, &record, (size, clients, lag));
+                    run(checker, &record, (size, clients, lag));
                 }
             }
         }
     }
 }
 
-fn measure(name: &str, record: &Record, (size, clients, lag): (u64, u64, u64)) {
+fn run(name: &str, record: &Record, (size, clients, lag): (u64, u64, u64)) {
     let checker = find(name).expect("a checker");
-    let from = cpu_seconds();
-    let mut rounds = 0;
-    let mut said = String::new();
-    while rounds == 0 || cpu_seconds() - from < 0.2 {
-        let verdict = checker.check(record, Budget::default());
-        assert!(verdict.anomalies.is_empty(), "{verdict:?}");
-        said = format!("{:?}", verdict.validity);
-        rounds += 1;
-    }
-    let each = ((cpu_seconds() - from) / f64::from(rounds)).max(1e-6);
-    let rate = size as f64 / each;
-    println!("{name:20} {size:10} {clients:7} {lag:3} {each:6.3} {rate:17.0}  {said}");
+    let (verdict, cost) = measure::measure(|| checker.check(record, Budget::default()));
+    assert!(verdict.anomalies.is_empty(), "{verdict:?}");
+    let name = format!("{name} ({clients} clients, lag {lag})");
+    measure::row(&name, size, cost, &format!("{:?}", verdict.validity));
 }
 
 /// Clients of replicas that apply all writes in one order. A client has a replica of its own, which
@@ -122,15 +111,4 @@ fn replicated(size: u64, clients: u64, lag: u64) -> History {
         body,
     };
     History::from_events((0..).zip(events).map(event)).expect("a history")
-}
-
-/// Processor time of this process, from `/proc/self/stat`.
-fn cpu_seconds() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").expect("/proc/self/stat");
-    let after = stat.rsplit(')').next().unwrap_or_default();
-    let field = |at: usize| {
-        let text = after.split_whitespace().nth(at).unwrap_or("0");
-        text.parse::<f64>().unwrap_or(0.0)
-    };
-    (field(11) + field(12)) / TICKS
 }

@@ -15,9 +15,9 @@
     reason = "a benchmark prints its figures and stops where it cannot go on"
 )]
 
+mod measure;
+
 use std::collections::HashMap;
-use std::fs;
-use std::process::Command;
 
 use tribunal_checkers::{Budget, find};
 use tribunal_results::{
@@ -45,23 +45,18 @@ const CLIENTS: u64 = 24;
 const STEPS: usize = 8;
 /// How far the order of effects drifts from that of the record, in transactions.
 const DRIFT: u64 = 200;
-/// Clock ticks per second in `/proc`: `USER_HZ`, the same on every Linux.
-const TICKS: f64 = 100.0;
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     if let Some(place) = args.iter().find_map(|arg| arg.parse::<usize>().ok()) {
-        return measure(place);
+        return run(place);
     }
-    println!("scenario  checker  transactions  CPU s  peak MiB  peak MiB before  found by");
-    let program = std::env::current_exe().expect("a path");
     for place in 0..SCENARIOS.len() {
-        let status = Command::new(&program).arg(place.to_string()).status();
-        assert!(status.expect("a process").success());
+        measure::apart(&[&place.to_string()]);
     }
 }
 
-fn measure(place: usize) {
+fn run(place: usize) {
     let (scenario, checker, size, expected) = SCENARIOS[place];
     let record = Record {
         history: history(scenario, size),
@@ -71,15 +66,11 @@ fn measure(place: usize) {
         steps: 20_000_000_000,
         bytes: 8 << 30,
     };
-    let (before, from) = (peak_mib(), cpu_seconds());
-    let verdict = find(checker).expect("a checker").check(&record, budget);
-    let seconds = cpu_seconds() - from;
+    let judge = find(checker).expect("a checker");
+    let (verdict, cost) = measure::measure(|| judge.check(&record, budget));
     let found_by = verdict.figures.get("found-by");
-    println!(
-        "{scenario}  {checker}  {size}  {seconds:.2}  {}  {before}  {}",
-        peak_mib(),
-        found_by.map_or("-".into(), ToString::to_string)
-    );
+    let found_by = found_by.map_or("-".into(), ToString::to_string);
+    measure::row(&format!("{scenario} {checker}"), size, cost, &found_by);
     assert_eq!(verdict.validity, expected, "{}", verdict.summary);
 }
 
@@ -217,26 +208,4 @@ fn build(plan: &[Planned]) -> History {
         });
     }
     History::from_events(events).expect("a history")
-}
-
-/// Processor time that this process has used.
-fn cpu_seconds() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
-    let (_, rest) = stat.rsplit_once(')').expect("a name in brackets");
-    let mut fields = rest.split_whitespace().skip(11);
-    let mut ticks = || {
-        fields
-            .next()
-            .and_then(|f| f.parse().ok())
-            .unwrap_or(0.0_f64)
-    };
-    (ticks() + ticks()) / TICKS
-}
-
-/// The most memory that this process has had resident.
-fn peak_mib() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-    let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
-    kib.unwrap_or(0) / 1024
 }

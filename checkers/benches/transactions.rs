@@ -8,9 +8,9 @@
     reason = "a benchmark prints its figures and stops where it cannot go on"
 )]
 
+mod measure;
+
 use std::collections::HashMap;
-use std::fs;
-use std::process::Command;
 
 use tribunal_checkers::{Budget, find};
 use tribunal_results::{
@@ -23,25 +23,20 @@ const CLIENTS: u64 = 10;
 /// Appends to a list before the next takes its place.
 const LENGTH_MAX: usize = 64;
 const KEYS: u64 = 10;
-/// Clock ticks per second in `/proc`: `USER_HZ`, the same on every Linux.
-const TICKS: f64 = 100.0;
 
 fn main() {
     let sizes: Vec<u64> = std::env::args()
         .filter_map(|arg| arg.parse().ok())
         .collect();
     if let [size] = sizes.as_slice() {
-        return measure(*size);
+        return run(*size);
     }
-    println!("transactions  CPU s  transactions/CPU s  peak MiB  peak MiB before");
-    let program = std::env::current_exe().expect("a path");
     for size in SIZES {
-        let status = Command::new(&program).arg(size.to_string()).status();
-        assert!(status.expect("a process").success());
+        measure::apart(&[&size.to_string()]);
     }
 }
 
-fn measure(size: u64) {
+fn run(size: u64) {
     let record = Record {
         history: valid_history(size),
         ..Record::default()
@@ -51,19 +46,9 @@ fn measure(size: u64) {
         steps: u64::MAX,
         bytes: u64::MAX,
     };
-    let (before, from) = (peak_mib(), cpu_seconds());
-    let mut rounds = 0;
-    while rounds == 0 || cpu_seconds() - from < 0.5 {
-        let verdict = checker.check(&record, budget);
-        assert!(verdict.anomalies.is_empty(), "{verdict:?}");
-        rounds += 1;
-    }
-    let each = (cpu_seconds() - from) / f64::from(rounds);
-    let rate = size as f64 / each;
-    println!(
-        "{size:12} {each:6.3} {rate:19.0} {:9} {before:16}",
-        peak_mib()
-    );
+    let (verdict, cost) = measure::measure(|| checker.check(&record, budget));
+    assert!(verdict.anomalies.is_empty(), "{verdict:?}");
+    measure::row("list-append", size, cost, "");
 }
 
 /// Transactions of one to four steps, one after another but open ten at a time.
@@ -127,26 +112,4 @@ fn valid_history(size: u64) -> History {
         body,
     };
     History::from_events(events.into_iter().enumerate().map(event)).expect("a history")
-}
-
-/// Processor time that this process has used.
-fn cpu_seconds() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
-    let (_, rest) = stat.rsplit_once(')').expect("a name in brackets");
-    let mut fields = rest.split_whitespace().skip(11);
-    let mut ticks = || {
-        fields
-            .next()
-            .and_then(|f| f.parse().ok())
-            .unwrap_or(0.0_f64)
-    };
-    (ticks() + ticks()) / TICKS
-}
-
-/// The most memory that this process has had resident.
-fn peak_mib() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-    let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
-    kib.unwrap_or(0) / 1024
 }

@@ -115,7 +115,7 @@ impl Tally {
             Verdict::unknown(NAME, "unsettled", format!("{text}: nothing could settle"))
         } else if self.exhausted > 0 {
             let text = format!(
-                "{objects} compared; {} have too many increments of unknown end",
+                "{objects} compared; too many increments of unknown end in {} of them",
                 self.exhausted
             );
             Verdict::unknown(NAME, "budget", text)

@@ -155,7 +155,10 @@ pub use evidence::gather;
 pub use graph::{forbids, levels};
 pub use order::{ModelVerdict, Standing, strongest, strongest_isolation};
 pub use stream::{Fold, Moment};
-use tribunal_results::{Assumptions, Call, History, Kind, Micro, Operation, Record, Verdict};
+use tribunal_results::{
+    Assumptions, Call, History, Kind, MessageEvent, Messages, Micro, Operation, Record, Verdict,
+    message::Act,
+};
 
 /// What a checker may spend. On exhaustion it says *unknown*, and what it verified until then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -300,6 +303,26 @@ pub fn suited(calls: &[Call]) -> Vec<&'static dyn Checker> {
     }
     let suits = |checker: &&&dyn Checker| names.contains(&checker.name());
     ALL.iter().filter(suits).copied().collect()
+}
+
+/// The checkers that judge what a message journal shows: the clocks that its nodes have, and the
+/// order of its deliveries.
+pub fn of_messages(messages: &Messages) -> Vec<&'static dyn Checker> {
+    let some = |wanted: fn(&MessageEvent) -> bool| messages.events.iter().any(wanted);
+    let shown = [
+        (
+            "lamport-clocks",
+            some(|event| event.clocks.lamport.is_some()),
+        ),
+        ("hybrid-clocks", some(|event| event.clocks.hybrid.is_some())),
+        ("vector-clocks", some(|event| event.clocks.vector.is_some())),
+        (
+            "causal-delivery",
+            some(|event| matches!(event.act, Act::Deliver { .. })),
+        ),
+    ];
+    let named = shown.into_iter().filter(|(_, shown)| *shown);
+    named.filter_map(|(name, _)| find(name)).collect()
 }
 
 /// The checkers that suit the steps of a transaction.

@@ -56,7 +56,8 @@ impl Checker for Linearizable {
 
     fn blind_to(&self) -> &'static str {
         "relations between keys that no transaction touches together; a register that was never \
-         read; a failed operation's reason, but that of a compare-and-set"
+         read; a failed operation's reason, but that of a compare-and-set; \
+         which of its permits a client gives back, and which of them fall back when a lease is over"
     }
 
     fn check(&self, record: &Record, budget: Budget) -> Verdict {
@@ -163,7 +164,9 @@ fn exactly(group: &Group<'_>, assume: &Assumptions, budget: Budget, tally: &mut 
     };
     tally.keys += 1;
     tally.operations += object.len();
-    tally.observations += object.observations();
+    if group.contended(assume) {
+        tally.observations += object.observations();
+    }
     tally.steps += steps;
     match decision {
         Decision::Linearizable => tally.verified.push(group.name()),

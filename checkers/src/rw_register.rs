@@ -101,12 +101,13 @@ impl Checker for RwRegister {
                 all.find_map(|register| register.why(&txns, from, to, why))
             });
         if is_complete && verdict.validity == Validity::Valid {
-            let count = explain::count(
-                txns.iter().filter(|txn| txn.happened).count(),
-                "transaction",
+            let happened = txns.iter().filter(|txn| txn.happened).count();
+            let (count, are) = (
+                explain::count(happened, "transaction"),
+                explain::are(happened),
             );
             verdict.summary =
-                format!("{count} are strictly serializable: each read what it overwrote");
+                format!("{count} {are} strictly serializable: each read what it overwrote");
             verdict = verdict.figure("models-satisfied", vec!["strict-serializable"]);
         }
         verdict

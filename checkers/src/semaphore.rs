@@ -11,7 +11,7 @@
 
 use std::collections::BTreeSet;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use tribunal_results::verdict::ANOMALIES_LISTED_MAX;
 use tribunal_results::{
     Anomaly, Answer, Assumptions, Call, History, Nanos, Operation, Outcome, Record, Scalar, Verdict,
@@ -41,7 +41,9 @@ impl Checker for Semaphore {
 
     fn blind_to(&self) -> &'static str {
         "permits that are lost: a refusal does not tell whether any was free; permits that a \
-         refused release leaves with its client; if anybody may give them back, releases of \
+         refused release leaves with its client; permits that had to be free at some instant for a \
+         grant whose lease was over when it was answered; that a release of more than its client \
+         has takes nothing, if its end is unknown; if anybody may give them back, releases of \
          permits that nobody had"
     }
 
@@ -79,8 +81,9 @@ struct Pool {
     depth: u64,
     /// Given back before they were known to be taken.
     credit: u64,
-    /// Clients that were granted some.
-    clients: FxHashMap<u64, ()>,
+    /// Clients that were granted some, and how many permits they were in all.
+    clients: FxHashSet<u64>,
+    granted: u64,
 }
 
 struct Grant {
@@ -91,6 +94,8 @@ struct Grant {
     certain: u64,
     owed: u64,
     until: Nanos,
+    /// The release that was asked for last of those that took some of them for certain.
+    taken_by: Option<usize>,
 }
 
 struct Found {
@@ -136,7 +141,7 @@ impl Pool {
 
     /// Permits are asked to be taken back: those with the longest lease, which leaves the fewest
     /// certain at every instant. Gives how many of them were not found.
-    fn asked(&mut self, owner: u64, token: Option<u64>, mut permits: u64) -> u64 {
+    fn asked(&mut self, owner: u64, release: usize, token: Option<u64>, mut permits: u64) -> u64 {
         let Some(open) = self.open.get(&owner) else {
             return permits;
         };
@@ -151,6 +156,9 @@ impl Pool {
             permits -= taken;
             grant.certain -= taken;
             self.depth -= taken;
+            if taken > 0 {
+                grant.taken_by = Some(release);
+            }
             if taken > 0 && grant.certain == 0 {
                 self.live.remove(&(grant.until, *at));
             }
@@ -185,8 +193,9 @@ impl Pool {
     }
 
     /// The acquires of the clients that together hold more than the permits: the last one's, then
-    /// those with most. Of each client all since the first of which some permits are certain.
-    fn witness(&self, permits: u64, owned: bool) -> Vec<usize> {
+    /// those with most. Of each client all since the first of which some permits are certain, and
+    /// those before it whose permits a release took that might else have taken these.
+    fn witness(&self, history: &History, permits: u64, owned: bool) -> Vec<usize> {
         let mut held: FxHashMap<u64, (u64, usize)> = FxHashMap::default();
         let mut owners: Vec<u64> = Vec::new();
         for (_, at) in &self.live {
@@ -209,12 +218,39 @@ impl Pool {
             !enough
         }) {
             // Who gives back what anybody took has to be set against all that was taken.
-            let first = if owned { of(&owner).1 } else { 0 };
+            let first = match owned {
+                true => self.since(history, owner, of(&owner).1),
+                false => 0,
+            };
             let since = self.grants.get(first..).unwrap_or_default();
             let mine = since.iter().filter(|grant| grant.owner == owner);
             acquires.extend(mine.map(|grant| grant.call));
         }
         acquires
+    }
+
+    /// The first grant of a client that matters to those from `first` on: a release that was not
+    /// answered when `first` was asked for took its permits, and would be set against these.
+    fn since(&self, history: &History, owner: u64, mut first: usize) -> usize {
+        let asked = |at: usize| {
+            let call = self.grants.get(at).map(|grant| grant.call);
+            call.and_then(|call| locks::call(history, call))
+                .map(|call| call.invoked.index)
+        };
+        let late = |release: usize, asked: Option<u64>| {
+            let release = locks::call(history, release);
+            release.is_some_and(|call| call.returned().is_none_or(|end| Some(end) > asked))
+        };
+        let mut least = asked(first);
+        for at in (0..first).rev() {
+            let grant = self.grants.get(at).filter(|grant| grant.owner == owner);
+            let taken_by = grant.and_then(|grant| grant.taken_by);
+            if taken_by.is_some_and(|release| late(release, least)) {
+                first = at;
+                least = least.min(asked(at));
+            }
+        }
+        first
     }
 }
 
@@ -255,7 +291,8 @@ impl Permits {
         self.pools.get_mut(id)
     }
 
-    fn acquired(&mut self, call: &Call, place: usize, answer: &Answer) -> Option<()> {
+    fn acquired(&mut self, history: &History, place: usize, answer: &Answer) -> Option<()> {
+        let call = locks::call(history, place)?;
         let Operation::AcquirePermits { key, permits } = &call.operation else {
             return None;
         };
@@ -273,18 +310,22 @@ impl Permits {
             certain: if until > now { u64::from(*permits) } else { 0 },
             owed: (*permits).into(),
             until,
+            taken_by: None,
         };
+        let listed = self.found.len() < ANOMALIES_LISTED_MAX;
         let (limit, owned) = (self.permits, self.owned);
         let pool = self.pool(key)?;
         pool.expire(now);
         pool.acquire(grant);
-        pool.clients.insert(call.process, ());
+        pool.clients.insert(call.process);
+        pool.granted += u64::from(*permits);
         let (depth, certain) = (pool.depth, pool.grants.last()?.certain);
         let over = depth > limit && certain > 0;
-        let acquires = over.then(|| pool.witness(limit, owned));
+        let acquires = (over && listed).then(|| pool.witness(history, limit, owned));
         self.grants += 1;
         self.depth_max = self.depth_max.max(depth);
-        if let Some(acquires) = acquires {
+        if over {
+            let acquires = acquires.unwrap_or_default();
             self.report(key, Why::Depth { depth, acquires });
         }
         Some(())
@@ -298,7 +339,7 @@ impl Permits {
         }
     }
 
-    fn asked(&mut self, call: &Call) -> Option<()> {
+    fn asked(&mut self, call: &Call, release: usize) -> Option<()> {
         let Operation::ReleasePermits {
             key,
             permits,
@@ -309,7 +350,7 @@ impl Permits {
         };
         let (owner, owned) = (self.owner(call), self.owned);
         let pool = self.pool(key)?;
-        let missing = pool.asked(owner, *token, (*permits).into());
+        let missing = pool.asked(owner, release, *token, (*permits).into());
         if !owned {
             pool.credit += missing;
         }
@@ -343,10 +384,10 @@ impl Fold for Permits {
             return;
         };
         match (&call.operation, moment, &call.outcome) {
-            (Operation::ReleasePermits { .. }, Moment::Called(_), _) => self.asked(call),
+            (Operation::ReleasePermits { .. }, Moment::Called(_), _) => self.asked(call, place),
             (Operation::ReleasePermits { .. }, _, Outcome::Ok(_)) => self.released(call, place),
             (Operation::AcquirePermits { .. }, Moment::Returned(_), Outcome::Ok(answer)) => {
-                self.acquired(call, place, answer)
+                self.acquired(history, place, answer)
             }
             _ => None,
         };
@@ -359,6 +400,8 @@ impl Fold for Permits {
     fn verdict(&self, history: &History) -> Verdict {
         let clients = self.pools.iter().map(|pool| pool.clients.len()).max();
         let clients = clients.unwrap_or_default();
+        // Fewer than there are could all have been held at once.
+        let scarce = |pool: &Pool| pool.clients.len() > 1 && pool.granted > self.permits;
         let verdict = if self.total > 0 {
             let tell = |found: &Found| tell(history, found, self.permits);
             let anomalies = locks::told(self.found.iter(), tell);
@@ -369,6 +412,9 @@ impl Fold for Permits {
                 explain::count(self.grants, "grant"),
                 explain::count(clients, "client")
             );
+            Verdict::unknown(NAME, "vacuous", text)
+        } else if !self.pools.iter().any(scarce) {
+            let text = "no semaphore granted more permits in all than it has: none had to wait";
             Verdict::unknown(NAME, "vacuous", text)
         } else if self.depth_max == 0 {
             let text = format!(

@@ -109,8 +109,9 @@ impl<'o, 'a> Tally<'o, 'a> {
         let worst = match self.stale.first() {
             None => format!("none of {reads} is stale for certain"),
             Some((_, worst)) => format!(
-                "{} of {reads} are stale, by at least {} ms at worst (p{} at {})",
+                "{} of {reads} {} stale, by at least {} ms at worst (p{} at {})",
                 self.stale.len(),
+                explain::are(self.stale.len()),
                 milliseconds(worst.age),
                 worst.read.process,
                 explain::seconds(explain::ended(worst.read))

@@ -343,7 +343,6 @@ fn clocks_are_judged_as_reachability_says() {
             }
         }
     }
-    println!("of {total}: violated, holds {counts:?}");
     for [violated, holds] in counts {
         assert!(violated > total / 200 && holds > total / 5, "{counts:?}");
     }

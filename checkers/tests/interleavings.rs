@@ -169,7 +169,6 @@ fn compare_and_set_and_values_written_twice_agree_with_trying_every_interleaving
             assert!(!anomaly.facts.is_empty() && !anomaly.sentence.is_empty());
         }
     }
-    println!("sequential: valid, unknown, invalid {counts:?}; {searched} orders searched");
     assert!(
         counts[0] > tried / 5 && counts[2] > tried / 20,
         "{counts:?}"

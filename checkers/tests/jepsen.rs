@@ -102,7 +102,6 @@ fn every_verdict_and_figure_is_that_of_the_definition() {
             seen[verdict.validity as usize] += 1;
         }
         let [valid, _, invalid] = seen;
-        println!("{name} {theme:?}: valid, unknown, invalid {seen:?}");
         assert!(valid > 50 && invalid > 50, "{name} {theme:?}: {seen:?}");
     }
 }
@@ -215,7 +214,6 @@ fn every_witness_is_derived_again_and_none_with_a_call_removed() {
             }
         }
     }
-    println!("witnesses: {accepted} accepted, {refused} refused");
     assert!(accepted > 1_000 && refused > 1_000, "{accepted} {refused}");
 }
 

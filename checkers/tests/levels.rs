@@ -332,7 +332,6 @@ fn levels_are_judged_as_by_their_definitions() {
             }
         }
     }
-    println!("{LEVELS:?}: valid, unknown, invalid {counts:?}");
     for [valid, _, invalid] in counts {
         assert!(valid > 1_000 && invalid > 500, "{counts:?}");
     }

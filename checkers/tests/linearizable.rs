@@ -214,7 +214,6 @@ fn the_search_agrees_with_trying_every_order() {
         );
         *(if expected { &mut valid } else { &mut invalid }) += 1;
     }
-    println!("linearizable: {valid} valid, {invalid} invalid");
     assert!(
         valid > 5_000 && invalid > 5_000,
         "{valid} valid, {invalid} invalid"

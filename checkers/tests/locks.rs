@@ -171,7 +171,6 @@ fn mutual_exclusion_agrees_with_trying_every_order() {
         );
         *(if expected { &mut holds } else { &mut broken }) += 1;
     }
-    println!("mutual-exclusion: {holds} hold, {broken} broken");
     assert!(
         holds > 3_000 && broken > 3_000,
         "{holds} hold, {broken} broken"
@@ -196,7 +195,6 @@ fn a_correct_service_is_never_blamed() {
             *judged.entry(checker).or_default() += u64::from(verdict.validity == Validity::Valid);
         }
     }
-    println!("valid: {judged:?}");
     for checker in CHECKERS {
         assert!(judged[checker] > 10_000, "{judged:?}");
     }

@@ -129,7 +129,6 @@ fn the_checkers_agree_with_the_definitions_on_small_histories() {
         }
     }
     let tried = rounds(30_000);
-    println!("violated, of {tried}: {violated:?}");
     for (model, count) in violated {
         let share = count * 100 / tried;
         assert!((1..90).contains(&share), "{model}: {count} violated");
@@ -160,7 +159,6 @@ fn a_stronger_model_never_holds_without_the_weaker() {
             *apart.entry((stronger, weaker)).or_default() += u64::from(weak && !strong);
         }
     }
-    println!("only the weaker holds: {apart:?}");
     assert!(apart.values().all(|count| *count > 0), "{apart:?}");
 }
 

@@ -76,7 +76,6 @@ fn every_type_agrees_with_trying_every_order() {
             }
             *(if expected { &mut valid } else { &mut invalid }) += 1;
         }
-        println!("{kind:?}: {valid} valid, {invalid} invalid");
         assert!(
             valid > rounds / 4 && invalid > rounds / 8,
             "{kind:?}: {valid} valid, {invalid} invalid"

@@ -296,7 +296,6 @@ fn every_level_is_judged_as_by_brute_force() {
             assert!(!possible[stronger] || possible[weaker], "seed {seed}");
         }
     }
-    println!("{count}: {LEVELS:?} not, yes {counts:?}\n{names:?}");
     for (level, [not, yes]) in LEVELS.iter().zip(counts) {
         assert!(
             not * 12 > count && yes * 4 > count,

@@ -372,7 +372,6 @@ fn settled_objects_are_judged_as_all_subsets_of_unknown_updates_say() {
         late += u64::from(code == Some("late-update"));
     }
     let counts = (invalid, valid, late);
-    println!("of {total}: invalid, valid, late {counts:?}");
     assert!(invalid > total / 10, "{counts:?}");
     assert!(valid > total / 10, "{counts:?}");
     assert!(late > total / 100, "{counts:?}");

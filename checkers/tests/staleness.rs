@@ -219,7 +219,6 @@ fn staleness_is_the_least_over_all_orders() {
         record.assume.staleness_ms = Some(age / MS);
         assert_ne!(check(&record).validity, Validity::Invalid);
     }
-    println!("of {total}: {feasible} feasible, {stale_reads} stale reads");
     assert!(feasible > total / 4, "{feasible}");
     assert!(stale_reads > total / 20, "{stale_reads}");
 }

@@ -331,3 +331,118 @@ fn a_user_may_say_what_the_objects_are() {
     let (code, text) = judged(adds, &["--object", "teapot"]);
     assert_eq!(code, Some(64), "{text}");
 }
+
+#[test]
+fn causal_reverse_of_jepsens_is_judged_by_its_name() {
+    for (name, code, said) in [
+        ("causal-order.edn", 0, "valid "),
+        (
+            "causal-reverse.edn",
+            1,
+            "saw 2 but not 1, which was acknowledged",
+        ),
+    ] {
+        let output = tribunal(&["check", &history(name), "--model", "causal-reverse"]);
+        let text = text_of(&output);
+        assert_eq!(output.status.code(), Some(code), "{name}: {text}");
+        assert!(text.contains(said), "{name}: {text}");
+    }
+}
+
+/// Judges a history with a message journal beside it: a sends 1 to b, which answers with 2.
+/// `clocks` are what the four events show.
+fn with_messages(clocks: [&str; 4], arguments: &[&str]) -> (Option<i32>, String) {
+    let events = [
+        r#""type":"send","node":"a","step":0,"message":1"#,
+        r#""type":"receive","node":"b","step":0,"message":1"#,
+        r#""type":"send","node":"b","step":1,"message":2"#,
+        r#""type":"deliver","node":"a","step":1,"message":2"#,
+    ];
+    let lines = events.iter().zip(clocks);
+    let lines = lines.map(|(event, clocks)| format!(r#"{{"time":1,{event}{clocks}}}"#));
+    judged_beside(&lines.collect::<Vec<_>>().join("\n"), arguments)
+}
+
+fn judged_beside(events: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sent.jsonl");
+    let header = r#"{"format":"tribunal-messages","version":1,"nodes":["a","b"]}"#;
+    std::fs::write(&path, format!("{header}\n{events}\n")).unwrap();
+    let (history, path) = (history("exchange.jsonl"), path.display().to_string());
+    let given = ["check", &history, "--messages", &path];
+    let output = tribunal(&[&given, arguments].concat());
+    (output.status.code(), text_of(&output))
+}
+
+#[test]
+fn clocks_of_a_message_journal_are_judged_beside_its_history() {
+    let lamport = [1, 2, 3, 4].map(|n| format!(r#","lamport":{n}"#));
+    let back = [1, 1, 3, 4].map(|n| format!(r#","lamport":{n}"#));
+    let vector = ["[1,0]", "[1,1]", "[1,2]", "[2,2]"].map(|v| format!(r#","vector":{v}"#));
+    let unknowing = ["[1,0]", "[0,1]", "[0,2]", "[2,2]"].map(|v| format!(r#","vector":{v}"#));
+    let hybrid = |walls: [u64; 4]| walls.map(|w| format!(r#","hybrid":[{w},0],"physical":{w}"#));
+    for (checker, clocks, code) in [
+        ("lamport-clocks", lamport, 0),
+        ("lamport-clocks", back, 1),
+        ("vector-clocks", vector, 0),
+        ("vector-clocks", unknowing, 1),
+        ("hybrid-clocks", hybrid([10, 20, 30, 40]), 0),
+        ("hybrid-clocks", hybrid([10, 9, 30, 40]), 1),
+    ] {
+        let clocks = clocks.each_ref().map(String::as_str);
+        let word = if code == 0 { "valid    " } else { "invalid  " };
+        let (is, text) = with_messages(clocks, &["--model", checker]);
+        assert_eq!(is, Some(code), "{checker}: {text}");
+        assert!(text.contains(&format!("{word}{checker}")), "{text}");
+        // Without a name, those that the journal is for judge too.
+        let (is, text) = with_messages(clocks, &[]);
+        assert_eq!(is, Some(code), "{checker}: {text}");
+        assert!(text.contains(&format!("{word}{checker}")), "{text}");
+        assert!(text.contains("valid    linearizable"), "{text}");
+    }
+}
+
+#[test]
+fn deliveries_of_a_message_journal_are_judged_beside_its_history() {
+    let event = |kind: &str, node: &str, step: u8, message: u8| {
+        format!(r#"{{"time":1,"type":"{kind}","node":"{node}","step":{step},"message":{message}}}"#)
+    };
+    let sent = [event("send", "a", 0, 1), event("send", "a", 1, 2)].join("\n");
+    for (first, second, code) in [(1, 2, 0), (2, 1, 1)] {
+        let delivered = [
+            event("deliver", "b", 0, first),
+            event("deliver", "b", 1, second),
+        ];
+        let events = format!("{sent}\n{}", delivered.join("\n"));
+        let (is, text) = judged_beside(&events, &["--model", "causal-delivery"]);
+        assert_eq!(is, Some(code), "{text}");
+    }
+}
+
+#[test]
+fn a_message_journal_that_is_none_is_refused_with_file_and_line() {
+    let (code, text) = judged_beside(r#"{"time":1,"type":"send","node":"c","step":0}"#, &[]);
+    assert_eq!(code, Some(64), "{text}");
+    assert!(
+        text.contains("sent.jsonl is not a message journal: line 2"),
+        "{text}"
+    );
+    assert!(text.contains("the header names no node c"), "{text}");
+    let (valid, missing) = (history("exchange.jsonl"), history("no-such.jsonl"));
+    for (arguments, said) in [
+        (vec!["--messages", &missing], "no-such.jsonl"),
+        (
+            vec!["--messages", &missing, &valid],
+            "--messages takes one record",
+        ),
+        (
+            vec!["--messages", &missing, "--isolation", "serializable"],
+            "cannot be used with",
+        ),
+    ] {
+        let output = tribunal(&[&["check", &valid], &arguments[..]].concat());
+        let text = text_of(&output);
+        assert_eq!(output.status.code(), Some(64), "{text}");
+        assert!(text.contains(said), "{text}");
+    }
+}

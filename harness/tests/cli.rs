@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::path::Path;
+
 use common::{Run, nodes_of, processes_of, text_of, tribunal, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -207,7 +209,29 @@ fn a_run_leaves_every_file_and_can_be_judged_again() {
     assert_eq!(again.status.code(), Some(0), "{}", text_of(&again));
     let drawn = tribunal(&["report", &latest.display().to_string()]);
     assert_eq!(drawn.status.code(), Some(0), "{}", text_of(&drawn));
+    a_message_journal_in_the_run_is_found(&latest);
     assert_eq!(processes_of(&run), Vec::<String>::new());
+}
+
+/// A journal that somebody put into the run's folder.
+fn a_message_journal_in_the_run_is_found(latest: &Path) {
+    let header = r#"{"format":"tribunal-messages","version":1,"nodes":["n1","n2"]}"#;
+    let sent = r#"{"time":1,"type":"send","node":"n1","step":0,"message":1,"to":"n2","lamport":5}"#;
+    let received = r#"{"time":2,"type":"receive","node":"n2","step":0,"message":1,"lamport":3}"#;
+    let (path, journal) = (latest.display().to_string(), latest.join("messages.jsonl"));
+    for (lines, code, said) in [
+        ([header, sent, received], 1, "invalid  lamport-clocks"),
+        (
+            [header, sent, "{"],
+            64,
+            "messages.jsonl is not a message journal: line 3",
+        ),
+    ] {
+        std::fs::write(&journal, format!("{}\n", lines.join("\n"))).unwrap();
+        let judged = tribunal(&["check", &path, "--model", "lamport-clocks"]);
+        assert_eq!(judged.status.code(), Some(code), "{}", text_of(&judged));
+        assert!(text_of(&judged).contains(said), "{}", text_of(&judged));
+    }
 }
 
 #[test]

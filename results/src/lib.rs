@@ -47,7 +47,7 @@ pub use assumptions::Assumptions;
 pub use event::{Body, Event, Process};
 pub use fault::{FaultEvent, FaultSpan, NodeEvent, NodeState, Phase};
 pub use history::{Call, History, HistoryError, Stamp};
-pub use message::Messages;
+pub use message::{MessageEvent, Messages};
 pub use micro::{Micro, Seen};
 pub use operation::{Kind, Operation};
 pub use outcome::{Answer, Grant, Outcome, Reason, Row};

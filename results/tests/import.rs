@@ -48,7 +48,7 @@ fn objects_are_told_by_what_is_asked_and_read() {
              {{:process 0 :type :ok :f :{f} :value {said}}}"
         )
     };
-    let cases: [(&[Asked], &[&str]); 22] = [
+    let cases: [(&[Asked], &[&str]); 24] = [
         (
             &[("add", "1", "1"), ("read", "nil", "#{1}")],
             &["add 1 to set -> ok", "members set -> ok [1]"],
@@ -117,6 +117,25 @@ fn objects_are_told_by_what_is_asked_and_read() {
                 "members 7 -> ok [1]",
                 "add 2 to 8 -> ok",
             ],
+        ),
+        // As Jepsen's causal-reverse writes and reads.
+        (
+            &[
+                ("read", "[7 nil]", "[7 nil]"),
+                ("write", "[7 1]", "[7 1]"),
+                ("read", "[7 nil]", "[7 #{1}]"),
+                ("write", "[8 2]", "[8 2]"),
+            ],
+            &[
+                "members 7 -> ok []",
+                "add 1 to 7 -> ok",
+                "members 7 -> ok [1]",
+                "add 2 to 8 -> ok",
+            ],
+        ),
+        (
+            &[("write", "1", "1"), ("read", "nil", "nil")],
+            &["write register = 1 -> ok", "read register -> ok nothing"],
         ),
         (
             &[("read", "nil", "[]"), ("read", "nil", "nil")],
@@ -212,7 +231,7 @@ fn objects_are_told_by_what_is_asked_and_read() {
 fn what_fits_no_object_is_refused_with_its_place() {
     for (first, second, said) in [
         (
-            ":f :write :value 1",
+            ":f :cas :value [1 2]",
             ":f :read :value [1 2]",
             "line 4, column 2: a read of a list does not fit register, which must be a register",
         ),

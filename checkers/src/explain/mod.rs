@@ -93,6 +93,11 @@ pub(crate) fn count(n: usize, noun: &str) -> String {
     }
 }
 
+/// The verb to so many.
+pub(crate) const fn are(n: usize) -> &'static str {
+    if n == 1 { "is" } else { "are" }
+}
+
 /// The indexes and the span of an anomaly's calls: in order of invocation, each once.
 pub(crate) fn extent(calls: &[&Call]) -> (Vec<u64>, (Nanos, Nanos)) {
     let mut indexes: Vec<u64> = calls.iter().map(|call| call.invoked.index).collect();

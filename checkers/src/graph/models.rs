@@ -196,6 +196,51 @@ mod tests {
         assert_eq!(forbids("no-such", "G0"), None);
     }
 
+    /// Names of what Elle finds, but for predicates (Kingsbury & Alvaro 2020).
+    #[test]
+    fn every_name_of_elles_is_known() {
+        for name in [
+            "internal",
+            "future-read",
+            "G1a",
+            "G1b",
+            "dirty-update",
+            "duplicate-elements",
+            "incompatible-order",
+            "lost-update",
+            "cyclic-versions",
+        ] {
+            assert_eq!(forbids("strict-serializable", name), Some(true), "{name}");
+            assert_eq!(forbids("serializable", name), Some(true), "{name}");
+        }
+        // What each cycle rules out first, and what it leaves.
+        for (cycle, out, left) in [
+            ("G0", "read-uncommitted", None),
+            ("G1c", "read-committed", Some("read-uncommitted")),
+            ("G-single", "snapshot-isolation", Some("read-committed")),
+            ("G-single", "repeatable-read", Some("read-committed")),
+            (
+                "G-nonadjacent",
+                "snapshot-isolation",
+                Some("read-committed"),
+            ),
+            ("G2-item", "repeatable-read", Some("snapshot-isolation")),
+        ] {
+            assert_eq!(forbids(out, cycle), Some(true), "{cycle}");
+            if let Some(left) = left {
+                assert_eq!(forbids(left, cycle), Some(false), "{cycle}");
+            }
+            for (suffix, level) in [
+                ("-process", "strong-session-serializable"),
+                ("-realtime", "strict-serializable"),
+            ] {
+                let name = format!("{cycle}{suffix}");
+                assert_eq!(forbids(level, &name), Some(true), "{name}");
+                assert_eq!(forbids("serializable", &name), Some(false), "{name}");
+            }
+        }
+    }
+
     #[test]
     fn every_anomaly_rules_out_strict_serializability() {
         use crate::Checker;

@@ -74,7 +74,8 @@ impl Tally {
         } else {
             let operations = explain::count(self.operations, "operation");
             let keys = explain::count(self.keys, "key");
-            Verdict::valid(NAME, format!("{operations} on {keys} are linearizable"))
+            let are = explain::are(self.operations);
+            Verdict::valid(NAME, format!("{operations} on {keys} {are} linearizable"))
         };
         verdict
             .figure("keys", self.keys)

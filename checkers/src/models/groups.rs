@@ -1,7 +1,8 @@
 //! Which calls belong to one object.
 
 use rustc_hash::FxHashMap;
-use tribunal_results::{Call, History, Micro, Operation, Scalar};
+use tribunal_results::Kind::AcquirePermits;
+use tribunal_results::{Assumptions, Call, History, Micro, Operation, Scalar};
 
 use crate::normal::{self, Columns, Family};
 
@@ -72,6 +73,23 @@ impl Group<'_> {
             name.push_str(&format!(" and {} more", self.keys.len() - KEYS_NAMED_MAX));
         }
         name
+    }
+
+    /// Whether grants of permits could have been in each other's way: several clients had some,
+    /// and more than there are in all. Of all else that it could.
+    pub(crate) fn contended(&self, assume: &Assumptions) -> bool {
+        if self.kind != Some(Kind::Permits) {
+            return true;
+        }
+        let granted = |call: &&&Call| call.operation.kind() == AcquirePermits && call.is_ok();
+        let grants = || self.calls.iter().filter(granted);
+        let permits = grants().map(|call| match call.operation {
+            Operation::AcquirePermits { permits, .. } => u64::from(permits),
+            _ => 0,
+        });
+        let first = grants().next().map(|call| call.process);
+        grants().any(|call| Some(call.process) != first)
+            && permits.sum::<u64>() > u64::from(assume.permits)
     }
 
     /// Its calls in columns, if it has one key alone.

@@ -5,10 +5,11 @@
 //! told by the clock of the record with the drift that is assumed: an operation of unknown end
 //! that nobody called. It may take back permits of the same owner that were granted later; so what
 //! is found to be linearizable may not be, where leases run out, but never the other way round.
+//! Its owner may not know: a release of what fell back is acknowledged, and does no harm.
 
 use std::collections::BTreeMap;
 
-use tribunal_results::{Answer, Assumptions, Call, Operation, Outcome, Stamp};
+use tribunal_results::{Answer, Assumptions, Call, Nanos, Operation, Outcome, Stamp};
 
 use super::{Entry, Group, Object, entry};
 use crate::model::{Model, Op};
@@ -18,10 +19,21 @@ use crate::model::{Model, Op};
 pub(crate) enum Step {
     /// The owner took so many permits.
     Acquire(u64, u32),
+    /// The owner took so many, and their lease was over before it was told: they fell back.
+    Pass(u64, u32),
     /// The owner gave so many back.
     Release(u64, u32),
     /// The lease of so many was over: those that the owner had not given back fell back.
     Lapse(u64, u32),
+}
+
+/// What an owner took and did not give back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Hand {
+    /// What it has.
+    held: u32,
+    /// What fell back when a lease was over.
+    fallen: u32,
 }
 
 /// A semaphore of which all permits are free at first.
@@ -31,7 +43,7 @@ pub(crate) struct Semaphore {
 
 impl Model for Semaphore {
     /// Who holds how many.
-    type State = BTreeMap<u64, u32>;
+    type State = BTreeMap<u64, Hand>;
     type Step = Step;
 
     fn initial(&self) -> Self::State {
@@ -41,24 +53,32 @@ impl Model for Semaphore {
     fn apply(&self, state: &Self::State, step: &Step) -> Option<Self::State> {
         let mut after = state.clone();
         match *step {
-            Step::Acquire(owner, permits) => {
-                let held: u64 = state.values().map(|&held| u64::from(held)).sum();
+            Step::Acquire(owner, permits) | Step::Pass(owner, permits) => {
+                let held: u64 = state.values().map(|hand| u64::from(hand.held)).sum();
                 if held + u64::from(permits) > u64::from(self.permits) {
                     return None;
                 }
-                *after.entry(owner).or_insert(0) += permits;
+                let hand = after.entry(owner).or_default();
+                match step {
+                    Step::Pass(..) => hand.fallen = hand.fallen.saturating_add(permits),
+                    _ => hand.held += permits,
+                }
             }
             Step::Release(owner, permits) => {
-                let held = after.get_mut(&owner)?;
-                *held = held.checked_sub(permits)?;
-                if *held == 0 {
+                let hand = after.get_mut(&owner)?;
+                // What is held comes first: that frees most, and as many can be released later.
+                let held = hand.held.min(permits);
+                hand.held -= held;
+                hand.fallen = hand.fallen.checked_sub(permits - held)?;
+                if *hand == Hand::default() {
                     after.remove(&owner);
                 }
             }
             Step::Lapse(owner, permits) => {
-                let held = after.remove(&owner).unwrap_or(0);
-                if held > permits {
-                    after.insert(owner, held - permits);
+                if let Some(hand) = after.get_mut(&owner) {
+                    let fallen = hand.held.min(permits);
+                    hand.held -= fallen;
+                    hand.fallen = hand.fallen.saturating_add(fallen);
                 }
             }
         }
@@ -66,7 +86,7 @@ impl Model for Semaphore {
     }
 
     fn weight(&self, state: &Self::State) -> usize {
-        size_of_val(state) + 32 * state.len()
+        size_of_val(state) + 40 * state.len()
     }
 }
 
@@ -79,14 +99,17 @@ pub(crate) fn object<'a>(group: &Group<'a>, assume: &Assumptions) -> Object<'a, 
         let step = match (&call.operation, &call.outcome) {
             (_, Outcome::Fail(_)) => continue,
             (Operation::AcquirePermits { permits, .. }, _) if *permits > 0 => {
-                Step::Acquire(owner, *permits)
+                match over(call, assume).zip(call.completed) {
+                    Some((over, told)) if over <= told.time => Step::Pass(owner, *permits),
+                    _ => Step::Acquire(owner, *permits),
+                }
             }
             (Operation::ReleasePermits { permits, .. }, _) if *permits > 0 => {
                 Step::Release(owner, *permits)
             }
             _ => continue,
         };
-        entries.push(entry(call, step, 1));
+        entries.push(entry(call, step, SCALE));
         entries.extend(lapse(&stamps, call, step, assume));
     }
     Object {
@@ -96,34 +119,49 @@ pub(crate) fn object<'a>(group: &Group<'a>, assume: &Assumptions) -> Object<'a, 
             permits: assume.permits,
         },
         entries,
-        scale: 1,
-        tells: |step| matches!(step, Step::Acquire(..)),
+        scale: SCALE,
+        tells: match group.contended(assume) {
+            true => |step| matches!(step, Step::Acquire(..) | Step::Pass(..)),
+            false => |_| false,
+        },
     }
 }
 
-/// That the permits fall back when the lease is over: from the first call that comes then.
+/// There is a position before each event, for what nobody called.
+const SCALE: u64 = 2;
+
+/// That the permits fall back when the lease is over: just before the first event that comes then.
 fn lapse<'a>(
     stamps: &[Stamp],
     call: &'a Call,
     step: Step,
     assume: &Assumptions,
 ) -> Option<Entry<'a, Step>> {
-    let (Outcome::Ok(Answer::Grant(grant)), Step::Acquire(owner, permits)) = (&call.outcome, step)
-    else {
+    let Step::Acquire(owner, permits) = step else {
+        return None;
+    };
+    let over = over(call, assume)?;
+    let from = stamps.get(stamps.partition_point(|stamp| stamp.time < over))?;
+    Some(Entry {
+        call,
+        op: Op::new(
+            from.index.saturating_mul(SCALE).saturating_sub(1),
+            None,
+            Step::Lapse(owner, permits),
+        ),
+    })
+}
+
+/// When the lease that the call was granted may be over.
+fn over(call: &Call, assume: &Assumptions) -> Option<Nanos> {
+    let Outcome::Ok(Answer::Grant(grant)) = &call.outcome else {
         return None;
     };
     let nanos = u128::from(grant.lease_ms) * 1_000_000;
     let parts = 1_000_000 - u128::from(assume.clock_drift_ppm.min(1_000_000));
     let lease = u64::try_from(nanos * parts / 1_000_000).unwrap_or(u64::MAX);
-    let over = call
-        .invoked
-        .time
-        .saturating_add(lease.saturating_sub(1_000_000));
-    let from = stamps.get(stamps.partition_point(|stamp| stamp.time < over))?;
-    Some(Entry {
-        call,
-        op: Op::new(from.index, None, Step::Lapse(owner, permits)),
-    })
+    let lease = lease.saturating_sub(1_000_000);
+    Some(call.invoked.time.saturating_add(lease))
 }
 
 /// When something was called or returned, in order.

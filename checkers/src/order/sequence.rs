@@ -17,7 +17,7 @@ use super::interleave::{Program, ordered};
 use super::verdict::{Exhausted, Found, Meter, invalid, refuse};
 use super::{Sessions, Unfit, normalize};
 use crate::Budget;
-use crate::explain::{count, done, whose};
+use crate::explain::{are, count, done, whose};
 use crate::polygraph::{Isolation, Level, Order};
 use crate::register::Contradiction;
 
@@ -51,7 +51,8 @@ fn size(operations: usize, sessions: usize) -> String {
 }
 
 fn valid(operations: usize, sessions: usize) -> Verdict {
-    let text = format!("{} are sequentially consistent", size(operations, sessions));
+    let (size, are) = (size(operations, sessions), are(operations));
+    let text = format!("{size} {are} sequentially consistent");
     Verdict::valid(CHECKER, text)
 }
 

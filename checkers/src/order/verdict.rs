@@ -107,14 +107,18 @@ pub(crate) fn judge(
     let verdict = match rule(&sessions, &mut meter) {
         Ok(found) if !found.is_empty() => invalid(name, found),
         Err(Exhausted) => {
-            let text = format!("the budget ran out before {operations} in {width} were judged");
+            let text =
+                format!("the budget ran out before all of {operations} in {width} was judged");
             Verdict::unknown(name, "budget", text)
         }
         Ok(_) if cross == 0 => {
             let text = "no session read what another had written, so there is nothing to judge";
             Verdict::unknown(name, "vacuous", text)
         }
-        Ok(_) => Verdict::valid(name, format!("{operations} in {width} are {claim}")),
+        Ok(_) => {
+            let are = explain::are(sessions.ops.len());
+            Verdict::valid(name, format!("{operations} in {width} {are} {claim}"))
+        }
     };
     verdict
         .figure("sessions", sessions.sessions.len())

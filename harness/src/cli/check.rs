@@ -14,7 +14,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use tribunal_checkers::{Budget, Checker, ModelVerdict, Standing};
 use tribunal_results::import::{self, Imported};
 use tribunal_results::run::{RunDir, RunInfo};
-use tribunal_results::{Assumptions, History, Kind, Record, ResultClass, Validity, Verdict};
+use tribunal_results::{History, Kind, Messages, Record, ResultClass, Validity, Verdict};
 
 use super::{Done, Failure, exit, follow, output};
 use crate::judge::{self, child};
@@ -38,6 +38,8 @@ Examples:
   tribunal check bank.edn --assume bank_total=100 --assume overdraft=true
                                                     what a history does not say itself
   tribunal check adds.edn --object counter          :add and :read of counters, not of sets
+  tribunal check history.jsonl --messages messages.jsonl --model vector-clocks
+                                                    what nodes sent each other, by their clocks
   tribunal check etcd.txt --format porcupine        if the format is not told by itself
   cat history.jsonl | tribunal check -              from standard input
 
@@ -69,6 +71,10 @@ pub(super) struct Check {
     /// What the operations of an outside history work on, if they leave that open
     #[arg(long, value_parser = objects())]
     object: Option<String>,
+    /// The message journal beside the history: what nodes sent each other and what their clocks
+    /// showed. That of a run directory is found by itself
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["isolation", "strongest"])]
+    pub(super) messages: Option<PathBuf>,
     /// Judge although operations that are not known were left out: they change nothing
     #[arg(long)]
     ignore_unknown: bool,
@@ -112,6 +118,10 @@ pub(super) fn check(args: &Check) -> Done {
         let error = anyhow::anyhow!("--follow takes one record");
         return Err(Failure::usage(error));
     }
+    if args.messages.is_some() && args.records.len() > 1 {
+        let error = anyhow::anyhow!("--messages takes one record");
+        return Err(Failure::usage(error));
+    }
     if let [record] = args.records.as_slice() {
         if args.follow {
             return follow::follow(args, record);
@@ -137,17 +147,24 @@ fn check_record(args: &Check, record: &Path) -> Done {
         anstream::eprintln!("{}: {note}", name_of(record));
     }
     let ways = Ways::of(args, imported.timed)?;
-    let assume = assume::with(imported.assume, &args.assume)?;
     let doubt = imported.partial && !args.ignore_unknown;
-    judge_history(
-        args,
-        record,
-        &ways,
-        imported.history,
-        assume,
-        doubt,
-        &progress,
-    )
+    let judged = Record {
+        assume: assume::with(imported.assume, &args.assume)?,
+        history: imported.history,
+        messages: messages(args, None)?,
+        ..Record::default()
+    };
+    judge_history(args, record, &ways, &judged, doubt, &progress)
+}
+
+/// The message journal that the user names, or that of the run.
+pub(super) fn messages(args: &Check, run: Option<&RunDir>) -> Result<Messages, Failure> {
+    let read = match (&args.messages, run) {
+        (Some(path), _) => child::messages(path),
+        (None, Some(dir)) => child::messages_of(dir),
+        (None, None) => return Ok(Messages::default()),
+    };
+    read.map_err(Failure::usage)
 }
 
 /// How a history is judged.
@@ -216,29 +233,27 @@ pub(super) fn judge_history(
     args: &Check,
     of: &Path,
     ways: &Ways,
-    history: History,
-    assume: Assumptions,
+    record: &Record,
     doubt: bool,
     progress: &Progress,
 ) -> Done {
-    let record = Record {
-        history,
-        assume,
-        ..Record::default()
-    };
     let by = |checkers: &[&dyn Checker]| {
         let judge = |checker: &&dyn Checker| {
             progress.now(&format!("judging: {}", checker.name()));
-            checker.check(&record, Budget::default())
+            checker.check(record, Budget::default())
         };
         checkers.iter().map(judge).collect::<Vec<_>>()
     };
     let verdicts = match ways {
-        Ways::Applicable => by(&tribunal_checkers::applicable(&record.history)),
+        Ways::Applicable => {
+            let mut checkers = tribunal_checkers::applicable(&record.history);
+            checkers.extend(tribunal_checkers::of_messages(&record.messages));
+            by(&checkers)
+        }
         Ways::Models(checkers) => by(checkers),
         Ways::Isolation(level) => {
             progress.now("judging the transactions");
-            level.judge(&record, Budget::default())
+            level.judge(record, Budget::default())
         }
         Ways::Strongest => {
             progress.now("judging every model");
@@ -310,21 +325,22 @@ pub(super) fn check_run(args: &Check, record: &Path) -> Done {
     }
     let ways = Ways::of(args, true)?;
     if !ways.are_usual() {
-        let assume = assume::with(journal.header.assume, &args.assume)?;
+        let judged = Record {
+            assume: assume::with(journal.header.assume, &args.assume)?,
+            history: journal.history,
+            messages: messages(args, Some(&dir))?,
+            ..Record::default()
+        };
         let progress = Progress::of("judging");
-        return judge_history(
-            args,
-            record,
-            &ways,
-            journal.history,
-            assume,
-            false,
-            &progress,
-        );
+        return judge_history(args, record, &ways, &judged, false, &progress);
     }
-    if !args.assume.is_empty() {
+    let given = [
+        ("--assume", !args.assume.is_empty()),
+        ("--messages", args.messages.is_some()),
+    ];
+    if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
         return Err(Failure::usage(anyhow::anyhow!(
-            "a run is judged as its plan says; with --assume, say by --model or --isolation how"
+            "a run is judged as its plan says; with {option}, say by --model how"
         )));
     }
     let runtime = tokio::runtime::Builder::new_current_thread()

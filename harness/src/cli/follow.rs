@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tokio::sync::watch;
 use tribunal_checkers::Budget;
 use tribunal_results::run::RunDir;
-use tribunal_results::{ResultClass, Verdict};
+use tribunal_results::{Record, ResultClass, Verdict};
 
 use super::check::progress::Progress;
 use super::check::{self, Check, Ways, assume};
@@ -63,17 +63,14 @@ pub(super) fn follow(args: &Check, record: &Path) -> Done {
     if let (End::Whole, Some(_), true) = (&end, &dir, ways.are_usual()) {
         return check::check_run(args, record);
     }
-    let assume = assume::with(journal.header.assume, &args.assume)?;
+    let judged = Record {
+        assume: assume::with(journal.header.assume, &args.assume)?,
+        history: journal.history,
+        messages: check::messages(args, dir.as_ref())?,
+        ..Record::default()
+    };
     let progress = Progress::of("judging");
-    let code = check::judge_history(
-        args,
-        record,
-        &ways,
-        journal.history,
-        assume,
-        false,
-        &progress,
-    )?;
+    let code = check::judge_history(args, record, &ways, &judged, false, &progress)?;
     Ok(match end {
         End::Stopped if code != ResultClass::Violation.exit_code() => exit::INTERRUPTED,
         _ => code,

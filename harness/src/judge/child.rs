@@ -1,7 +1,7 @@
 //! The judging process: reads a record, runs its checkers, prints what each concludes.
 
 use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read as _, Seek as _, SeekFrom, Write};
+use std::io::{BufReader, Read as _, Seek as _, SeekFrom, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -74,7 +74,7 @@ fn read(dir: &RunDir, plan: &Plan) -> anyhow::Result<Record> {
         history: journal.history,
         assume: journal.header.assume,
         logs,
-        messages: messages(&dir.messages())?,
+        messages: messages_of(dir)?,
         floor: plan.evidence.clone(),
         faults: faults.map(|wanted| wanted.fault.clone()).collect(),
         is_run: true,
@@ -91,13 +91,24 @@ pub fn history(path: &Path) -> anyhow::Result<Journal> {
         .with_context(|| format!("{} is not a history", path.display()))
 }
 
-/// Reads a message journal; an empty one if there is no such file.
-fn messages(path: &Path) -> anyhow::Result<Messages> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Messages::default()),
-        Err(e) => return Err(e).with_context(|| format!("cannot open {}", path.display())),
-    };
+/// Reads the message journal of a run; an empty one if it has none.
+///
+/// # Errors
+/// As [`messages`], but that there is none.
+pub fn messages_of(dir: &RunDir) -> anyhow::Result<Messages> {
+    let path = dir.messages();
+    match path.try_exists() {
+        Ok(false) => Ok(Messages::default()),
+        _ => messages(&path),
+    }
+}
+
+/// Reads a message journal.
+///
+/// # Errors
+/// If it cannot be opened, or is not a message journal: then the line and the reason.
+pub fn messages(path: &Path) -> anyhow::Result<Messages> {
+    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     message::read(BufReader::with_capacity(1 << 18, file))
         .with_context(|| format!("{} is not a message journal", path.display()))
 }

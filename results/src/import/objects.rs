@@ -12,7 +12,7 @@ use crate::Scalar;
 pub enum Object {
     /// Read, written, compared and set.
     Register,
-    /// Elements are added, removed, and read all at once.
+    /// Elements are added, or written as *causal-reverse* does, removed, and read all at once.
     Set,
     /// Numbers are added to it.
     Counter,
@@ -75,7 +75,8 @@ impl Sign {
         Self { what, fits }
     }
 
-    pub(super) const WRITTEN: Self = Self::new("a write or a cas", &[Object::Register]);
+    pub(super) const WRITTEN: Self = Self::new("a write", &[Object::Register, Object::Set]);
+    pub(super) const COMPARED: Self = Self::new("a cas", &[Object::Register]);
     pub(super) const APPENDED: Self = Self::new("an append", &[Object::List]);
     pub(super) const COUNTED: Self = Self::new("an increment", &[Object::Counter]);
     pub(super) const ELEMENT: Self = Self::new("an element of a set", &[Object::Set]);

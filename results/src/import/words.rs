@@ -177,7 +177,8 @@ fn transfer(value: &Value) -> Result<Operation, String> {
 /// What an invocation tells of its object.
 pub(super) fn sign_of(operation: &Operation) -> Option<(&Scalar, Sign)> {
     let sign = match operation {
-        Operation::Write { .. } | Operation::Cas { .. } => Sign::WRITTEN,
+        Operation::Write { .. } => Sign::WRITTEN,
+        Operation::Cas { .. } => Sign::COMPARED,
         Operation::Append { .. } => Sign::APPENDED,
         Operation::Increment { .. } => Sign::COUNTED,
         Operation::Transfer { .. } => Sign::TRANSFERRED,
@@ -369,6 +370,10 @@ fn rename(operation: &mut Operation, object: Object, name: Scalar) {
                 Object::Bank => Operation::Balances { key: name },
                 Object::Table => Operation::Rows { key: name },
             }
+        }
+        Operation::Write { value, .. } if object == Object::Set => {
+            let value = value.clone();
+            *operation = Operation::Add { key: name, value };
         }
         Operation::Add {
             value: Scalar::Int(by),

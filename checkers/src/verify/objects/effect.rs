@@ -31,6 +31,8 @@ pub(super) enum Effect<'a> {
     Stands(i64),
     /// This one takes so many permits.
     Hold(u64, u32),
+    /// This one takes so many, and they fall back before it is told.
+    Pass(u64, u32),
     /// This one gives so many back.
     Free(u64, u32),
     /// So many of this one fall back, or what it has left of them.
@@ -61,6 +63,7 @@ pub(super) struct State<'a> {
     set: BTreeSet<&'a Scalar>,
     sum: i128,
     held: BTreeMap<u64, u32>,
+    lapsed: BTreeMap<u64, u32>,
     registers: BTreeMap<&'a Scalar, &'a Scalar>,
     lists: BTreeMap<&'a Scalar, Vec<&'a Scalar>>,
 }
@@ -107,15 +110,27 @@ impl<'a> State<'a> {
                 *next.held.entry(*owner).or_default() += permits;
                 held + u64::from(*permits) <= u64::from(assume.permits)
             }
+            Effect::Pass(owner, permits) => {
+                let held = self.held.values().map(|&n| u64::from(n)).sum::<u64>();
+                *next.lapsed.entry(*owner).or_default() += permits;
+                held + u64::from(*permits) <= u64::from(assume.permits)
+            }
             Effect::Free(owner, permits) => {
-                let left = self.held.get(owner)?.checked_sub(*permits)?;
-                next.held.insert(*owner, left);
-                next.held.retain(|_, held| *held > 0);
-                true
+                // What fell back its owner may still give back: that changes nothing.
+                let held = next.held.remove(owner).unwrap_or_default();
+                let lapsed = next.lapsed.remove(owner).unwrap_or_default();
+                let missing = permits.saturating_sub(held);
+                next.held
+                    .extend((held > *permits).then(|| (*owner, held - permits)));
+                next.lapsed
+                    .extend((lapsed > missing).then(|| (*owner, lapsed - missing)));
+                missing <= lapsed
             }
             Effect::Lapse(owner, permits) => {
                 if let Some(held) = next.held.get_mut(owner) {
-                    *held = held.saturating_sub(*permits);
+                    let fallen = (*held).min(*permits);
+                    *held -= fallen;
+                    *next.lapsed.entry(*owner).or_default() += fallen;
                 }
                 next.held.retain(|_, held| *held > 0);
                 true
@@ -180,7 +195,11 @@ pub(super) fn effects<'a>(call: &'a Call, assume: &Assumptions) -> Vec<Effect<'a
             Effect::Stands(*at)
         }
         (Operation::AcquirePermits { permits, .. }, _) if *permits > 0 => {
-            Effect::Hold(owner, *permits)
+            let over = lease_over(call, assume);
+            match over.zip(call.completed) {
+                Some((over, told)) if told.time >= over => Effect::Pass(owner, *permits),
+                _ => Effect::Hold(owner, *permits),
+            }
         }
         (Operation::ReleasePermits { permits, .. }, _) if *permits > 0 => {
             Effect::Free(owner, *permits)
@@ -300,7 +319,8 @@ pub(super) fn possible<'a>(
             | Effect::Back(Some(value))
             | Effect::Add(value, _)
             | Effect::Remove(value, _) => values.contains(value),
-            Effect::Sum(_) | Effect::Hold(..) | Effect::Free(..) | Effect::Lapse(..) => true,
+            Effect::Sum(_) | Effect::Hold(..) | Effect::Pass(..) => true,
+            Effect::Free(..) | Effect::Lapse(..) => true,
             Effect::AnyFront | Effect::AnyBack => true,
             Effect::Together(parts) => parts.iter().any(|part| match part {
                 Part::Set(_, value) | Part::Append(_, value) => values.contains(value),
@@ -330,15 +350,14 @@ pub(super) fn lapse<'a>(
     all: &[&Call],
     assume: &Assumptions,
 ) -> Option<(u64, Effect<'a>)> {
-    let (Operation::AcquirePermits { permits, .. }, Outcome::Ok(Answer::Grant(grant))) =
-        (&call.operation, &call.outcome)
-    else {
+    let Operation::AcquirePermits { permits, .. } = &call.operation else {
         return None;
     };
-    let share = 1.0 - f64::from(assume.clock_drift_ppm.min(1_000_000)) / 1e6;
-    // A microsecond for the rounding, and a millisecond for the clocks.
-    let lease = (grant.lease_ms as f64 * share * 1e6 - 1_001_000.0).max(0.0) as u64;
-    let over = call.invoked.time.saturating_add(lease);
+    // Of one that was told too late nothing is left that could fall back.
+    let over = lease_over(call, assume)?;
+    if call.completed.is_some_and(|told| told.time >= over) {
+        return None;
+    }
     let stamps = all
         .iter()
         .flat_map(|call| [Some(call.invoked), call.completed]);
@@ -346,4 +365,15 @@ pub(super) fn lapse<'a>(
     let from = late.map(|stamp| stamp.index).min()?;
     let owner = if assume.owned { call.process } else { 0 };
     Some((from, Effect::Lapse(owner, *permits)))
+}
+
+/// When the lease of a grant may be over at the earliest: a millisecond is for the clocks.
+fn lease_over(call: &Call, assume: &Assumptions) -> Option<u64> {
+    let Outcome::Ok(Answer::Grant(grant)) = &call.outcome else {
+        return None;
+    };
+    let rate = u128::from(1_000_000_u32.saturating_sub(assume.clock_drift_ppm));
+    let least = (u128::from(grant.lease_ms) * rate).saturating_sub(1_000_000);
+    let over = u128::from(call.invoked.time) + least;
+    Some(u64::try_from(over).unwrap_or(u64::MAX))
 }

@@ -9,97 +9,56 @@ use tribunal_results::{Micro, Operation, Record, Validity, Verdict};
 
 use super::super::Failure;
 
-/// Levels that other words or other checkers name.
-struct Named {
-    level: &'static str,
-    /// Its own checker, used if there is one of that name.
-    checker: &'static str,
-    /// The level of the table that it is at least as strong as.
-    at_least: &'static str,
-    /// The level of the table that is at least as strong.
-    at_most: &'static str,
-}
-
-/// Of an anomaly that `at_most` forbids and `at_least` allows, the table says nothing.
-const NAMED: [Named; 6] = [
-    Named {
-        level: "read-committed",
-        checker: "read-committed",
-        at_least: "read-committed",
-        at_most: "read-committed",
-    },
-    Named {
-        level: "read-atomic",
-        checker: "read-atomic",
-        at_least: "read-committed",
-        at_most: "snapshot-isolation",
-    },
-    Named {
-        level: "causal",
-        checker: "transactional-causal",
-        at_least: "read-committed",
-        at_most: "strong-session-snapshot-isolation",
-    },
-    Named {
-        level: "snapshot-isolation",
-        checker: "snapshot-isolation",
-        at_least: "snapshot-isolation",
-        at_most: "snapshot-isolation",
-    },
-    Named {
-        level: "serializable",
-        checker: "serializable",
-        at_least: "serializable",
-        at_most: "serializable",
-    },
-    Named {
-        level: "strict-serializable",
-        checker: "strict-serializable",
-        at_least: "strict-serializable",
-        at_most: "strict-serializable",
-    },
-];
+/// A level that people call otherwise, and its name in the table.
+const ALSO: [(&str, &str); 1] = [("causal", "transactional-causal")];
+/// What a level may respect besides: nothing, the order of sessions, that of real time.
+const STRENGTHS: [&str; 3] = ["", "strong-session-", "strong-"];
 
 /// A level that a user asks for.
 #[derive(Debug)]
 pub(in crate::cli) struct Level {
     name: String,
     checker: Option<&'static str>,
-    at_least: String,
-    at_most: String,
+    /// What the table calls it.
+    tabled: String,
 }
 
 /// The names of all levels.
 pub(super) fn names() -> Vec<String> {
-    let mut names: Vec<String> = levels().collect();
-    let more = NAMED.iter().map(|named| named.level.to_owned());
-    names.extend(more.filter(|name| !levels().any(|level| level == *name)));
-    names
+    let also = ALSO.iter().map(|(name, _)| (*name).to_owned());
+    levels().chain(also).collect()
+}
+
+/// The level of the table that a checker judges: the weakest of this name that forbids all that
+/// the checker finds. Some respect the order of sessions, though their name does not say so.
+fn judged_by(checker: &dyn Checker) -> Option<String> {
+    let forbids_all = |level: &String| {
+        let mut anomalies = checker.anomalies().iter();
+        anomalies.all(|anomaly| forbids(level, anomaly) != Some(false))
+    };
+    let strengths = STRENGTHS.iter();
+    let stronger = strengths.map(|strength| format!("{strength}{}", checker.name()));
+    let mut known = stronger.filter(|name| levels().any(|level| level == *name));
+    known.find(forbids_all)
 }
 
 impl Level {
     /// The level of that name.
     pub(super) fn of(name: &str) -> Result<Self, Failure> {
-        if let Some(named) = NAMED.iter().find(|named| named.level == name) {
-            return Ok(Self {
-                name: name.to_owned(),
-                checker: Some(named.checker),
-                at_least: named.at_least.to_owned(),
-                at_most: named.at_most.to_owned(),
-            });
+        let also = ALSO.iter().find(|(other, _)| *other == name);
+        let tabled = also.map_or(name, |(_, tabled)| tabled);
+        if !levels().any(|level| level == tabled) {
+            return Err(Failure::usage(anyhow::anyhow!(
+                "no isolation level is called {name}; there are {}",
+                names().join(", ")
+            )));
         }
-        if levels().any(|level| level == name) {
-            return Ok(Self {
-                name: name.to_owned(),
-                checker: None,
-                at_least: name.to_owned(),
-                at_most: name.to_owned(),
-            });
-        }
-        Err(Failure::usage(anyhow::anyhow!(
-            "no isolation level is called {name}; there are {}",
-            names().join(", ")
-        )))
+        let own = find(tabled);
+        Ok(Self {
+            name: name.to_owned(),
+            checker: own.map(Checker::name),
+            tabled: own.and_then(judged_by).unwrap_or_else(|| tabled.to_owned()),
+        })
     }
 
     /// The checkers that judge at this level.
@@ -152,32 +111,24 @@ impl Level {
         }
         let (allowed, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut verdict.anomalies)
             .into_iter()
-            .partition(|anomaly| forbids(&self.at_most, &anomaly.name) == Some(false));
+            .partition(|anomaly| forbids(&self.tabled, &anomaly.name) == Some(false));
         // Types are all there, even where only some anomalies are listed.
         let types = types_of(&verdict);
-        let forbidden = |name: &String| forbids(&self.at_least, name) != Some(false);
+        let forbidden = |name: &String| forbids(&self.tabled, name) != Some(false);
         let against: Vec<String> = types
             .iter()
             .filter(|name| forbidden(name))
             .cloned()
             .collect();
-        let open = |name: &&String| forbids(&self.at_most, name) != Some(false);
         let checker = verdict.checker.clone();
         let figures = std::mem::take(&mut verdict.figures);
         let mut judged = if !against.is_empty() {
-            let (worst, listed): (Vec<_>, Vec<_>) = rest
-                .into_iter()
-                .partition(|anomaly| forbidden(&anomaly.name));
             let total = verdict.anomalies_total.saturating_sub(allowed.len() as u64);
-            let mut judged = Verdict::invalid(&checker, [worst, listed].concat(), total);
+            let mut judged = Verdict::invalid(&checker, rest, total);
             if judged.anomalies.is_empty() {
                 judged.summary = format!("{level} forbids {}", against.join(", "));
             }
             judged
-        } else if let Some(open) = types.iter().find(open) {
-            let text =
-                format!("{open} was found, of which nothing says whether {level} forbids it");
-            Verdict::unknown(&checker, "undecided", text)
         } else if figures.get("search-complete") == Some(&false.into()) {
             let text = format!("the budget ran out before all that {level} forbids was looked for");
             Verdict::unknown(&checker, "budget", text)
@@ -206,4 +157,55 @@ fn types_of(verdict: &Verdict) -> Vec<String> {
         .and_then(|types| types.as_array());
     let name = |name: &serde_json::Value| name.as_str().map(str::to_owned);
     listed.map_or_else(Vec::new, |types| types.iter().filter_map(name).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::{Level, names};
+
+    #[test]
+    fn every_level_is_judged_by_the_checker_of_its_name_and_by_what_that_respects() {
+        for name in names() {
+            assert_eq!(Level::of(&name).unwrap().name, name);
+        }
+        for (name, checker, tabled) in [
+            ("read-uncommitted", None, "read-uncommitted"),
+            (
+                "read-committed",
+                Some("read-committed"),
+                "strong-session-read-committed",
+            ),
+            (
+                "read-atomic",
+                Some("read-atomic"),
+                "strong-session-read-atomic",
+            ),
+            (
+                "causal",
+                Some("transactional-causal"),
+                "strong-session-transactional-causal",
+            ),
+            (
+                "snapshot-isolation",
+                Some("snapshot-isolation"),
+                "snapshot-isolation",
+            ),
+            ("serializable", Some("serializable"), "serializable"),
+            (
+                "strict-serializable",
+                Some("strict-serializable"),
+                "strict-serializable",
+            ),
+            (
+                "strong-session-serializable",
+                Some("strong-session-serializable"),
+                "strong-session-serializable",
+            ),
+        ] {
+            let level = Level::of(name).unwrap();
+            assert_eq!((level.checker, &*level.tabled), (checker, tabled), "{name}");
+        }
+    }
 }
