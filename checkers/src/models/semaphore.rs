@@ -70,21 +70,35 @@ impl Model for Semaphore {
     }
 }
 
+impl Semaphore {
+    /// One of so many permits.
+    pub(super) const fn of(permits: u32) -> Self {
+        Self { permits }
+    }
+}
+
+/// What a call did, or may have done.
+pub(super) const fn step(call: &Call, owned: bool) -> Option<Step> {
+    let owner = if owned { call.process } else { 0 };
+    match (&call.operation, &call.outcome) {
+        (_, Outcome::Fail(_)) => None,
+        (Operation::AcquirePermits { permits, .. }, _) if *permits > 0 => {
+            Some(Step::Acquire(owner, *permits))
+        }
+        (Operation::ReleasePermits { permits, .. }, _) if *permits > 0 => {
+            Some(Step::Release(owner, *permits))
+        }
+        _ => None,
+    }
+}
+
 /// The semaphore of these calls.
 pub(crate) fn object<'a>(group: &Group<'a>, assume: &Assumptions) -> Object<'a, Semaphore> {
     let mut entries = Vec::new();
     let stamps = stamps(group);
     for &call in &group.calls {
-        let owner = if assume.owned { call.process } else { 0 };
-        let step = match (&call.operation, &call.outcome) {
-            (_, Outcome::Fail(_)) => continue,
-            (Operation::AcquirePermits { permits, .. }, _) if *permits > 0 => {
-                Step::Acquire(owner, *permits)
-            }
-            (Operation::ReleasePermits { permits, .. }, _) if *permits > 0 => {
-                Step::Release(owner, *permits)
-            }
-            _ => continue,
+        let Some(step) = step(call, assume.owned) else {
+            continue;
         };
         entries.push(entry(call, step, 1));
         entries.extend(lapse(&stamps, call, step, assume));
@@ -92,9 +106,7 @@ pub(crate) fn object<'a>(group: &Group<'a>, assume: &Assumptions) -> Object<'a, 
     Object {
         name: group.name(),
         key: group.key(),
-        model: Semaphore {
-            permits: assume.permits,
-        },
+        model: Semaphore::of(assume.permits),
         entries,
         scale: 1,
         tells: |step| matches!(step, Step::Acquire(..)),
@@ -108,22 +120,27 @@ fn lapse<'a>(
     step: Step,
     assume: &Assumptions,
 ) -> Option<Entry<'a, Step>> {
-    let (Outcome::Ok(Answer::Grant(grant)), Step::Acquire(owner, permits)) = (&call.outcome, step)
-    else {
+    let Step::Acquire(owner, permits) = step else {
         return None;
     };
-    let nanos = u128::from(grant.lease_ms) * 1_000_000;
-    let parts = 1_000_000 - u128::from(assume.clock_drift_ppm.min(1_000_000));
-    let lease = u64::try_from(nanos * parts / 1_000_000).unwrap_or(u64::MAX);
-    let over = call
-        .invoked
-        .time
-        .saturating_add(lease.saturating_sub(1_000_000));
+    let over = over(call, assume)?;
     let from = stamps.get(stamps.partition_point(|stamp| stamp.time < over))?;
     Some(Entry {
         call,
         op: Op::new(from.index, None, Step::Lapse(owner, permits)),
     })
+}
+
+/// When the lease that a call was granted may be over, by the clock of the record.
+pub(super) fn over(call: &Call, assume: &Assumptions) -> Option<u64> {
+    let Outcome::Ok(Answer::Grant(grant)) = &call.outcome else {
+        return None;
+    };
+    let nanos = u128::from(grant.lease_ms) * 1_000_000;
+    let parts = 1_000_000 - u128::from(assume.clock_drift_ppm.min(1_000_000));
+    let lease = u64::try_from(nanos * parts / 1_000_000).unwrap_or(u64::MAX);
+    let margin = lease.saturating_sub(1_000_000);
+    Some(call.invoked.time.saturating_add(margin))
 }
 
 /// When something was called or returned, in order.
