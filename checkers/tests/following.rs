@@ -64,16 +64,16 @@ fn follow(whole: &History, assume: &Assumptions, context: &str) -> (u64, u64, bo
         let now = now.expect("an event");
         let at_least = invalid(&prefix(whole, now, false));
         let at_most = invalid(&prefix(whole, now, true));
-        let told = fold.contradicted();
-        assert!(!at_least || told, "{context}: late at {now}: {whole:#?}");
-        assert!(!told || at_most, "{context}: early at {now}: {whole:#?}");
+        let found = fold.contradicted();
+        assert!(!at_least || found, "{context}: late at {now}:\n{}", told(whole));
+        assert!(!found || at_most, "{context}: early at {now}:\n{}", told(whole));
         prefixes += 1;
-        contradicted += u64::from(told);
+        contradicted += u64::from(found);
     }
     let batch = judge(whole.clone(), assume);
     assert_eq!(fold.verdict(whole), batch, "{context}");
     let invalid = batch.validity == Validity::Invalid;
-    assert_eq!(fold.contradicted(), invalid, "{context}: {whole:#?}");
+    assert_eq!(fold.contradicted(), invalid, "{context}:\n{}", told(whole));
     (contradicted, prefixes, invalid)
 }
 
@@ -203,4 +203,12 @@ fn semaphores_with_owners_and_leases_take_time_in_step_with_their_operations() {
         });
         assert!(figures[3] < 12 * figures[0], "{lease_ms}: {figures:?}");
     }
+}
+
+fn told(history: &History) -> String {
+    let line = |call: &Call| {
+        let end = call.completed.map_or(0, |stamp| stamp.index);
+        format!("{}-{} {} {:?}\n", call.invoked.index, end, call.operation, call.outcome)
+    };
+    history.calls().iter().map(line).collect()
 }

@@ -12,6 +12,13 @@ pub(crate) struct Followed {
     blocks: Blocks,
     values: Numbering,
     refusals: bool,
+    /// The latest event so far.
+    now: u64,
+    /// By when all have returned that were called.
+    last_ret: u64,
+    /// If what was called contradicts itself: by when all of it has returned. Until then a value
+    /// may be written again that one of them then sees.
+    certain_at: Option<u64>,
 }
 
 impl Followed {
@@ -24,6 +31,8 @@ impl Followed {
             let time = call.invoked.index + 1;
             self.blocks.called(step, time, call.is_ok());
         }
+        self.last_ret = self.last_ret.max(call.returned().unwrap_or(0));
+        self.settle(call.invoked.index);
     }
 
     /// It returns.
@@ -31,23 +40,31 @@ impl Followed {
         if let (Some(step), Some(index)) = (self.step(call), call.returned()) {
             self.blocks.returned(step, index + 1);
         }
+        self.settle(call.returned().unwrap_or(self.now));
+    }
+
+    fn settle(&mut self, now: u64) {
+        self.now = now;
+        if self.certain_at.is_none() && self.blocks.is_contradicted() {
+            self.certain_at = Some(self.last_ret);
+        }
     }
 
     /// How things stand; unclear if a value was written twice.
-    pub(crate) const fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         if !self.blocks.is_unique() {
             State::Unclear
-        } else if self.blocks.is_contradicted() {
+        } else if self.certain_at.is_some_and(|at| at <= self.now) {
             State::Contradicted
         } else {
             State::InOrder
         }
     }
 
-    /// Whether something was answered that this does not look at: that a compare-and-set was
-    /// refused.
+    /// Whether there is something that this cannot tell: what a refused compare-and-set found, or
+    /// which return makes a contradiction certain.
     pub(crate) const fn is_partial(&self) -> bool {
-        self.refusals
+        self.refusals || self.certain_at.is_some()
     }
 
     /// What a call did; nothing if it says nothing.
