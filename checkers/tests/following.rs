@@ -5,12 +5,12 @@
     reason = "a test that cannot go on panics"
 )]
 
+#[allow(dead_code, reason = "only its histories are used here")]
 mod object_oracle;
 mod random;
+#[allow(dead_code, reason = "only its histories are used here")]
 #[path = "random/simulation.rs"]
 mod simulation;
-
-use std::time::Instant;
 
 use object_oracle::{Mix, TYPES, generate};
 use random::{Lcg, Timed, history, only, unknown};
@@ -65,8 +65,23 @@ fn follow(whole: &History, assume: &Assumptions, context: &str) -> (u64, u64, bo
         let at_least = invalid(&prefix(whole, now, false));
         let at_most = invalid(&prefix(whole, now, true));
         let found = fold.contradicted();
-        assert!(!at_least || found, "{context}: late at {now}:\n{}", told(whole));
-        assert!(!found || at_most, "{context}: early at {now}:\n{}", told(whole));
+        // The lease of a grant that is not known yet may be over already.
+        let leased = |call: &Call| {
+            matches!(call.outcome, Outcome::Ok(Answer::Grant(_)))
+                && call.invoked.index <= now
+                && call.returned() > Some(now)
+        };
+        let at_least = at_least && !whole.calls().iter().any(leased);
+        assert!(
+            !at_least || found,
+            "{context}: late at {now}:\n{}",
+            told(whole)
+        );
+        assert!(
+            !found || at_most,
+            "{context}: early at {now}:\n{}",
+            told(whole)
+        );
         prefixes += 1;
         contradicted += u64::from(found);
     }
@@ -90,7 +105,9 @@ fn objects_of_every_type_are_contradicted_at_the_first_moment_at_which_they_are(
                 unknown: [0, 10, 35][rng.below(3) as usize],
                 spoilt: [5, 20, 60][rng.below(3) as usize],
             };
-            let whole = history(&generate(&mut rng, kind, mix));
+            let mut ops = generate(&mut rng, kind, mix);
+            lease(&mut ops, &mut rng);
+            let whole = history(&ops);
             let context = format!("{kind:?} {seed}");
             let (contradicted, _, wrong) = follow(&whole, &kind.assume(), &context);
             early += u64::from(contradicted > 1);
@@ -99,6 +116,18 @@ fn objects_of_every_type_are_contradicted_at_the_first_moment_at_which_they_are(
         println!("{kind:?}: {valid} valid, {invalid} invalid, {early} before the end");
         let enough = valid > rounds / 5 && invalid > rounds / 8 && early > rounds / 20;
         assert!(enough, "{kind:?}: {valid}, {invalid}, {early}");
+    }
+}
+
+/// Gives some of the permits that were granted a lease of a few events.
+fn lease(ops: &mut [Timed], rng: &mut Lcg) {
+    let some = rng.percent(50);
+    let permits = |op: &&mut Timed| matches!(op.operation, Operation::AcquirePermits { .. });
+    for (token, op) in (1..).zip(ops.iter_mut().filter(permits)) {
+        if op.outcome == Outcome::Ok(Answer::Done) && some && rng.percent(70) {
+            let lease_ms = 2 + rng.below(8);
+            op.outcome = Outcome::Ok(Answer::Grant(Grant { token, lease_ms }));
+        }
     }
 }
 
@@ -188,17 +217,15 @@ fn release() -> Operation {
 }
 
 #[test]
-fn semaphores_with_owners_and_leases_take_time_in_step_with_their_operations() {
+fn semaphores_with_owners_and_leases_take_steps_in_proportion_to_their_operations() {
     for lease_ms in [0, 5, 50, 1_000_000_000] {
         let figures = [1_000, 2_000, 4_000, 8_000].map(|operations| {
             let assume = Assumptions {
                 permits: 3,
                 ..Assumptions::default()
             };
-            let start = Instant::now();
             let verdict = judge(turns(operations, 3, lease_ms), &assume);
             assert_eq!(verdict.validity, Validity::Valid, "{verdict:#?}");
-            println!("{lease_ms} {operations}: {:?} {:?}", start.elapsed(), verdict.figures);
             verdict.figures["steps"].as_u64().expect("steps")
         });
         assert!(figures[3] < 12 * figures[0], "{lease_ms}: {figures:?}");
@@ -208,7 +235,10 @@ fn semaphores_with_owners_and_leases_take_time_in_step_with_their_operations() {
 fn told(history: &History) -> String {
     let line = |call: &Call| {
         let end = call.completed.map_or(0, |stamp| stamp.index);
-        format!("{}-{} {} {:?}\n", call.invoked.index, end, call.operation, call.outcome)
+        format!(
+            "{}-{} {} {:?}\n",
+            call.invoked.index, end, call.operation, call.outcome
+        )
     };
     history.calls().iter().map(line).collect()
 }

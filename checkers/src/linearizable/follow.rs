@@ -209,8 +209,17 @@ impl Following {
                     bytes: self.budget.bytes,
                 };
                 let mut search = models::live(kind, room, &self.assume, left);
-                let now = if called { Some(call.invoked.index) } else { call.returned() };
-                let went = replay(search.as_mut(), history, &object.past, now.unwrap_or(u64::MAX));
+                let now = if called {
+                    Some(call.invoked.index)
+                } else {
+                    call.returned()
+                };
+                let went = replay(
+                    search.as_mut(),
+                    history,
+                    &object.past,
+                    now.unwrap_or(u64::MAX),
+                );
                 object.search = Some(search);
                 went
             }
@@ -310,12 +319,7 @@ impl Object {
 }
 
 /// Takes a search through all that happened to its object until the event of that index.
-fn replay(
-    search: &mut dyn Search,
-    history: &History,
-    past: &[u32],
-    now: u64,
-) -> Result<(), Halt> {
+fn replay(search: &mut dyn Search, history: &History, past: &[u32], now: u64) -> Result<(), Halt> {
     let mut due: BinaryHeap<Reverse<(u64, usize)>> = BinaryHeap::new();
     let end = |search: &mut dyn Search, due: &mut BinaryHeap<_>, until: u64| {
         while let Some(&Reverse((index, place))) = due.peek()

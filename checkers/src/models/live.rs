@@ -45,9 +45,7 @@ pub(crate) fn live(
     use readers::{Counters, Keys, Permits, Queues, Registers, Sets, Stacks};
     match (kind, room) {
         (Kind::Keyed, None) => Live::boxed(Registers::default(), budget),
-        (Kind::Keyed | Kind::List, room) => {
-            Live::boxed(Keys::room_for(room.unwrap_or(1)), budget)
-        }
+        (Kind::Keyed | Kind::List, room) => Live::boxed(Keys::room_for(room.unwrap_or(1)), budget),
         (Kind::Set, _) => Live::boxed(Sets::default(), budget),
         (Kind::Counter, _) => Live::boxed(Counters, budget),
         (Kind::Queue, _) => Live::boxed(Queues::default(), budget),

@@ -24,7 +24,8 @@ pub(crate) struct Followed {
 impl Followed {
     /// An operation on it is called.
     pub(crate) fn called(&mut self, call: &Call) {
-        let refused = |reason| matches!(call.operation, Operation::Cas { .. }) && says_other(reason);
+        let refused =
+            |reason| matches!(call.operation, Operation::Cas { .. }) && says_other(reason);
         if let Outcome::Fail(reason) = &call.outcome {
             self.refusals |= refused(reason);
         } else if let Some(step) = self.step(call) {

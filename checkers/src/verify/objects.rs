@@ -47,9 +47,10 @@ pub fn order<'a>(
         let parts = effects(call, assume);
         let part = done.entry(*index).or_insert(0);
         let lapsed = || lapse(call, &all, assume).filter(|_| *part == 1);
-        let (effect, from) = match parts.get(*part).map_or_else(lapsed, |effect| {
-            Some((call.invoked.index, effect.clone()))
-        }) {
+        let (effect, from) = match parts
+            .get(*part)
+            .map_or_else(lapsed, |effect| Some((call.invoked.index, effect.clone())))
+        {
             Some((from, effect)) => (effect, from),
             // One of unknown end may take any number of elements.
             None => match parts.last() {

@@ -85,7 +85,11 @@ impl Keys {
         let (Some(a), Some(b)) = (of(one), of(other)) else {
             return one;
         };
-        let (root, gone) = if a.size < b.size { (other, one) } else { (one, other) };
+        let (root, gone) = if a.size < b.size {
+            (other, one)
+        } else {
+            (one, other)
+        };
         if let Some(key) = self.keys.get_mut(gone as usize) {
             key.parent = root;
         }
@@ -103,7 +107,11 @@ impl Keys {
         let object = self.keys.get(root as usize)?;
         let kind = object.kind.unwrap_or(Kind::Keyed);
         let fits = !object.transactions || matches!(kind, Kind::Keyed | Kind::List);
-        let kind = if object.transactions { Kind::Keyed } else { kind };
+        let kind = if object.transactions {
+            Kind::Keyed
+        } else {
+            kind
+        };
         (fits && !object.mixed).then_some(kind)
     }
 
