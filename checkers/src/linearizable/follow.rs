@@ -143,7 +143,9 @@ impl Following {
         }
         let root = object?;
         let own = self.objects.get_mut(root as usize)?;
-        own.past.push(place as u32);
+        if !own.left {
+            own.past.push(place as u32);
+        }
         if together && !matches!(own.by, By::Nothing) {
             own.restart(&mut self.spent);
         }
