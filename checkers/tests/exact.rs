@@ -482,7 +482,7 @@ fn what_is_contradicted_on_the_way_is_so_at_the_end() {
             let checker = find("linearizable").expect("the checker");
             // What is searched beside the algorithms is not at stake.
             let little = Budget {
-                steps: 5_000,
+                steps: 300,
                 ..Budget::default()
             };
             let mut fold = checker.fold(assume, little).expect("a fold");
