@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 use tribunal_results::{
-    Answer, Assumptions, Call, Kind, Operation, Outcome, Record, Scalar, Verdict,
+    Answer, Assumptions, Call, History, Kind, Operation, Outcome, Record, Scalar, Verdict,
 };
 
-use crate::tally::{self, Finding, Findings};
-use crate::{Budget, Checker, explain};
+use crate::tally::{self, Finding, Findings, Watch, Watching};
+use crate::{Budget, Checker, Fold, explain};
 
 /// The checker.
 pub struct Bank;
@@ -43,16 +43,41 @@ impl Checker for Bank {
     }
 
     fn check(&self, record: &Record, budget: Budget) -> Verdict {
-        let mut account = Account::default();
-        let mut findings = Findings::new(&ANOMALIES);
-        let kinds = [Kind::Transfer, Kind::Balances];
-        let Some(objects) = tally::by_key(&record.history, &kinds, budget) else {
-            return tally::exhausted(NAME, &record.history);
+        judge(&record.history, &record.assume, budget)
+    }
+
+    fn fold(&self, assume: &Assumptions, budget: Budget) -> Option<Box<dyn Fold>> {
+        Some(Box::new(Watching::<First>::new(judge, assume, budget)))
+    }
+}
+
+fn judge(history: &History, assume: &Assumptions, budget: Budget) -> Verdict {
+    let mut account = Account::default();
+    let mut findings = Findings::new(&ANOMALIES);
+    let kinds = [Kind::Transfer, Kind::Balances];
+    let Some(objects) = tally::by_key(history, &kinds, budget) else {
+        return tally::exhausted(NAME, history);
+    };
+    for (key, calls) in objects {
+        account.take(key, &calls, assume, &mut findings);
+    }
+    account.verdict(findings)
+}
+
+/// The place of the first read of a bank that was answered: what the others must agree with.
+#[derive(Default)]
+struct First(Option<usize>);
+
+impl Watch for First {
+    const KINDS: &[Kind] = &[Kind::Balances];
+
+    fn returned(&mut self, place: usize, history: &History, assume: &Assumptions) -> bool {
+        let read = |place: usize| history.calls().get(place).and_then(Read::of);
+        let Some(own) = read(place) else {
+            return false;
         };
-        for (key, calls) in objects {
-            account.take(key, &calls, &record.assume, &mut findings);
-        }
-        account.verdict(findings)
+        let first = read(*self.0.get_or_insert(place));
+        first.is_some_and(|first| Norm::of(first, assume).error(&own, assume).is_some())
     }
 }
 
@@ -63,7 +88,16 @@ struct Read<'a> {
     balances: &'a [(Scalar, Option<i64>)],
 }
 
-impl Read<'_> {
+impl<'a> Read<'a> {
+    fn of(call: &'a Call) -> Option<Self> {
+        match (&call.operation, &call.outcome) {
+            (Operation::Balances { .. }, Outcome::Ok(Answer::Balances(balances))) => {
+                Some(Self { call, balances })
+            }
+            _ => None,
+        }
+    }
+
     fn total(&self) -> i128 {
         let held = |(_, balance): &(Scalar, Option<i64>)| i128::from(balance.unwrap_or(0));
         self.balances.iter().map(held).sum()
@@ -94,6 +128,21 @@ impl<'a> Norm<'a> {
         }
     }
 
+    /// What is wrong with a read. Of several errors the first counts, as in Jepsen.
+    fn error(&self, read: &Read<'a>, assume: &Assumptions) -> Option<Error<'a>> {
+        let overdrawn = |(account, balance): &'a (Scalar, Option<i64>)| {
+            let balance = balance.filter(|balance| *balance < 0 && !assume.overdraft)?;
+            Some(Error::Overdrawn(account, balance))
+        };
+        if let Some((name, account)) = self.stranger(read) {
+            Some(Error::Stranger(name, account))
+        } else if read.total() != self.total {
+            Some(Error::Total)
+        } else {
+            read.balances.iter().find_map(overdrawn)
+        }
+    }
+
     /// The first account that is not as it should be, and what kind of anomaly that is.
     fn stranger(&self, read: &Read<'a>) -> Option<(&'static str, &'a Scalar)> {
         let same = read.balances.len() == self.accounts.len()
@@ -119,6 +168,16 @@ impl<'a> Norm<'a> {
         let empty = read.balances.iter().find(|(_, balance)| balance.is_none());
         empty.map(|(account, _)| ("missing-account", account))
     }
+}
+
+/// What is wrong with a read.
+enum Error<'a> {
+    /// An account too many or too few, and which of both.
+    Stranger(&'static str, &'a Scalar),
+    /// The total.
+    Total,
+    /// An account that was overdrawn, and its balance.
+    Overdrawn(&'a Scalar, i64),
 }
 
 /// Reads with one kind of error.
@@ -179,13 +238,9 @@ impl Account {
         let mut reads: Vec<Read<'_>> = Vec::new();
         let transfers_before = self.transfers;
         for &call in calls {
-            match (&call.operation, &call.outcome) {
-                (Operation::Balances { .. }, Outcome::Ok(Answer::Balances(balances))) => {
-                    reads.push(Read { call, balances });
-                }
-                (Operation::Transfer { .. }, Outcome::Ok(_)) => self.transfers += 1,
-                _ => {}
-            }
+            let moved = matches!(call.operation, Operation::Transfer { .. }) && call.is_ok();
+            self.transfers += usize::from(moved);
+            reads.extend(Read::of(call));
         }
         self.reads += reads.len();
         // The first read tells nothing unless it is known what the accounts are worth.
@@ -200,7 +255,7 @@ impl Account {
         }
     }
 
-    /// Judges one read. Of several errors the first counts, as in Jepsen.
+    /// Judges one read.
     fn judge<'a>(
         &mut self,
         key: &'a Scalar,
@@ -209,24 +264,20 @@ impl Account {
         (calls, assume): (&[&'a Call], &Assumptions),
         findings: &mut Findings,
     ) {
-        let overdrawn = |(_, balance): &&(Scalar, Option<i64>)| balance.is_some_and(|b| b < 0);
-        if let Some((name, account)) = norm.stranger(read) {
-            self.errors.entry(name).or_default().add(read);
-            findings.add(name, || stranger(key, name, account, read, norm));
-        } else if read.total() != norm.total {
-            self.errors.entry("wrong-total").or_default().add(read);
-            findings.add("wrong-total", || wrong_total(key, read, norm, calls));
-        } else if let Some((account, Some(balance))) = read
-            .balances
-            .iter()
-            .find(overdrawn)
-            .filter(|_| !assume.overdraft)
-        {
-            self.errors.entry("negative-balance").or_default().add(read);
-            findings.add("negative-balance", || {
-                negative(key, account, *balance, read)
-            });
-        }
+        let Some(error) = norm.error(read, assume) else {
+            return;
+        };
+        let name = match error {
+            Error::Stranger(name, _) => name,
+            Error::Total => "wrong-total",
+            Error::Overdrawn(..) => "negative-balance",
+        };
+        self.errors.entry(name).or_default().add(read);
+        findings.add(name, || match error {
+            Error::Stranger(_, account) => stranger(key, name, account, read, norm),
+            Error::Total => wrong_total(key, read, norm, calls),
+            Error::Overdrawn(account, balance) => negative(key, account, balance, read),
+        });
     }
 
     fn verdict(self, findings: Findings) -> Verdict {

@@ -4,11 +4,14 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use rustc_hash::FxHashMap;
 use serde_json::{Value as Json, json};
-use tribunal_results::{Answer, Call, Kind, Operation, Outcome, Record, Scalar, Verdict};
+use tribunal_results::{
+    Answer, Assumptions, Call, History, Kind, Operation, Outcome, Record, Scalar, Verdict,
+};
 
-use crate::tally::{self, Finding, Findings};
-use crate::{Budget, Checker, explain};
+use crate::tally::{self, Finding, Findings, Watch, Watching};
+use crate::{Budget, Checker, Fold, explain};
 
 /// The checker.
 pub struct Counter;
@@ -36,17 +39,25 @@ impl Checker for Counter {
     }
 
     fn check(&self, record: &Record, budget: Budget) -> Verdict {
-        let mut account = Account::default();
-        let mut findings = Findings::new(&ANOMALIES);
-        let kinds = [Kind::Increment, Kind::Count];
-        let Some(objects) = tally::by_key(&record.history, &kinds, budget) else {
-            return tally::exhausted(NAME, &record.history);
-        };
-        for (key, calls) in objects {
-            account.take(key, &calls, &mut findings);
-        }
-        account.verdict(findings)
+        judge(&record.history, &record.assume, budget)
     }
+
+    fn fold(&self, assume: &Assumptions, budget: Budget) -> Option<Box<dyn Fold>> {
+        Some(Box::new(Watching::<Watched>::new(judge, assume, budget)))
+    }
+}
+
+fn judge(history: &History, _: &Assumptions, budget: Budget) -> Verdict {
+    let mut account = Account::default();
+    let mut findings = Findings::new(&ANOMALIES);
+    let kinds = [Kind::Increment, Kind::Count];
+    let Some(objects) = tally::by_key(history, &kinds, budget) else {
+        return tally::exhausted(NAME, history);
+    };
+    for (key, calls) in objects {
+        account.take(key, &calls, &mut findings);
+    }
+    account.verdict(findings)
 }
 
 /// A read with the least and the most that it can return.
@@ -77,110 +88,126 @@ fn number(answer: &Answer) -> Option<i64> {
     }
 }
 
-/// Sums of increments that began, and of those that were acknowledged: the positive ones and the
-/// negative ones.
-#[derive(Clone, Copy, Default)]
+/// Increments that began, and those that were acknowledged: the sums of the positive ones and of
+/// the negative ones.
 struct Sums {
     asked: [i128; 2],
     acknowledged: [i128; 2],
-}
-
-/// A call that is not over yet, ordered by its end.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Open {
-    end: u64,
-    place: u32,
-    /// What had been acknowledged when it was invoked, and the largest value returned.
-    before: [i128; 2],
-    floor: i64,
-}
-
-/// Follows the calls on a counter in time.
-struct Sweep<'c, 'a> {
-    calls: &'c [&'a Call],
-    sums: Sums,
+    /// The largest value returned.
     largest: i64,
-    open: BinaryHeap<Reverse<Open>>,
-    reads: Vec<Read<'a>>,
     /// Increments that may have taken effect.
     increments: usize,
     /// Whether none of them subtracts.
     grows: bool,
 }
 
-/// The reads in the order in which they returned, with their bounds.
-fn sweep<'c, 'a>(calls: &'c [&'a Call]) -> Sweep<'c, 'a> {
-    let mut sweep = Sweep {
-        calls,
-        sums: Sums::default(),
-        largest: i64::MIN,
-        open: BinaryHeap::new(),
-        reads: Vec::new(),
-        increments: 0,
-        grows: true,
-    };
-    for (place, call) in (0..).zip(calls) {
-        sweep.end_until(call.invoked.index);
-        sweep.begin(place, call);
+impl Default for Sums {
+    fn default() -> Self {
+        Self {
+            asked: [0; 2],
+            acknowledged: [0; 2],
+            largest: i64::MIN,
+            increments: 0,
+            grows: true,
+        }
     }
-    sweep.end_until(u64::MAX);
-    sweep
 }
 
-impl Sweep<'_, '_> {
-    fn begin(&mut self, place: u32, call: &Call) {
+/// What had been acknowledged when a call was invoked, and the largest value returned.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Before {
+    acknowledged: [i128; 2],
+    floor: i64,
+}
+
+impl Sums {
+    /// A call begins. `None` if it does not matter when it ends.
+    fn begin(&mut self, call: &Call) -> Option<Before> {
         if call.is_fail() {
-            return;
+            return None;
         }
-        let before = self.sums.acknowledged;
+        let acknowledged = self.acknowledged;
         if let Operation::Increment { by, .. } = call.operation {
-            self.sums.asked[usize::from(by < 0)] += i128::from(by);
+            self.asked[usize::from(by < 0)] += i128::from(by);
             self.increments += 1;
             self.grows &= by >= 0;
         }
-        if call.is_ok() {
-            self.open.push(Reverse(Open {
-                end: tally::end(call),
-                place,
-                before,
-                floor: self.largest,
-            }));
-        }
+        let floor = self.largest;
+        call.is_ok().then_some(Before {
+            acknowledged,
+            floor,
+        })
     }
 
-    /// Ends the calls that returned before that event.
-    fn end_until(&mut self, index: u64) {
-        let is_over = |open: &Reverse<Open>| open.0.end < index;
-        while self.open.peek().is_some_and(is_over) {
-            if let Some(Reverse(open)) = self.open.pop() {
-                self.end(&open);
-            }
-        }
-    }
-
-    fn end(&mut self, open: &Open) {
-        let Some(&call) = self.calls.get(open.place as usize) else {
-            return;
-        };
+    /// It ends. Its bounds, if it is a read.
+    fn end<'a>(&mut self, call: &'a Call, before: &Before) -> Option<Read<'a>> {
         match (&call.operation, &call.outcome) {
             (Operation::Increment { by, .. }, _) => {
-                self.sums.acknowledged[usize::from(*by < 0)] += i128::from(*by);
+                self.acknowledged[usize::from(*by < 0)] += i128::from(*by);
+                None
             }
             (_, Outcome::Ok(answer)) => {
-                let [added, subtracted] = open.before;
+                let [added, subtracted] = before.acknowledged;
                 let value = number(answer);
                 self.largest = self.largest.max(value.unwrap_or(i64::MIN));
-                self.reads.push(Read {
+                Some(Read {
                     call,
-                    lower: added + self.sums.asked[1],
+                    lower: added + self.asked[1],
                     value,
-                    upper: self.sums.asked[0] + subtracted,
-                    floor: open.floor,
-                });
+                    upper: self.asked[0] + subtracted,
+                    floor: before.floor,
+                })
             }
-            _ => {}
+            _ => None,
         }
     }
+}
+
+/// A counter that is followed: only its bounds, since what falls may be explained by a
+/// subtraction that is still to come.
+#[derive(Default)]
+struct Watched {
+    sums: Sums,
+    open: FxHashMap<usize, Before>,
+}
+
+impl Watch for Watched {
+    const KINDS: &[Kind] = &[Kind::Increment, Kind::Count];
+
+    fn called(&mut self, place: usize, call: &Call) {
+        let before = self.sums.begin(call);
+        self.open.extend(before.map(|before| (place, before)));
+    }
+
+    fn returned(&mut self, place: usize, history: &History, _: &Assumptions) -> bool {
+        let ended = history.calls().get(place).zip(self.open.remove(&place));
+        let read = ended.and_then(|(call, before)| self.sums.end(call, &before));
+        read.is_some_and(|read| read.sound().is_none())
+    }
+}
+
+/// The reads in the order in which they returned, with their bounds; and what was added.
+fn sweep<'a>(calls: &[&'a Call]) -> (Vec<Read<'a>>, Sums) {
+    let mut sums = Sums::default();
+    let mut reads = Vec::new();
+    // Calls that are not over yet, by their ends.
+    let mut open: BinaryHeap<Reverse<(u64, usize, Before)>> = BinaryHeap::new();
+    let mut end_until = |index: u64, open: &mut BinaryHeap<_>, sums: &mut Sums| {
+        while let Some(&Reverse((end, place, before))) = open.peek()
+            && end < index
+        {
+            open.pop();
+            let call = calls.get(place).copied();
+            reads.extend(call.and_then(|call| sums.end(call, &before)));
+        }
+    };
+    for (place, call) in calls.iter().enumerate() {
+        end_until(call.invoked.index, &mut open, &mut sums);
+        let before = sums.begin(call);
+        open.extend(before.map(|before| Reverse((tally::end(call), place, before))));
+    }
+    end_until(u64::MAX, &mut open, &mut sums);
+    (reads, sums)
 }
 
 #[derive(Default)]
@@ -199,12 +226,8 @@ const LISTED_MAX: usize = 32;
 
 impl Account {
     fn take<'a>(&mut self, key: &'a Scalar, calls: &[&'a Call], findings: &mut Findings) {
-        let Sweep {
-            reads,
-            increments,
-            grows,
-            ..
-        } = sweep(calls);
+        let (reads, sums) = sweep(calls);
+        let (increments, grows) = (sums.increments, sums.grows);
         self.increments += increments;
         self.judged += usize::from(increments > 0 && !reads.is_empty());
         self.reads_total += reads.len();

@@ -30,6 +30,17 @@ pub trait Fold: Send {
     fn verdict(&self, history: &History) -> Verdict;
 }
 
+/// How things stand with an object on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// What was seen so far has an order.
+    InOrder,
+    /// It has none.
+    Contradicted,
+    /// Whoever follows it cannot tell.
+    Unclear,
+}
+
 /// Hands out the moments of a history that may still grow, each once, in order.
 #[derive(Debug, Default)]
 pub struct Feed {

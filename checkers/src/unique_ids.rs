@@ -1,11 +1,14 @@
 //! `unique-ids`: a generator never gives the same identifier twice.
 
+use rustc_hash::FxHashSet;
 use serde_json::json;
-use tribunal_results::{Answer, Call, Kind, Outcome, Record, Scalar, Verdict};
+use tribunal_results::{
+    Answer, Assumptions, Call, History, Kind, Outcome, Record, Scalar, Verdict,
+};
 
 use crate::intern::Numbers;
-use crate::tally::{self, Finding, Findings, Listing};
-use crate::{Budget, Checker, explain};
+use crate::tally::{self, Finding, Findings, Listing, Watch, Watching};
+use crate::{Budget, Checker, Fold, explain};
 
 /// The checker.
 pub struct UniqueIds;
@@ -31,15 +34,44 @@ impl Checker for UniqueIds {
     }
 
     fn check(&self, record: &Record, budget: Budget) -> Verdict {
-        let mut account = Account::default();
-        let mut findings = Findings::new(&ANOMALIES);
-        let Some(objects) = tally::by_key(&record.history, &[Kind::Generate], budget) else {
-            return tally::exhausted(NAME, &record.history);
-        };
-        for (key, calls) in objects {
-            account.take(key, &calls, &mut findings);
-        }
-        account.verdict(findings)
+        judge(&record.history, &record.assume, budget)
+    }
+
+    fn fold(&self, assume: &Assumptions, budget: Budget) -> Option<Box<dyn Fold>> {
+        Some(Box::new(Watching::<Given>::new(judge, assume, budget)))
+    }
+}
+
+fn judge(history: &History, _: &Assumptions, budget: Budget) -> Verdict {
+    let mut account = Account::default();
+    let mut findings = Findings::new(&ANOMALIES);
+    let Some(objects) = tally::by_key(history, &[Kind::Generate], budget) else {
+        return tally::exhausted(NAME, history);
+    };
+    for (key, calls) in objects {
+        account.take(key, &calls, &mut findings);
+    }
+    account.verdict(findings)
+}
+
+/// The identifiers that a generator has given so far.
+#[derive(Default)]
+struct Given(FxHashSet<Scalar>);
+
+impl Watch for Given {
+    const KINDS: &[Kind] = &[Kind::Generate];
+
+    fn returned(&mut self, place: usize, history: &History, _: &Assumptions) -> bool {
+        let given = history.calls().get(place).and_then(id);
+        given.is_some_and(|id| !self.0.insert(id.clone()))
+    }
+}
+
+/// The identifier that a call was given.
+const fn id(call: &Call) -> Option<&Scalar> {
+    match &call.outcome {
+        Outcome::Ok(Answer::Value(id)) => id.as_ref(),
+        _ => None,
     }
 }
 
@@ -57,7 +89,7 @@ impl<'a> Account<'a> {
         let mut given: Vec<(&Call, bool)> = Vec::with_capacity(calls.len());
         self.attempted += calls.len();
         for call in calls {
-            let Outcome::Ok(Answer::Value(Some(id))) = &call.outcome else {
+            let Some(id) = id(call) else {
                 continue;
             };
             self.acknowledged += 1;

@@ -13,7 +13,8 @@ use std::env;
 use jepsen_oracle::world::{Mix, Theme, simulate, spoil};
 use jepsen_oracle::{Said, Step};
 use random::{Lcg, Timed, history};
-use tribunal_checkers::{Budget, find, verify};
+use tribunal_checkers::stream::moments;
+use tribunal_checkers::{Budget, Moment, find, verify};
 use tribunal_results::{Anomaly, Assumptions, History, Kind, Record, Validity, Verdict};
 
 /// A checker, what its histories are about, and its definition.
@@ -248,5 +249,76 @@ fn the_same_history_gets_the_same_verdict() {
             let ops = small(seed, theme);
             assert_eq!(check(name, history(&ops)).1, check(name, history(&ops)).1);
         }
+    }
+}
+
+/// What was called until the event of that index: with its ends, or only with the ends until then.
+fn until(ops: &[Timed], now: u64, ends: bool) -> Vec<Timed> {
+    let history = history(ops);
+    let calls = history.calls().iter();
+    let called: Vec<_> = calls.filter(|call| call.invoked.index <= now).collect();
+    let mut ops = random::only(&called);
+    for op in ops.iter_mut().filter(|op| op.ret > now && !ends) {
+        (op.ret, op.outcome) = (u64::MAX, random::unknown());
+    }
+    ops
+}
+
+#[test]
+fn a_fold_finds_a_contradiction_when_it_returns_and_says_at_the_end_what_the_checker_says() {
+    let cases = [
+        ("unique-ids", Theme::Ids, None),
+        ("bank", Theme::Bank, None),
+        ("counter", Theme::Growing, Some("error-count")),
+        ("counter", Theme::Counter, Some("error-count")),
+    ];
+    for (name, theme, figure) in cases {
+        let (mut found, mut silent) = (0, 0);
+        for seed in 0..histories(600) {
+            let ops = small(seed, theme);
+            let whole = history(&ops);
+            let checker = find(name).expect("a registered checker");
+            let assume = Assumptions {
+                staleness_ms: Some(0),
+                ..Assumptions::default()
+            };
+            let mut fold = checker.fold(&assume, Budget::default()).expect("a fold");
+            for moment in moments(&whole) {
+                fold.step(&whole, moment);
+                let now = match moment {
+                    Moment::Called(at) => Some(whole.calls()[at].invoked.index),
+                    Moment::Returned(at) => whole.calls()[at].returned(),
+                };
+                let now = now.expect("an event");
+                let wrong = |ends| {
+                    let (_, verdict) = check(name, history(&until(&ops, now, ends)));
+                    match figure {
+                        Some(figure) => verdict.figures[figure] != 0,
+                        None => verdict.validity == Validity::Invalid,
+                    }
+                };
+                let told = fold.contradicted();
+                assert!(
+                    told || !wrong(false),
+                    "{name} {seed}: late at {now}: {ops:#?}"
+                );
+                assert!(
+                    !told || wrong(true),
+                    "{name} {seed}: early at {now}: {ops:#?}"
+                );
+            }
+            assert_eq!(
+                fold.verdict(&whole),
+                check(name, whole.clone()).1,
+                "{name} {seed}"
+            );
+            *(if fold.contradicted() {
+                &mut found
+            } else {
+                &mut silent
+            }) += 1;
+        }
+        println!("{name}: {found} contradicted, {silent} not");
+        assert!(found > 40 && silent > 40, "{name}: {found}, {silent}");
     }
 }

@@ -11,7 +11,7 @@ pub(super) type Past = u32;
 
 /// Orders that share their beginnings, as a tree of which every node knows its parent.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(crate) struct Log {
     /// Parent and operation; the first is the root.
     nodes: Vec<(Past, u32)>,
     sweep_at: usize,
@@ -19,11 +19,20 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn new() -> Self {
+    /// Records orders.
+    pub(crate) fn new() -> Self {
         Self {
             nodes: vec![(0, 0)],
             sweep_at: SWEEP_MIN,
             full: false,
+        }
+    }
+
+    /// Records nothing.
+    pub(crate) fn none() -> Self {
+        Self {
+            full: true,
+            ..Self::new()
         }
     }
 

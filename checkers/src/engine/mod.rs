@@ -22,12 +22,15 @@
 //! but for the order that is recorded: eight bytes for each operation.
 
 mod antichain;
+mod forward;
 mod log;
 mod search;
 mod transitions;
 
 pub(crate) use crate::model::{Model, Op};
-pub(crate) use search::search;
+pub(crate) use forward::{Breadth, Forward, Halt, Slot};
+pub(crate) use log::Log;
+pub(crate) use search::{quick_steps, search};
 
 /// What the search came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,34 +1,16 @@
-//! The forward search.
+//! The search of a whole history.
 
-use super::antichain::{Antichain, Config};
+use super::forward::{Breadth, Forward, Halt, Slot};
 use super::log::Log;
-use super::transitions::{Class, Transitions};
 use super::{Finding, Model, Op, Searched};
 use crate::Budget;
-
-/// How many comparisons cost as much as one step.
-const COMPARISONS_PER_STEP: u64 = 16;
 
 /// Steps of the first attempt, and more of them for each operation. Most histories need far fewer.
 const QUICK_STEPS: u64 = 500_000;
 const QUICK_STEPS_PER_OPERATION: u64 = 40;
-/// A narrowed search keeps all configurations up to so many.
-const NARROW_MIN: usize = 32;
-/// Of configurations with the same state and mutators, how many the best are.
-const BEST_ALIKE_MAX: usize = 2;
-/// How many configurations the best are.
-const BEST_MAX: usize = 64;
-
-/// Which configurations are kept from one return to the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Breadth {
-    /// All: the answer is exact.
-    All,
-    /// Those that used the fewest operations of unknown end: an order that is found is one, but there may be others.
-    Best,
-    /// One of each state that is better than all of it: where there is no order now, there was
-    /// none, but one that is found may be none.
-    Merged,
+/// How many steps a search of so many operations takes at first.
+pub(crate) const fn quick_steps(operations: usize) -> u64 {
+    QUICK_STEPS + QUICK_STEPS_PER_OPERATION * operations as u64
 }
 
 /// Searches for a sequential order of the operations in which each takes effect between its call
@@ -38,7 +20,7 @@ enum Breadth {
 /// very many. So if a first attempt does not end soon, one that sees too few of them may still
 /// find an order, and one that sees too much may still find that there is none.
 pub(crate) fn search<M: Model>(model: &M, ops: &[Op<M::Step>], budget: Budget) -> Searched {
-    let quick = QUICK_STEPS + QUICK_STEPS_PER_OPERATION * ops.len() as u64;
+    let quick = quick_steps(ops.len());
     let (mut spent, mut peak, mut furthest) = (0, 0, 0);
     for (breadth, steps) in [
         (Breadth::All, quick),
@@ -81,346 +63,36 @@ pub(crate) fn search<M: Model>(model: &M, ops: &[Op<M::Step>], budget: Budget) -
 }
 
 fn attempt<M: Model>(model: &M, ops: &[Op<M::Step>], budget: Budget, breadth: Breadth) -> Searched {
-    let mut search = Search::new(model, budget, breadth);
-    let finding = search.run(ops);
-    let order = match (finding, search.current.first()) {
-        (Finding::Linearizable, Some(config)) if breadth != Breadth::Merged => {
-            search.log.order(config.past)
-        }
-        _ => None,
-    };
+    let mut forward = Forward::new(model, budget, breadth, Log::new());
+    let finding = run(&mut forward, ops);
+    let found = finding == Finding::Linearizable && breadth != Breadth::Merged;
     Searched {
         finding,
-        steps: search.steps,
-        peak: search.peak,
-        order,
+        steps: forward.steps(),
+        peak: forward.peak(),
+        order: found.then(|| forward.order()).flatten(),
     }
 }
 
-/// Why a return was not got over.
-enum Halt {
-    Stuck,
-    Exhausted,
-}
-
-/// An operation that was called and has not returned.
-#[derive(Clone, Copy)]
-struct Open {
-    bit: u128,
-    class: Class,
-    ret: u64,
-    op: u32,
-}
-
-/// The operations of unknown end that were called, of one class, in that order.
-struct Optional {
-    class: Class,
-    ops: Vec<u32>,
-}
-
-struct Search<'a, M: Model> {
-    transitions: Transitions<'a, M>,
-    budget: Budget,
-    breadth: Breadth,
-    steps: u64,
-    peak: u64,
-    log: Log,
-    /// All ways in which things may stand now.
-    current: Vec<Config>,
-    /// Open mutators, those first that return first.
-    mutators: Vec<Open>,
-    observers: Vec<Open>,
-    free: u128,
-    /// Open operations that are in nobody's way: see [`Op::idle`].
-    idle: Vec<Open>,
-    optional: Vec<Optional>,
-}
-
-impl<'a, M: Model> Search<'a, M> {
-    fn new(model: &'a M, budget: Budget, breadth: Breadth) -> Self {
-        let mut transitions = Transitions::new(model);
-        let state = transitions.initial();
-        Self {
-            transitions,
-            budget,
-            breadth,
-            steps: 0,
-            peak: 1,
-            log: Log::new(),
-            current: vec![Config::initial(state)],
-            mutators: Vec::new(),
-            observers: Vec::new(),
-            free: u128::MAX,
-            idle: Vec::new(),
-            optional: Vec::new(),
-        }
-    }
-
-    fn run(&mut self, ops: &[Op<M::Step>]) -> Finding {
-        let mut slots = vec![0; ops.len()];
-        for (event, returns, at) in timeline(ops) {
-            let (Some(op), Some(slot)) = (ops.get(at), slots.get_mut(at)) else {
-                continue;
-            };
-            if !returns {
-                match self.call(at as u32, op) {
-                    Some(bit) => *slot = bit,
-                    None => return Finding::TooWide(event),
-                }
-                continue;
-            }
-            match self.force(*slot) {
-                Ok(()) => {}
-                Err(Halt::Stuck) => return Finding::Stuck(at),
-                Err(Halt::Exhausted) => return Finding::Exhausted(event),
-            }
-        }
-        Finding::Linearizable
-    }
-
-    /// Opens an operation and gives its slot (none if its end is unknown); `None` if all slots
-    /// are taken.
-    fn call(&mut self, at: u32, op: &Op<M::Step>) -> Option<u128> {
-        let class = self.transitions.class(&op.step);
-        let Some(ret) = op.ret else {
-            if !class.observes {
-                self.offer(class, at);
-            }
-            return Some(0);
+fn run<M: Model>(forward: &mut Forward<M>, ops: &[Op<M::Step>]) -> Finding {
+    let mut slots = vec![Slot::default(); ops.len()];
+    for (event, returns, at) in timeline(ops) {
+        let (Some(op), Some(slot)) = (ops.get(at), slots.get_mut(at)) else {
+            continue;
         };
-        if self.free == 0 {
-            return None;
-        }
-        let bit = 1 << self.free.trailing_zeros();
-        self.free &= !bit;
-        let open = Open {
-            bit,
-            class,
-            ret,
-            op: at,
+        let next = if returns {
+            forward.returned(*slot)
+        } else {
+            forward.called(at as u32, op).map(|taken| *slot = taken)
         };
-        if !class.observes {
-            if op.idle && class.overwrites {
-                self.idle.push(open);
-            }
-            let place = self.mutators.partition_point(|m| m.ret < ret);
-            self.mutators.insert(place, open);
-            return Some(bit);
-        }
-        self.observers.push(open);
-        for config in &mut self.current {
-            if self.transitions.apply(config.state, class.id).is_some() {
-                config.observed |= bit;
-                config.past = self.log.and(config.past, at);
-            }
-        }
-        Some(bit)
-    }
-
-    fn offer(&mut self, class: Class, at: u32) {
-        match self.optional.iter_mut().find(|o| o.class.id == class.id) {
-            Some(optional) => optional.ops.push(at),
-            None => self.optional.push(Optional {
-                class,
-                ops: vec![at],
-            }),
+        match next {
+            Ok(()) => {}
+            Err(Halt::Stuck) => return Finding::Stuck(at),
+            Err(Halt::Exhausted) => return Finding::Exhausted(event),
+            Err(Halt::TooWide) => return Finding::TooWide(event),
         }
     }
-
-    /// Returns the operation in a slot: keeps, of all that may have happened meanwhile, the
-    /// configurations in which it took effect. Whatever else is open can wait for its own return.
-    fn force(&mut self, bit: u128) -> Result<(), Halt> {
-        let mut next = Antichain::default();
-        let mut seen = Antichain::default();
-        let mut work = Work::default();
-        let mut reached = Vec::new();
-        for config in std::mem::take(&mut self.current) {
-            if config.has(bit) {
-                next.insert(config.without(bit));
-            } else if seen.insert(config.clone()) {
-                work.push(config);
-            }
-        }
-        while let Some(config) = work.pop() {
-            if !seen.has(&config) {
-                continue;
-            }
-            self.successors(&config, &mut reached);
-            for reached in reached.drain(..) {
-                self.steps += 1;
-                if reached.has(bit) {
-                    // What is used for what comes later can be used later.
-                    if !reached.hungry {
-                        next.insert(reached.without(bit));
-                    }
-                } else if seen.insert(reached.clone()) {
-                    work.push(reached);
-                }
-            }
-            self.peak = self.peak.max((seen.len() + next.len()) as u64);
-            let bytes =
-                2 * (seen.bytes() + next.bytes()) + self.log.bytes() + self.transitions.bytes();
-            let compared = (seen.compared() + next.compared()) / COMPARISONS_PER_STEP;
-            if self.steps + compared > self.budget.steps || bytes > self.budget.bytes {
-                self.steps += compared;
-                return Err(Halt::Exhausted);
-            }
-        }
-        self.steps += (seen.compared() + next.compared()) / COMPARISONS_PER_STEP;
-        self.close(bit);
-        self.current = next.into_configs().collect();
-        self.narrow();
-        self.log.sweep(self.current.iter_mut().map(|c| &mut c.past));
-        self.transitions
-            .sweep(self.current.iter_mut().map(|c| &mut c.state));
-        self.peak = self.peak.max(self.current.len() as u64);
-        self.steps += self.current.len() as u64;
-        if self.current.is_empty() {
-            return Err(Halt::Stuck);
-        }
-        Ok(())
-    }
-
-    /// Keeps fewer configurations, if there are many and all need not be kept.
-    fn narrow(&mut self) {
-        if self.breadth == Breadth::All || self.current.len() <= NARROW_MIN {
-            return;
-        }
-        let rank = |c: &Config| (c.group(), c.used.total(), u128::MAX - c.observed, c.past);
-        self.current.sort_unstable_by_key(rank);
-        let mut kept: Vec<Config> = Vec::new();
-        for alike in self.current.chunk_by(|a, b| a.group() == b.group()) {
-            if self.breadth == Breadth::Best {
-                kept.extend(alike.iter().take(BEST_ALIKE_MAX).cloned());
-            } else {
-                kept.extend(alike.iter().cloned().reduce(Config::meet));
-            }
-        }
-        if self.breadth == Breadth::Best {
-            kept.sort_by_key(|config| config.used.total());
-            kept.truncate(BEST_MAX);
-        }
-        self.current = kept;
-    }
-
-    fn close(&mut self, bit: u128) {
-        for list in [&mut self.mutators, &mut self.observers, &mut self.idle] {
-            list.retain(|open| open.bit != bit);
-        }
-        self.free |= bit;
-    }
-
-    /// What one more mutator makes of a configuration.
-    fn successors(&mut self, config: &Config, reached: &mut Vec<Config>) {
-        for at in 0..self.mutators.len() {
-            let Some(&open) = self.mutators.get(at) else {
-                continue;
-            };
-            if config.mutated & open.bit != 0 || (config.hungry && open.class.overwrites) {
-                continue;
-            }
-            let state = self.transitions.apply(config.state, open.class.id);
-            if let Some(state) = state
-                && !self.covered(config, open.class, at)
-            {
-                let mut after = self.after(config, state, open.class, open.op);
-                after.mutated |= open.bit;
-                self.observe(&mut after);
-                reached.push(after);
-            }
-        }
-        for at in 0..self.optional.len() {
-            let Some(optional) = self.optional.get(at) else {
-                continue;
-            };
-            let class = optional.class;
-            if config.hungry && class.overwrites {
-                continue;
-            }
-            let state = self.transitions.apply(config.state, class.id);
-            let Some(state) = state.filter(|state| *state != config.state) else {
-                continue;
-            };
-            let used = config.used.of(class) as usize;
-            if let Some(&op) = optional.ops.get(used)
-                && !self.covered(config, class, self.mutators.len())
-            {
-                let mut after = self.after(config, state, class, op);
-                after.used = after.used.and(class);
-                let fed = self.observe(&mut after);
-                after.hungry = !fed;
-                if fed || self.wanted(&after) {
-                    reached.push(after);
-                }
-            }
-        }
-    }
-
-    /// Whether one of the first `before` open mutators, to return sooner, could happen as well
-    /// with the same effect and would leave no less for later: whatever this one might still do
-    /// in its place, the class can.
-    fn covered(&mut self, config: &Config, class: Class, before: usize) -> bool {
-        let transitions = &mut self.transitions;
-        self.mutators.iter().take(before).any(|other| {
-            class.covers(&other.class)
-                && config.mutated & other.bit == 0
-                && !(config.hungry && other.class.overwrites)
-                && transitions.apply(config.state, other.class.id).is_some()
-        })
-    }
-
-    /// The configuration after a step to that state. If the step overwrites, open operations that
-    /// it hides take effect just before.
-    fn after(&mut self, config: &Config, state: u32, class: Class, op: u32) -> Config {
-        let mut after = config.clone();
-        after.state = state;
-        after.hungry = false;
-        if class.overwrites {
-            for idle in &self.idle {
-                if after.mutated & idle.bit == 0 && idle.op != op {
-                    after.mutated |= idle.bit;
-                    after.past = self.log.and(after.past, idle.op);
-                }
-            }
-        }
-        after.past = self.log.and(after.past, op);
-        after
-    }
-
-    /// Lets open observers take effect that can; false if there was none.
-    fn observe(&mut self, config: &mut Config) -> bool {
-        let before = config.observed;
-        for open in &self.observers {
-            if config.observed & open.bit == 0
-                && self
-                    .transitions
-                    .apply(config.state, open.class.id)
-                    .is_some()
-            {
-                config.observed |= open.bit;
-                config.past = self.log.and(config.past, open.op);
-            }
-        }
-        config.observed != before
-    }
-
-    /// Whether a mutator is at hand that needs the state.
-    fn wanted(&mut self, config: &Config) -> bool {
-        let transitions = &mut self.transitions;
-        let open = self
-            .mutators
-            .iter()
-            .filter(|open| config.mutated & open.bit == 0)
-            .map(|open| open.class);
-        let optional = self
-            .optional
-            .iter()
-            .filter(|o| (config.used.of(o.class) as usize) < o.ops.len())
-            .map(|o| o.class);
-        open.chain(optional)
-            .filter(|class| !class.overwrites)
-            .any(|class| transitions.apply(config.state, class.id).is_some())
-    }
+    Finding::Linearizable
 }
 
 /// Calls and returns in order: event, whether it is a return, and which operation. At one index
@@ -436,39 +108,9 @@ fn timeline<S>(ops: &[Op<S>]) -> Vec<(u64, bool, usize)> {
     events
 }
 
-/// Configurations to go on from, those first that used the fewest operations of unknown end:
-/// they dominate most.
-#[derive(Default)]
-struct Work {
-    by_use: Vec<Vec<Config>>,
-    lowest: usize,
-}
-
-impl Work {
-    fn push(&mut self, config: Config) {
-        let total = config.used.total();
-        if self.by_use.len() <= total {
-            self.by_use.resize_with(total + 1, Vec::new);
-        }
-        self.lowest = self.lowest.min(total);
-        if let Some(level) = self.by_use.get_mut(total) {
-            level.push(config);
-        }
-    }
-
-    fn pop(&mut self) -> Option<Config> {
-        loop {
-            let level = self.by_use.get_mut(self.lowest)?;
-            match level.pop() {
-                Some(config) => return Some(config),
-                None => self.lowest += 1,
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::forward::BEST_MAX;
     use super::*;
     use crate::register::Register;
     use crate::register::sample::{crowded, unique};

@@ -59,8 +59,8 @@ impl Class {
 }
 
 /// The model's states and steps by number.
-pub(super) struct Transitions<'a, M: Model> {
-    model: &'a M,
+pub(super) struct Transitions<M: Model> {
+    model: M,
     states: Numbers<M::State>,
     steps: Numbers<M::Step>,
     /// By a hash of state and class: class plus one, state, state afterwards.
@@ -71,8 +71,8 @@ pub(super) struct Transitions<'a, M: Model> {
     sweep_at: usize,
 }
 
-impl<'a, M: Model> Transitions<'a, M> {
-    pub(super) fn new(model: &'a M) -> Self {
+impl<M: Model> Transitions<M> {
+    pub(super) fn new(model: M) -> Self {
         Self {
             model,
             states: Numbers::new(),
@@ -81,6 +81,11 @@ impl<'a, M: Model> Transitions<'a, M> {
             bytes: 0,
             sweep_at: SWEEP_MIN,
         }
+    }
+
+    /// The model.
+    pub(super) const fn model(&self) -> &M {
+        &self.model
     }
 
     /// The number of a state.

@@ -14,6 +14,11 @@ pub trait Forward {
     /// Whether nothing that may still come changes the decision.
     fn decided(&self) -> bool;
 
+    /// Whether there may be a contradiction that only the whole object shows.
+    fn doubtful(&self) -> bool {
+        false
+    }
+
     /// Whether it is decided that there is no order.
     fn contradicted(&self) -> bool {
         self.decided()

@@ -22,7 +22,7 @@ mod tree;
 pub use contradiction::{Contradiction, Part};
 pub use counter::Counter;
 pub use elements::Elements;
-pub(crate) use follow::Objects;
+pub(crate) use follow::Followed;
 pub use forward::Forward;
 pub use preorder::Preorder;
 pub use queue::Queue;

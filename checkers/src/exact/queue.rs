@@ -144,6 +144,10 @@ impl Forward for Queue {
         self.unfit || self.wrong.is_some()
     }
 
+    fn doubtful(&self) -> bool {
+        self.doubt
+    }
+
     fn contradicted(&self) -> bool {
         !self.unfit && self.wrong.is_some()
     }

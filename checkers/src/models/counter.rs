@@ -1,6 +1,6 @@
 //! Counters. Increments by the same amount are interchangeable: the search knows them as one class.
 
-use tribunal_results::{Answer, Operation, Outcome, Scalar};
+use tribunal_results::{Answer, Call, Operation, Outcome, Scalar};
 
 use super::{Group, Object, entry};
 use crate::model::Model;
@@ -38,19 +38,23 @@ impl Model for Counter {
     }
 }
 
+/// What a call did, or may have done.
+pub(super) const fn step(call: &Call) -> Option<Step> {
+    match (&call.operation, &call.outcome) {
+        (_, Outcome::Fail(_)) => None,
+        (Operation::Increment { by, .. }, _) => Some(Step::Add(*by)),
+        (Operation::Count { .. }, Outcome::Ok(Answer::Value(Some(Scalar::Int(seen))))) => {
+            Some(Step::Count(*seen))
+        }
+        _ => None,
+    }
+}
+
 /// The counter of these calls.
 pub(crate) fn object<'a>(group: &Group<'a>) -> Object<'a, Counter> {
     let mut entries = Vec::new();
     for &call in &group.calls {
-        let step = match (&call.operation, &call.outcome) {
-            (_, Outcome::Fail(_)) => continue,
-            (Operation::Increment { by, .. }, _) => Step::Add(*by),
-            (Operation::Count { .. }, Outcome::Ok(Answer::Value(Some(Scalar::Int(seen))))) => {
-                Step::Count(*seen)
-            }
-            _ => continue,
-        };
-        entries.push(entry(call, step, 1));
+        entries.extend(step(call).map(|step| entry(call, step, 1)));
     }
     Object {
         name: group.name(),

@@ -1,6 +1,7 @@
 //! Which calls belong to one object.
 
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use tribunal_results::Kind::AcquirePermits;
 use tribunal_results::{Assumptions, Call, History, Micro, Operation, Scalar};
 
@@ -201,6 +202,22 @@ const fn claim(micro: &Micro) -> Option<(Kind, &Scalar)> {
         Micro::Write { key, .. } => Some((Kind::Keyed, key)),
         Micro::Append { key, .. } => Some((Kind::List, key)),
         Micro::Read { .. } => None,
+    }
+}
+
+/// The keys that an operation touches, and what it takes them for.
+pub(crate) fn claims(operation: &Operation) -> SmallVec<[(&Scalar, Option<Kind>); 1]> {
+    match operation {
+        Operation::Txn { micros } => {
+            let claims = micros.iter();
+            claims
+                .map(|micro| (micro.key(), claim(micro).map(|(kind, _)| kind)))
+                .collect()
+        }
+        operation => Kind::of(operation)
+            .into_iter()
+            .map(|(kind, key)| (key, Some(kind)))
+            .collect(),
     }
 }
 

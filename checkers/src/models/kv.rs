@@ -25,6 +25,13 @@ pub(crate) enum Part {
     Append(u32, Element),
 }
 
+impl Part {
+    /// Whether it may leave something else behind than there was.
+    pub(super) const fn changes(&self) -> bool {
+        !matches!(self, Self::Read(..) | Self::Not(..))
+    }
+}
+
 /// What a transaction did, in order.
 pub(crate) type Step = Box<[Part]>;
 
@@ -34,6 +41,22 @@ pub(crate) struct Kv {
     /// Which keys are lists.
     lists: FxHashSet<u32>,
     cells: Cells,
+}
+
+impl Kv {
+    /// So many keys, of which nobody knows yet whether they are lists.
+    pub(super) fn of(keys: usize) -> Self {
+        Self {
+            keys,
+            lists: FxHashSet::default(),
+            cells: Cells::default(),
+        }
+    }
+
+    /// Its lists.
+    pub(super) const fn cells(&self) -> &Cells {
+        &self.cells
+    }
 }
 
 impl Model for Kv {
@@ -67,8 +90,7 @@ impl Model for Kv {
     }
 
     fn observes(&self, step: &Step) -> bool {
-        step.iter()
-            .all(|part| matches!(part, Part::Read(..) | Part::Not(..)))
+        !step.iter().any(Part::changes)
     }
 
     fn overwrites(&self, step: &Step) -> bool {
@@ -159,9 +181,8 @@ pub(crate) fn object<'a>(group: &Group<'a>) -> Object<'a, Kv> {
         reader.see(call);
     }
     for &call in &group.calls {
-        let step = reader.step(call);
-        let changes = |part: &Part| !matches!(part, Part::Read(..) | Part::Not(..));
-        if !step.is_empty() && (call.returned().is_some() || step.iter().any(changes)) {
+        let step = parts(call, &mut reader);
+        if !step.is_empty() && (call.returned().is_some() || step.iter().any(Part::changes)) {
             entries.push(entry(call, step.into(), 1));
         }
     }
@@ -193,6 +214,72 @@ fn list_of(micro: &Micro) -> Option<&[Scalar]> {
     }
 }
 
+/// How keys and values are numbered.
+pub(super) trait Naming<'a> {
+    /// The number of a key.
+    fn key(&mut self, key: &'a Scalar) -> u32;
+
+    /// The number of a value; not 0.
+    fn value(&mut self, value: &'a Scalar) -> Content;
+
+    /// The number of an element that is put at the end of a list; not 0.
+    fn element(&mut self, value: &'a Scalar) -> Element;
+
+    /// The number of a list that was seen at a key.
+    fn list(&mut self, key: u32, values: &'a [Scalar]) -> Content;
+}
+
+/// What a call did; nothing if it did nothing for certain.
+pub(super) fn parts<'a>(call: &'a Call, naming: &mut impl Naming<'a>) -> Vec<Part> {
+    let part = match (&call.operation, &call.outcome) {
+        (Operation::Cas { key, from, .. }, Outcome::Fail(reason))
+            if register::says_other(reason) =>
+        {
+            Part::Not(naming.key(key), naming.value(from))
+        }
+        (_, Outcome::Fail(_)) => return Vec::new(),
+        (Operation::Read { key }, Outcome::Ok(Answer::Value(seen))) => {
+            let seen = seen.as_ref().map_or(0, |seen| naming.value(seen));
+            Part::Read(naming.key(key), seen)
+        }
+        (Operation::Write { key, value }, _) => Part::Write(naming.key(key), naming.value(value)),
+        (Operation::Cas { key, from, to }, _) => {
+            Part::Cas(naming.key(key), naming.value(from), naming.value(to))
+        }
+        (Operation::Append { key, value }, _) => {
+            Part::Append(naming.key(key), naming.element(value))
+        }
+        (Operation::Elements { key }, Outcome::Ok(Answer::Values(values))) => {
+            let key = naming.key(key);
+            Part::Read(key, naming.list(key, values))
+        }
+        (Operation::Txn { .. }, Outcome::Ok(Answer::Txn(micros))) => {
+            return micros.iter().map(|m| part_of(m, naming)).collect();
+        }
+        (Operation::Txn { micros }, _) => {
+            // What its reads saw is unknown.
+            let changes = micros.iter().filter(|m| !matches!(m, Micro::Read { .. }));
+            return changes.map(|micro| part_of(micro, naming)).collect();
+        }
+        _ => return Vec::new(),
+    };
+    vec![part]
+}
+
+/// What a step of a transaction did.
+fn part_of<'a>(micro: &'a Micro, naming: &mut impl Naming<'a>) -> Part {
+    let key = naming.key(micro.key());
+    match micro {
+        Micro::Write { value, .. } => Part::Write(key, naming.value(value)),
+        Micro::Append { value, .. } => Part::Append(key, naming.element(value)),
+        Micro::Read { seen, .. } => match seen {
+            Seen::Nothing => Part::Read(key, 0),
+            Seen::Value(value) => Part::Read(key, naming.value(value)),
+            Seen::List(values) => Part::Read(key, naming.list(key, values)),
+        },
+    }
+}
+
 struct Reader<'a> {
     keys: FxHashMap<&'a Scalar, u32>,
     numbers: Numbers<'a>,
@@ -203,24 +290,6 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn key(&self, key: &Scalar) -> u32 {
-        self.keys.get(key).copied().unwrap_or_default()
-    }
-
-    fn value(&mut self, value: &'a Scalar) -> Content {
-        self.numbers.of(value) + 1
-    }
-
-    /// An element that is put at the end of a list; all that nobody sees are as one.
-    fn element(&self, value: &Scalar) -> Element {
-        let element = self.numbers.put(value).saturating_add(1);
-        if self.seen.contains(&element) {
-            element
-        } else {
-            UNSEEN
-        }
-    }
-
     /// Notes the elements that a call saw.
     fn see(&mut self, call: &'a Call) {
         let lists: Vec<&'a [Scalar]> = match &call.outcome {
@@ -233,60 +302,30 @@ impl<'a> Reader<'a> {
             self.seen.insert(element);
         }
     }
+}
+
+impl<'a> Naming<'a> for Reader<'a> {
+    fn key(&mut self, key: &'a Scalar) -> u32 {
+        self.keys.get(key).copied().unwrap_or_default()
+    }
+
+    fn value(&mut self, value: &'a Scalar) -> Content {
+        self.numbers.of(value) + 1
+    }
+
+    /// All that nobody sees are as one.
+    fn element(&mut self, value: &'a Scalar) -> Element {
+        let element = self.numbers.put(value).saturating_add(1);
+        if self.seen.contains(&element) {
+            element
+        } else {
+            UNSEEN
+        }
+    }
 
     fn list(&mut self, key: u32, values: &'a [Scalar]) -> Content {
         self.lists.insert(key);
         let Self { numbers, cells, .. } = self;
         cells.of(values.iter().map(|value| numbers.of(value) + 1))
-    }
-
-    /// What a call did; nothing if it did nothing for certain.
-    fn step(&mut self, call: &'a Call) -> Vec<Part> {
-        let part = match (&call.operation, &call.outcome) {
-            (Operation::Cas { key, from, .. }, Outcome::Fail(reason))
-                if register::says_other(reason) =>
-            {
-                Part::Not(self.key(key), self.value(from))
-            }
-            (_, Outcome::Fail(_)) => return Vec::new(),
-            (Operation::Read { key }, Outcome::Ok(Answer::Value(seen))) => {
-                let seen = seen.as_ref().map_or(0, |seen| self.value(seen));
-                Part::Read(self.key(key), seen)
-            }
-            (Operation::Write { key, value }, _) => Part::Write(self.key(key), self.value(value)),
-            (Operation::Cas { key, from, to }, _) => {
-                Part::Cas(self.key(key), self.value(from), self.value(to))
-            }
-            (Operation::Append { key, value }, _) => {
-                Part::Append(self.key(key), self.element(value))
-            }
-            (Operation::Elements { key }, Outcome::Ok(Answer::Values(values))) => {
-                let key = self.key(key);
-                Part::Read(key, self.list(key, values))
-            }
-            (Operation::Txn { .. }, Outcome::Ok(Answer::Txn(micros))) => {
-                return micros.iter().map(|micro| self.micro(micro)).collect();
-            }
-            (Operation::Txn { micros }, _) => {
-                // What its reads saw is unknown.
-                let changes = micros.iter().filter(|m| !matches!(m, Micro::Read { .. }));
-                return changes.map(|micro| self.micro(micro)).collect();
-            }
-            _ => return Vec::new(),
-        };
-        vec![part]
-    }
-
-    fn micro(&mut self, micro: &'a Micro) -> Part {
-        let key = self.key(micro.key());
-        match micro {
-            Micro::Write { value, .. } => Part::Write(key, self.value(value)),
-            Micro::Append { value, .. } => Part::Append(key, self.element(value)),
-            Micro::Read { seen, .. } => match seen {
-                Seen::Nothing => Part::Read(key, 0),
-                Seen::Value(value) => Part::Read(key, self.value(value)),
-                Seen::List(values) => Part::Read(key, self.list(key, values)),
-            },
-        }
     }
 }

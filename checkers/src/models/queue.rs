@@ -125,6 +125,23 @@ const fn element(step: Step) -> Option<Element> {
     }
 }
 
+/// What a call that is no drain did, or may have done.
+pub(super) fn step<'a>(
+    call: &'a Call,
+    mut number: impl FnMut(&'a Scalar) -> Element,
+) -> Option<Step> {
+    Some(match (&call.operation, &call.outcome) {
+        (_, Outcome::Fail(_)) => return None,
+        (Operation::Enqueue { value, .. }, _) => Step::Enqueue(number(value)),
+        (Operation::Dequeue { .. }, Outcome::Ok(Answer::Value(Some(value)))) => {
+            Step::Dequeue(number(value))
+        }
+        (Operation::Dequeue { .. }, Outcome::Ok(Answer::Value(None))) => Step::Empty,
+        (Operation::Dequeue { .. }, _) => Step::TakeAny,
+        _ => return None,
+    })
+}
+
 /// The queue of these calls.
 pub(crate) fn object<'a>(group: &Group<'a>) -> Object<'a, Queue> {
     let mut numbers = Numbers::default();
@@ -139,14 +156,8 @@ pub(crate) fn object<'a>(group: &Group<'a>) -> Object<'a, Queue> {
         }
     }
     for (at, &call) in group.calls.iter().enumerate() {
-        let step = match (&call.operation, &call.outcome) {
-            (_, Outcome::Fail(_)) => continue,
-            (Operation::Enqueue { value, .. }, _) => Step::Enqueue(numbers.put(value)),
-            (Operation::Dequeue { .. }, Outcome::Ok(Answer::Value(Some(value)))) => {
-                Step::Dequeue(numbers.of(value))
-            }
-            (Operation::Dequeue { .. }, Outcome::Ok(Answer::Value(None))) => Step::Empty,
-            (Operation::Dequeue { .. }, _) => Step::TakeAny,
+        match (&call.operation, &call.outcome) {
+            (_, Outcome::Fail(_)) => {}
             (Operation::Drain { .. }, Outcome::Ok(Answer::Values(values))) => {
                 let taken = values.iter().map(|value| Some(numbers.of(value)));
                 let parts: Vec<Option<Element>> = taken.chain([None]).collect();
@@ -159,15 +170,13 @@ pub(crate) fn object<'a>(group: &Group<'a>) -> Object<'a, Queue> {
                     &mut entries,
                 );
                 drains += 1;
-                continue;
             }
-            (Operation::Drain { .. }, _) => {
-                any_number(group, call, scale, &mut entries);
-                continue;
+            (Operation::Drain { .. }, _) => any_number(group, call, scale, &mut entries),
+            _ => {
+                let step = step(call, |value| numbers.put(value));
+                entries.extend(step.map(|step| entry(call, step, scale)));
             }
-            _ => continue,
-        };
-        entries.push(entry(call, step, scale));
+        }
     }
     Object {
         name: group.name(),

@@ -90,24 +90,38 @@ impl Model for Semaphore {
     }
 }
 
+impl Semaphore {
+    /// One of so many permits.
+    pub(super) const fn of(permits: u32) -> Self {
+        Self { permits }
+    }
+}
+
+/// What a call did, or may have done.
+pub(super) fn step(call: &Call, assume: &Assumptions) -> Option<Step> {
+    let owner = if assume.owned { call.process } else { 0 };
+    match (&call.operation, &call.outcome) {
+        (_, Outcome::Fail(_)) => None,
+        (Operation::AcquirePermits { permits, .. }, _) if *permits > 0 => {
+            match over(call, assume).zip(call.completed) {
+                Some((over, told)) if over <= told.time => Some(Step::Pass(owner, *permits)),
+                _ => Some(Step::Acquire(owner, *permits)),
+            }
+        }
+        (Operation::ReleasePermits { permits, .. }, _) if *permits > 0 => {
+            Some(Step::Release(owner, *permits))
+        }
+        _ => None,
+    }
+}
+
 /// The semaphore of these calls.
 pub(crate) fn object<'a>(group: &Group<'a>, assume: &Assumptions) -> Object<'a, Semaphore> {
     let mut entries = Vec::new();
     let stamps = stamps(group);
     for &call in &group.calls {
-        let owner = if assume.owned { call.process } else { 0 };
-        let step = match (&call.operation, &call.outcome) {
-            (_, Outcome::Fail(_)) => continue,
-            (Operation::AcquirePermits { permits, .. }, _) if *permits > 0 => {
-                match over(call, assume).zip(call.completed) {
-                    Some((over, told)) if over <= told.time => Step::Pass(owner, *permits),
-                    _ => Step::Acquire(owner, *permits),
-                }
-            }
-            (Operation::ReleasePermits { permits, .. }, _) if *permits > 0 => {
-                Step::Release(owner, *permits)
-            }
-            _ => continue,
+        let Some(step) = step(call, assume) else {
+            continue;
         };
         entries.push(entry(call, step, SCALE));
         entries.extend(lapse(&stamps, call, step, assume));
@@ -115,9 +129,7 @@ pub(crate) fn object<'a>(group: &Group<'a>, assume: &Assumptions) -> Object<'a, 
     Object {
         name: group.name(),
         key: group.key(),
-        model: Semaphore {
-            permits: assume.permits,
-        },
+        model: Semaphore::of(assume.permits),
         entries,
         scale: SCALE,
         tells: match group.contended(assume) {
@@ -152,16 +164,16 @@ fn lapse<'a>(
     })
 }
 
-/// When the lease that the call was granted may be over.
-fn over(call: &Call, assume: &Assumptions) -> Option<Nanos> {
+/// When the lease that a call was granted may be over, by the clock of the record.
+pub(super) fn over(call: &Call, assume: &Assumptions) -> Option<Nanos> {
     let Outcome::Ok(Answer::Grant(grant)) = &call.outcome else {
         return None;
     };
     let nanos = u128::from(grant.lease_ms) * 1_000_000;
     let parts = 1_000_000 - u128::from(assume.clock_drift_ppm.min(1_000_000));
     let lease = u64::try_from(nanos * parts / 1_000_000).unwrap_or(u64::MAX);
-    let lease = lease.saturating_sub(1_000_000);
-    Some(call.invoked.time.saturating_add(lease))
+    let margin = lease.saturating_sub(1_000_000);
+    Some(call.invoked.time.saturating_add(margin))
 }
 
 /// When something was called or returned, in order.

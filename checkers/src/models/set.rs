@@ -29,6 +29,13 @@ pub(crate) struct Set {
     single: bool,
 }
 
+impl Set {
+    /// A set with any number of elements.
+    pub(super) const fn whole() -> Self {
+        Self { single: false }
+    }
+}
+
 impl Model for Set {
     type State = Bits;
     type Step = Step;
@@ -148,7 +155,7 @@ pub(crate) fn objects<'a>(group: &Group<'a>) -> Vec<Object<'a, Set>> {
     let mut steps: Vec<(Element, &'a Call, Step)> = Vec::new();
     let mut whole = false;
     for &call in &group.calls {
-        let Some(step) = step(call, &mut numbers) else {
+        let Some(step) = step(call, &mut |value| numbers.of(value)) else {
             continue;
         };
         let element = match step {
@@ -207,7 +214,11 @@ fn object<'a>(
     }
 }
 
-fn step<'a>(call: &'a Call, numbers: &mut Numbers<'a>) -> Option<Step> {
+/// What a call did, or may have done.
+pub(super) fn step<'a>(
+    call: &'a Call,
+    number: &mut impl FnMut(&'a Scalar) -> Element,
+) -> Option<Step> {
     if call.is_fail() {
         return None;
     }
@@ -216,22 +227,22 @@ fn step<'a>(call: &'a Call, numbers: &mut Numbers<'a>) -> Option<Step> {
         _ => None,
     };
     match (&call.operation, &call.outcome) {
-        (Operation::Add { value, .. }, _) => Some(Step::Add(numbers.of(value), flag)),
-        (Operation::Remove { value, .. }, _) => Some(Step::Remove(numbers.of(value), flag)),
+        (Operation::Add { value, .. }, _) => Some(Step::Add(number(value), flag)),
+        (Operation::Remove { value, .. }, _) => Some(Step::Remove(number(value), flag)),
         (Operation::Contains { value, .. }, _) => {
-            flag.map(|there| Step::Contains(numbers.of(value), there))
+            flag.map(|there| Step::Contains(number(value), there))
         }
         (Operation::Members { .. }, Outcome::Ok(Answer::Values(values))) => {
-            Some(Step::Members(bits(values, numbers)))
+            Some(Step::Members(bits(values, number)))
         }
         _ => None,
     }
 }
 
-fn bits<'a>(values: &'a [Scalar], numbers: &mut Numbers<'a>) -> Bits {
+fn bits<'a>(values: &'a [Scalar], number: &mut impl FnMut(&'a Scalar) -> Element) -> Bits {
     let mut bits = Bits::new();
     for value in values {
-        let (at, bit) = place(numbers.of(value));
+        let (at, bit) = place(number(value));
         if bits.len() <= at {
             bits.resize(at + 1, 0);
         }

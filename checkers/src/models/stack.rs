@@ -1,7 +1,7 @@
 //! Stacks.
 
 use rustc_hash::FxHashSet;
-use tribunal_results::{Answer, Operation, Outcome};
+use tribunal_results::{Answer, Call, Operation, Outcome, Scalar};
 
 use super::{Cells, Element, Group, Numbers, Object, UNSEEN, entry};
 use crate::model::{Model, Op};
@@ -72,6 +72,23 @@ impl Model for Stack {
     }
 }
 
+/// What a call did, or may have done.
+pub(super) fn step<'a>(
+    call: &'a Call,
+    mut number: impl FnMut(&'a Scalar) -> Element,
+) -> Option<Step> {
+    Some(match (&call.operation, &call.outcome) {
+        (_, Outcome::Fail(_)) => return None,
+        (Operation::Push { value, .. }, _) => Step::Push(number(value)),
+        (Operation::Pop { .. }, Outcome::Ok(Answer::Value(Some(value)))) => {
+            Step::Pop(number(value))
+        }
+        (Operation::Pop { .. }, Outcome::Ok(Answer::Value(None))) => Step::Empty,
+        (Operation::Pop { .. }, _) => Step::PopAny,
+        _ => return None,
+    })
+}
+
 /// The stack of these calls.
 pub(crate) fn object<'a>(group: &Group<'a>) -> Object<'a, Stack> {
     let mut numbers = Numbers::default();
@@ -82,17 +99,8 @@ pub(crate) fn object<'a>(group: &Group<'a>) -> Object<'a, Stack> {
         }
     }
     for &call in &group.calls {
-        let step = match (&call.operation, &call.outcome) {
-            (_, Outcome::Fail(_)) => continue,
-            (Operation::Push { value, .. }, _) => Step::Push(numbers.put(value)),
-            (Operation::Pop { .. }, Outcome::Ok(Answer::Value(Some(value)))) => {
-                Step::Pop(numbers.of(value))
-            }
-            (Operation::Pop { .. }, Outcome::Ok(Answer::Value(None))) => Step::Empty,
-            (Operation::Pop { .. }, _) => Step::PopAny,
-            _ => continue,
-        };
-        entries.push(entry(call, step, 1));
+        let step = step(call, |value| numbers.put(value));
+        entries.extend(step.map(|step| entry(call, step, 1)));
     }
     Object {
         name: group.name(),

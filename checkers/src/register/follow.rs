@@ -1,131 +1,84 @@
-//! All registers of a history at once, moment by moment, as long as their values are unique.
+//! A register moment by moment, as long as its values are unique.
 
-use rustc_hash::FxHashMap;
-use tribunal_results::{Answer, Call, History, Operation, Outcome, Scalar};
+use tribunal_results::{Answer, Call, Operation, Outcome};
 
-use super::{ABSENT, Blocks, Step, Value};
-use crate::stream::Moment;
+use super::{ABSENT, Blocks, Step, says_other};
+use crate::models::Numbering;
+use crate::stream::State;
 
-/// Stands for no register.
-const NO_KEY: u32 = u32::MAX;
-
-/// What became of a register.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// What was seen so far has an order.
-    InOrder,
-    /// It has none.
-    Contradicted,
-    /// A value was written twice: this cannot tell.
-    Ambiguous,
-}
-
-/// One register.
+/// A register on its way.
 #[derive(Debug, Default)]
-struct One {
+pub(crate) struct Followed {
     blocks: Blocks,
-    integers: FxHashMap<i64, Value>,
-    texts: FxHashMap<Scalar, Value>,
+    values: Numbering,
+    refusals: bool,
+    /// The latest event so far.
+    now: u64,
+    /// By when all have returned that were called.
+    last_ret: u64,
+    /// If what was called contradicts itself: by when all of it has returned. Until then a value
+    /// may be written again that one of them then sees.
+    certain_at: Option<u64>,
 }
 
-impl One {
-    fn number(&mut self, value: &Scalar) -> Value {
-        // ABSENT is no value.
-        let next = (self.integers.len() + self.texts.len()) as Value + 1;
-        match value {
-            Scalar::Int(integer) => *self.integers.entry(*integer).or_insert(next),
-            text @ Scalar::Text(_) => match self.texts.get(text) {
-                Some(number) => *number,
-                None => *self.texts.entry(text.clone()).or_insert(next),
-            },
+impl Followed {
+    /// An operation on it is called.
+    pub(crate) fn called(&mut self, call: &Call) {
+        let refused =
+            |reason| matches!(call.operation, Operation::Cas { .. }) && says_other(reason);
+        if let Outcome::Fail(reason) = &call.outcome {
+            self.refusals |= refused(reason);
+        } else if let Some(step) = self.step(call) {
+            let time = call.invoked.index + 1;
+            self.blocks.called(step, time, call.is_ok());
+        }
+        self.last_ret = self.last_ret.max(call.returned().unwrap_or(0));
+        self.settle(call.invoked.index);
+    }
+
+    /// It returns.
+    pub(crate) fn returned(&mut self, call: &Call) {
+        if let (Some(step), Some(index)) = (self.step(call), call.returned()) {
+            self.blocks.returned(step, index + 1);
+        }
+        self.settle(call.returned().unwrap_or(self.now));
+    }
+
+    fn settle(&mut self, now: u64) {
+        self.now = now;
+        if self.certain_at.is_none() && self.blocks.is_contradicted() {
+            self.certain_at = Some(self.last_ret);
         }
     }
 
-    fn state(&self) -> State {
+    /// How things stand; unclear if a value was written twice.
+    pub(crate) fn state(&self) -> State {
         if !self.blocks.is_unique() {
-            State::Ambiguous
-        } else if self.blocks.is_contradicted() {
+            State::Unclear
+        } else if self.certain_at.is_some_and(|at| at <= self.now) {
             State::Contradicted
         } else {
             State::InOrder
         }
     }
-}
 
-/// The registers of a history on its way.
-#[derive(Debug, Default)]
-pub(crate) struct Registers {
-    keys: FxHashMap<Scalar, u32>,
-    registers: Vec<One>,
-    /// By place: the register, and what the operation did to it.
-    places: Vec<(u32, Step)>,
-    contradicted: bool,
-}
-
-impl Registers {
-    /// Takes the next moment.
-    pub(crate) fn step(&mut self, history: &History, moment: Moment) {
-        let (at, called) = match moment {
-            Moment::Called(at) => (at, true),
-            Moment::Returned(at) => (at, false),
-        };
-        let Some(call) = history.calls().get(at) else {
-            return;
-        };
-        if called {
-            let known = self.take(call);
-            self.places.push(known);
-        }
-        let Some(&(key, step)) = self.places.get(at) else {
-            return;
-        };
-        let Some(one) = self.registers.get_mut(key as usize) else {
-            return;
-        };
-        if one.state() != State::InOrder {
-            return;
-        }
-        if called {
-            let certain = call.is_ok();
-            one.blocks.called(step, call.invoked.index + 1, certain);
-        } else if let Some(index) = call.returned() {
-            one.blocks.returned(step, index + 1);
-        }
-        self.contradicted |= one.state() == State::Contradicted;
+    /// Whether there is something that this cannot tell: what a refused compare-and-set found, or
+    /// which return makes a contradiction certain.
+    pub(crate) const fn is_partial(&self) -> bool {
+        self.refusals || self.certain_at.is_some()
     }
 
-    /// Whether a register was contradicted.
-    pub(crate) const fn is_contradicted(&self) -> bool {
-        self.contradicted
-    }
-
-    /// The register of a call, and what it did; of no register if it says nothing.
-    fn take(&mut self, call: &Call) -> (u32, Step) {
-        let nothing = (NO_KEY, Step::Read(ABSENT));
-        let (Operation::Read { key } | Operation::Write { key, .. } | Operation::Cas { key, .. }) =
-            &call.operation
-        else {
-            return nothing;
-        };
-        let next = self.registers.len() as u32;
-        let at = match self.keys.get(key) {
-            Some(at) => *at,
-            None => *self.keys.entry(key.clone()).or_insert(next),
-        };
-        if at == next {
-            self.registers.push(One::default());
-        }
-        let Some(one) = self.registers.get_mut(at as usize) else {
-            return nothing;
-        };
-        let step = match (&call.operation, &call.outcome) {
-            (_, Outcome::Fail(_)) => return nothing,
-            (Operation::Write { value, .. }, _) => Step::Write(one.number(value)),
-            (Operation::Cas { from, to, .. }, _) => Step::Cas(one.number(from), one.number(to)),
-            (_, Outcome::Ok(Answer::Value(Some(value)))) => Step::Read(one.number(value)),
-            (_, Outcome::Ok(_)) => Step::Read(ABSENT),
-            (_, Outcome::Info(_)) => return nothing,
-        };
-        (at, step)
+    /// What a call did; nothing if it says nothing.
+    fn step(&mut self, call: &Call) -> Option<Step> {
+        let mut number = |value| self.values.of(value);
+        Some(match (&call.operation, &call.outcome) {
+            (_, Outcome::Fail(_)) => return None,
+            (Operation::Write { value, .. }, _) => Step::Write(number(value)),
+            (Operation::Cas { from, to, .. }, _) => Step::Cas(number(from), number(to)),
+            (Operation::Read { .. }, Outcome::Ok(Answer::Value(value))) => {
+                Step::Read(value.as_ref().map_or(ABSENT, number))
+            }
+            _ => return None,
+        })
     }
 }

@@ -18,7 +18,7 @@ use crate::engine::{Model, Op};
 
 pub(crate) use blocks::Blocks;
 pub(crate) use decide::decide;
-pub(crate) use follow::Registers;
+pub(crate) use follow::Followed;
 pub(crate) use prune::prune;
 pub(crate) use shrink::shrink;
 pub(crate) use stale::explain;

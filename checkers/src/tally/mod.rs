@@ -2,10 +2,12 @@
 //! say how much more there is.
 
 mod elements;
+mod follow;
 mod lists;
 mod registers;
 
 pub(crate) use elements::{Added, Set};
+pub(crate) use follow::{Watch, Watching};
 pub(crate) use lists::{Listing, bounded, quantiles};
 pub(crate) use registers::{GroupRead, Registers};
 use rustc_hash::FxHashMap;

@@ -46,11 +46,14 @@ pub fn order<'a>(
         };
         let parts = effects(call, assume);
         let part = done.entry(*index).or_insert(0);
-        let (effect, from) = match (parts.get(*part), lapse(call, &all, assume)) {
-            (Some(effect), _) => (effect.clone(), call.invoked.index),
-            (None, Some((from, effect))) if *part == 1 => (effect, from),
+        let lapsed = || lapse(call, &all, assume).filter(|_| *part == 1);
+        let (effect, from) = match parts
+            .get(*part)
+            .map_or_else(lapsed, |effect| Some((call.invoked.index, effect.clone())))
+        {
+            Some((from, effect)) => (effect, from),
             // One of unknown end may take any number of elements.
-            (None, _) => match parts.last() {
+            None => match parts.last() {
                 Some(last)
                     if matches!(call.operation, Operation::Drain { .. }) && end(call).is_none() =>
                 {
