@@ -2,7 +2,7 @@
 
 use tribunal_results::{Assumptions, History, Verdict};
 
-use super::check;
+use super::{check, threads};
 use crate::exact::Objects;
 use crate::register::Registers;
 use crate::{Budget, Fold, Moment};
@@ -39,6 +39,6 @@ impl Fold for Following {
     }
 
     fn verdict(&self, history: &History) -> Verdict {
-        check(history, &self.assume, self.budget)
+        check(history, &self.assume, self.budget, threads(history))
     }
 }
