@@ -2,8 +2,9 @@
 //! truth is known.
 //!
 //! `cargo bench -p tribunal-checkers` runs them all, `… -- NAME` those whose name contains NAME.
-//! Time is that of the CPU, of this thread alone; memory is all that the process held at the
-//! peak of the check, with the history itself.
+//! Time is that of the CPU, on one thread; memory is all that the process held at the peak of the
+//! check, with the history itself. Where there are many keys, the time on the wall is told too,
+//! on one thread and on two.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(clippy::expect_used, reason = "a benchmark that cannot go on says why")]
 
@@ -12,14 +13,17 @@ mod simulation;
 
 use std::fs;
 use std::process::Command;
+use std::time::Instant;
 
 use simulation::{Mix, simulate, spoil};
-use tribunal_checkers::{Budget, Checker, linearizable::Linearizable};
-use tribunal_results::{Event, History, Record, Validity};
+use tribunal_checkers::{Budget, linearizable};
+use tribunal_results::{Assumptions, Event, History, Validity, Verdict};
 
 /// A short check is repeated until so much time was measured, but not more often than this.
 const ENOUGH_NANOS: u64 = 300_000_000;
 const ROUNDS_MAX: u64 = 1_000;
+/// The shortest of so many times on the wall is told: the machine may be busy with others.
+const WALL_ROUNDS: u32 = 7;
 
 /// A generated history and what it is to be judged as.
 struct Scenario {
@@ -133,23 +137,35 @@ fn memory(figure: &str) -> u64 {
     number.expect("a figure").parse().expect("KiB")
 }
 
+fn check(history: &History, threads: usize) -> Verdict {
+    linearizable::check(history, &Assumptions::default(), Budget::default(), threads)
+}
+
+/// How long a check takes.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is measured is the time on the wall"
+)]
+fn wall_nanos(history: &History, threads: usize) -> u128 {
+    let start = Instant::now();
+    check(history, threads);
+    start.elapsed().as_nanos()
+}
+
 fn run(scenario: &Scenario) {
     let mut events: Vec<Event> = simulate(1, scenario.mix);
     if scenario.truth == Validity::Invalid {
         spoil(&mut events);
     }
-    let record = Record {
-        history: History::from_events(events).expect("a well-formed history"),
-        ..Record::default()
-    };
+    let history = History::from_events(events).expect("a well-formed history");
     // Forget the peak so far.
     fs::write("/proc/self/clear_refs", "5").expect("Linux 4.0");
     let start = cpu_nanos();
-    let verdict = Linearizable.check(&record, Budget::default());
+    let verdict = check(&history, 1);
     let peak = memory("VmHWM");
     let mut rounds = 1;
     while cpu_nanos() - start < ENOUGH_NANOS && rounds < ROUNDS_MAX {
-        assert_eq!(verdict, Linearizable.check(&record, Budget::default()));
+        assert_eq!(verdict, check(&history, 1));
         rounds += 1;
     }
     let nanos = (cpu_nanos() - start) / rounds;
@@ -165,6 +181,18 @@ fn run(scenario: &Scenario) {
         figure("steps"),
         figure("configurations-peak"),
     );
+    if scenario.mix.keys > 1 {
+        for threads in [1, 2] {
+            let nanos = (0..WALL_ROUNDS)
+                .map(|_| wall_nanos(&history, threads))
+                .min();
+            let micros = nanos.unwrap_or_default() / 1_000;
+            println!(
+                "{:<42} {micros:>9} µs on the wall, threads: {threads}",
+                scenario.name
+            );
+        }
+    }
     if verdict.validity != scenario.truth {
         println!("WRONG OR UNDECIDED: {}", verdict.summary);
     }

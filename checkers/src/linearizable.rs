@@ -67,7 +67,9 @@ impl Checker for Linearizable {
     }
 
     fn check(&self, record: &Record, budget: Budget) -> Verdict {
-        let Record { history, assume, .. } = record;
+        let Record {
+            history, assume, ..
+        } = record;
         check(history, assume, budget, threads(history))
     }
 
@@ -89,7 +91,9 @@ pub fn check(history: &History, assume: &Assumptions, budget: Budget, threads: u
     };
     for (object, known) in all.iter().zip(ahead::judge(&court, &all, threads)) {
         match known {
-            Some(done) if done.steps <= left(budget, tally.done.steps).steps => tally.done.add(done),
+            Some(done) if done.steps <= left(budget, tally.done.steps).steps => {
+                tally.done.add(done)
+            }
             _ => court.judge(object, &mut tally),
         }
     }
@@ -295,8 +299,10 @@ fn judge(key: &Key<'_>, with: &mut Bench<'_>) {
 fn judge_possible(key: &Key<'_>, whole: bool, with: &mut Bench<'_>) {
     let entries = LazyCell::new(|| key.entries());
     let budget = left(with.budget, with.tally.done.steps);
-    let searched = register::without_search(&key.columns, budget)
-        .unwrap_or_else(|| register::by_search(&entries, budget));
+    let quick = register::without_search(&key.columns, budget);
+    let is_unique = quick.is_some();
+    let searched = quick.unwrap_or_else(|| register::by_search(&entries, budget));
+    let refuses = key.columns.refused().iter().any(|it| it.other != NONE);
     let tally = &mut with.tally;
     tally.done.steps += searched.steps;
     tally.done.peak = tally.done.peak.max(searched.peak);
@@ -307,13 +313,9 @@ fn judge_possible(key: &Key<'_>, whole: bool, with: &mut Bench<'_>) {
                 tally.doubted.push(format!("{} ({why})", key.key));
             } else if !whole {
                 // What is left of it fits; it is contradicted already.
-            } else if let Some(object) = refusing(key, &entries) {
-                // All answers but refusals fit together; now with those.
-                let searched = object.search(left(with.budget, tally.done.steps));
-                with.settle(&object, searched);
-            } else {
-                tally.done.replayed += usize::from(order.is_some());
-                tally.done.verified.push(key.key.to_string());
+            } else if !refuses || !judge_refusals(key, &entries, is_unique, with) {
+                with.tally.done.replayed += usize::from(order.is_some());
+                with.tally.done.verified.push(key.key.to_string());
             }
         }
         Finding::Stuck(at) => {
@@ -330,13 +332,34 @@ fn judge_possible(key: &Key<'_>, whole: bool, with: &mut Bench<'_>) {
     }
 }
 
-/// The register with its refusals, if one of them says anything.
-fn refusing<'a>(
-    key: &Key<'a>,
-    entries: &LazyCell<Vec<Entry<'a>>, impl FnOnce() -> Vec<Entry<'a>>>,
-) -> Option<Object<'a, models::Refusing>> {
-    let says = key.columns.refused().iter().any(|it| it.other != NONE);
-    says.then(|| models::refusing(key, entries)).flatten()
+/// Judges a register of which all answers but refusals fit together, with those; false if they
+/// do not say anything.
+fn judge_refusals(
+    key: &Key<'_>,
+    entries: &[Entry<'_>],
+    is_unique: bool,
+    with: &mut Bench<'_>,
+) -> bool {
+    let Some(object) = models::refusing(key, entries) else {
+        return false;
+    };
+    let order = is_unique.then(|| register::order_with_refusals(entries, &key.refused()));
+    if let Some(order) = order.flatten() {
+        let order: Vec<u64> = order.iter().map(|call| call.invoked.index).collect();
+        let refused = key.refused().into_iter().map(|(_, call)| call);
+        let calls = entries.iter().map(|entry| entry.call).chain(refused);
+        let assume = with
+            .assume
+            .filter(|assume| verify::object_order(calls, &order, assume).is_ok());
+        if assume.is_some() {
+            with.tally.done.replayed += 1;
+            with.tally.done.verified.push(object.name);
+            return true;
+        }
+    }
+    let searched = object.search(left(with.budget, with.tally.done.steps));
+    with.settle(&object, searched);
+    true
 }
 
 /// Judges objects by a model of somebody's own.

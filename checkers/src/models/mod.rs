@@ -23,7 +23,7 @@ use crate::Budget;
 use crate::engine::{Finding, Searched, search};
 use crate::model::{Model, Op};
 
-pub(crate) use cas::{Refusing, object as refusing};
+pub(crate) use cas::object as refusing;
 pub(crate) use cells::Cells;
 pub(crate) use counter::object as counter;
 pub(crate) use custom::objects as custom;

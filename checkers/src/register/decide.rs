@@ -172,6 +172,8 @@ mod tests {
             let expected = possible(&mut ops.clone(), ABSENT);
             let valid_found = found.finding == Finding::Linearizable;
             assert_eq!(valid_found, expected, "seed {seed}: {ops:#?}");
+            let cheapest = decide(&entries(&ops, &call), Budget::default()).finding;
+            assert_eq!(cheapest, found.finding, "seed {seed}: {ops:#?}");
             *(if expected { &mut valid } else { &mut invalid }) += 1;
             assert_eq!(found.order.is_some(), expected);
             if let Some(order) = found.order {

@@ -4,6 +4,7 @@ mod blocks;
 mod decide;
 mod follow;
 mod prune;
+mod refusals;
 #[cfg(test)]
 pub(crate) mod sample;
 mod shrink;
@@ -20,6 +21,7 @@ pub(crate) use blocks::Blocks;
 pub(crate) use decide::{by_search, decide, without_search};
 pub(crate) use follow::Registers;
 pub(crate) use prune::prune;
+pub(crate) use refusals::order as order_with_refusals;
 pub(crate) use shrink::shrink;
 pub(crate) use stale::explain;
 pub(crate) use unwritten::unwritten;
@@ -203,7 +205,11 @@ impl<'a> Key<'a> {
     /// The same without the operations at these places in the columns, which cannot be. Without
     /// such a read the rest can be judged; such a compare-and-set leaves its value behind: `None`.
     pub(crate) fn without(&self, places: &[usize]) -> Option<Self> {
-        let sets = |at: &usize| self.columns.row(*at).is_some_and(|row| row.kind != Kind::Read);
+        let sets = |at: &usize| {
+            self.columns
+                .row(*at)
+                .is_some_and(|row| row.kind != Kind::Read)
+        };
         if places.iter().any(sets) {
             return None;
         }

@@ -11,7 +11,11 @@ use crate::normal::{OPEN, Refused, Row};
 /// columns. A search would only say that they fit nowhere.
 pub(crate) fn unwritten<'a>(key: &Key<'a>) -> Vec<(usize, Contradiction<'a>)> {
     let columns = &key.columns;
-    let steps = || columns.rows().filter_map(|row| Some((Step::of(&row)?, row)));
+    let steps = || {
+        columns
+            .rows()
+            .filter_map(|row| Some((Step::of(&row)?, row)))
+    };
     // When each value was first about to be written.
     let mut written = vec![NEVER; columns.numbers()];
     for (step, row) in steps() {
