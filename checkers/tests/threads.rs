@@ -46,7 +46,7 @@ fn queues(events: &mut Vec<Event>, seed: u64) {
     for at in 0..seed % 5 {
         let key = Scalar::from(format!("q{at}").as_str());
         let (one, other) = (Scalar::Int(1), Scalar::Int(2));
-        let lost = at == 3 && seed % 2 == 0;
+        let lost = at == 3 && seed.is_multiple_of(2);
         let seen = if lost { other.clone() } else { one.clone() };
         let put = |value| Operation::Enqueue {
             key: key.clone(),
