@@ -2,8 +2,9 @@
 //! truth is known.
 //!
 //! `cargo bench -p tribunal-checkers` runs them all, `… -- NAME` those whose name contains NAME.
-//! Time is that of the CPU, of this thread alone; memory is all that the process held at the
-//! peak of the check, with the history itself.
+//! Time is that of the CPU, on one thread; memory is all that the process held at the peak of the
+//! check, with the history itself. Where there are many keys, the time on the wall is told too,
+//! on one thread and on two.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(clippy::expect_used, reason = "a benchmark that cannot go on says why")]
 
@@ -12,9 +13,14 @@ mod measure;
 #[path = "../tests/random/simulation.rs"]
 mod simulation;
 
+use std::time::Instant;
+
 use simulation::{Mix, simulate, spoil};
-use tribunal_checkers::{Budget, Checker, linearizable::Linearizable};
-use tribunal_results::{Event, History, Record, Validity};
+use tribunal_checkers::{Budget, linearizable};
+use tribunal_results::{Assumptions, Event, History, Validity, Verdict};
+
+/// The shortest of so many times on the wall is told: the machine may be busy with others.
+const WALL_ROUNDS: u32 = 7;
 
 /// A generated history and what it is to be judged as.
 struct Scenario {
@@ -113,18 +119,29 @@ fn scenarios() -> Vec<Scenario> {
     ]
 }
 
+fn check(history: &History, threads: usize) -> Verdict {
+    linearizable::check(history, &Assumptions::default(), Budget::default(), threads)
+}
+
+/// How long a check takes.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is measured is the time on the wall"
+)]
+fn wall_nanos(history: &History, threads: usize) -> u128 {
+    let start = Instant::now();
+    check(history, threads);
+    start.elapsed().as_nanos()
+}
+
 fn run(scenario: &Scenario) {
     let mut events: Vec<Event> = simulate(1, scenario.mix);
     if scenario.truth == Validity::Invalid {
         spoil(&mut events);
     }
-    let record = Record {
-        history: History::from_events(events).expect("a well-formed history"),
-        ..Record::default()
-    };
-    let check = || Linearizable.check(&record, Budget::default());
-    let (verdict, cost) = measure::measure(check);
-    assert_eq!(verdict, check());
+    let history = History::from_events(events).expect("a well-formed history");
+    let (verdict, cost) = measure::measure(|| check(&history, 1));
+    assert_eq!(verdict, check(&history, 1));
     let figure = |name: &str| verdict.figures.get(name).cloned().unwrap_or_default();
     let said = format!(
         "{:?}, {} steps, {} at peak",
@@ -133,6 +150,18 @@ fn run(scenario: &Scenario) {
         figure("configurations-peak"),
     );
     measure::row(scenario.name, scenario.mix.operations, cost, &said);
+    if scenario.mix.keys > 1 {
+        for threads in [1, 2] {
+            let nanos = (0..WALL_ROUNDS)
+                .map(|_| wall_nanos(&history, threads))
+                .min();
+            let micros = nanos.unwrap_or_default() / 1_000;
+            println!(
+                "{:<42} {micros:>9} µs on the wall, threads: {threads}",
+                scenario.name
+            );
+        }
+    }
     if verdict.validity != scenario.truth {
         println!("WRONG OR UNDECIDED: {}", verdict.summary);
     }

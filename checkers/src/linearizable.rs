@@ -3,23 +3,26 @@
 //! What an object is, its operations tell: a register, registers and lists that transactions
 //! touch together, a list, set, counter, queue, stack or semaphore ([`Assumptions`] say of how
 //! many permits, and whether owners matter). A register of which every value was written at most
-//! once is decided by its zones, other objects by the algorithms of [`crate::exact`], in time that
+//! once is decided by its blocks, other objects by the algorithms of [`crate::exact`], in time that
 //! grows with the operations; what none of them can decide by search. Which it is depends on the
 //! history alone, and the verdict does not depend on it. An order that a search finds is replayed
 //! by [`verify`] before the object counts as verified.
 
+mod ahead;
 mod follow;
 mod tally;
 
-use std::borrow::Cow;
+use std::cell::LazyCell;
 
 use rustc_hash::FxHashSet;
-use tribunal_results::{Assumptions, History, Record, Scalar, Verdict};
+use tribunal_results::verdict::ANOMALIES_LISTED_MAX;
+use tribunal_results::{Assumptions, Call, History, Record, Scalar, Verdict};
 
 use crate::engine::{Finding, Op, Searched};
 use crate::exact::{self, Decision};
 use crate::model::{self, Model};
 use crate::models::{self, Group, Object};
+use crate::normal::{self, Family, NONE, Placed};
 use crate::register::{self, Contradiction, Entry, Key};
 use crate::{Budget, Checker, Fold, verify};
 use follow::Following;
@@ -31,6 +34,10 @@ pub struct Linearizable;
 const NAME: &str = "linearizable";
 /// The most steps that go into making one contradiction small.
 const SHRINK_STEPS_MAX: u64 = 5_000_000;
+/// With fewer calls more threads are not worth their start.
+const THREADS_PAY: usize = 20_000;
+/// Memory is divided among threads.
+const THREADS_MAX: usize = 8;
 
 impl Checker for Linearizable {
     fn name(&self) -> &'static str {
@@ -61,7 +68,10 @@ impl Checker for Linearizable {
     }
 
     fn check(&self, record: &Record, budget: Budget) -> Verdict {
-        check(&record.history, &record.assume, budget)
+        let Record {
+            history, assume, ..
+        } = record;
+        check(history, assume, budget, threads(history))
     }
 
     fn fold(&self, assume: &Assumptions, budget: Budget) -> Option<Box<dyn Fold>> {
@@ -69,66 +79,94 @@ impl Checker for Linearizable {
     }
 }
 
-fn check(history: &History, assume: &Assumptions, budget: Budget) -> Verdict {
-    let mut tally = Tally::default();
-    let (keys, groups) = objects(history, &mut tally);
-    let mut all: Vec<Judged<'_>> = keys.into_iter().map(Judged::Register).collect();
-    all.extend(groups.into_iter().map(Judged::Group));
+/// Judges a history on so many threads at most. The verdict does not depend on their number.
+pub fn check(history: &History, assume: &Assumptions, budget: Budget, threads: usize) -> Verdict {
+    let mut tally = Tally::new(ANOMALIES_LISTED_MAX);
+    let mut all = objects(history, &mut tally);
     // Short ones first: if the budget runs out, more of them are known.
     all.sort_by_key(Judged::len);
-    for object in &all {
-        match object {
-            Judged::Register(key) => {
-                tally.keys += 1;
-                tally.operations += key.entries.len() + key.failed.len();
-                tally.observations += key.observations();
-                judge(key, assume, budget, &mut tally);
+    let court = Court {
+        calls: history.calls(),
+        assume,
+        budget,
+    };
+    for (object, known) in all.iter().zip(ahead::judge(&court, &all, threads)) {
+        match known {
+            Some(done) if done.steps <= left(budget, tally.done.steps).steps => {
+                tally.done.add(done)
             }
-            Judged::Group(group) => judge_group(group, assume, budget, &mut tally),
+            _ => court.judge(object, &mut tally),
         }
     }
     tally.verdict()
 }
 
+/// As many threads as there are processors, up to a limit, if there is work for them.
+fn threads(history: &History) -> usize {
+    match history.calls().len() {
+        0..THREADS_PAY => 1,
+        _ => std::thread::available_parallelism().map_or(1, |it| it.get().min(THREADS_MAX)),
+    }
+}
+
 /// What is judged by itself.
 enum Judged<'a> {
-    Register(Key<'a>),
+    Register(Placed<'a>),
     Group(Group<'a>),
 }
 
 impl Judged<'_> {
     const fn len(&self) -> usize {
         match self {
-            Self::Register(key) => key.entries.len(),
+            Self::Register(placed) => placed.places.len(),
             Self::Group(group) => group.calls.len(),
         }
     }
 }
 
 /// The registers with calls of their own alone, and all other objects; mixed ones are put aside.
-fn objects<'a>(history: &'a History, tally: &mut Tally) -> (Vec<Key<'a>>, Vec<Group<'a>>) {
-    let mut keys = register::by_key(history);
+fn objects<'a>(history: &'a History, tally: &mut Tally) -> Vec<Judged<'a>> {
+    let mut registers = normal::placed(history.calls(), |family| family == Family::Register);
     let mut groups = models::groups(history);
     if !groups.is_empty() {
         let grouped: FxHashSet<&Scalar> = groups.iter().flat_map(|g| g.keys.clone()).collect();
-        keys.retain(|key| !grouped.contains(&key.key));
+        registers.retain(|placed| !grouped.contains(placed.key));
         let mixed = groups.iter().filter(|group| group.kind.is_none());
         tally.mixed = mixed.map(Group::name).collect();
         groups.retain(|group| group.kind.is_some());
     }
-    (keys, groups)
+    let registers = registers.into_iter().map(Judged::Register);
+    registers
+        .chain(groups.into_iter().map(Judged::Group))
+        .collect()
+}
+
+/// What objects are judged by.
+struct Court<'a> {
+    calls: &'a [Call],
+    assume: &'a Assumptions,
+    budget: Budget,
+}
+
+impl<'a> Court<'a> {
+    fn judge(&self, object: &Judged<'a>, tally: &mut Tally) {
+        let mut with = Bench {
+            assume: Some(self.assume),
+            budget: self.budget,
+            tally,
+        };
+        match object {
+            Judged::Register(placed) => judge(&Key::new(placed, self.calls), &mut with),
+            Judged::Group(group) => judge_group(group, self.assume, &mut with),
+        }
+    }
 }
 
 /// Judges an object by its type: without search if that is possible.
-fn judge_group(group: &Group<'_>, assume: &Assumptions, budget: Budget, tally: &mut Tally) {
-    if exactly(group, assume, budget, tally) {
+fn judge_group(group: &Group<'_>, assume: &Assumptions, with: &mut Bench<'_>) {
+    if exactly(group, assume, with) {
         return;
     }
-    let mut with = Bench {
-        assume: Some(assume),
-        budget,
-        tally,
-    };
     match group.kind {
         Some(models::Kind::Keyed | models::Kind::List) => with.judge(&models::kv(group)),
         Some(models::Kind::Set) => {
@@ -150,26 +188,27 @@ const OPERATIONS_PER_STEP: usize = 16;
 const OPERATION_BYTES: usize = 128;
 
 /// Judges an object without search; false if only a search can.
-fn exactly(group: &Group<'_>, assume: &Assumptions, budget: Budget, tally: &mut Tally) -> bool {
+fn exactly(group: &Group<'_>, assume: &Assumptions, with: &mut Bench<'_>) -> bool {
+    let Bench { budget, tally, .. } = with;
     let Some(object) = group.columns() else {
         return false;
     };
     let steps = (object.len() / OPERATIONS_PER_STEP + 1) as u64;
     let bytes = (object.len() * OPERATION_BYTES) as u64;
-    if steps > left(budget, tally.steps).steps || bytes > budget.bytes {
+    if steps > left(*budget, tally.done.steps).steps || bytes > budget.bytes {
         return false;
     }
     let Some(decision) = exact::decide(&object, assume) else {
         return false;
     };
-    tally.keys += 1;
-    tally.operations += object.len();
+    tally.done.keys += 1;
+    tally.done.operations += object.len();
     if group.contended(assume) {
-        tally.observations += object.observations();
+        tally.done.observations += object.observations();
     }
-    tally.steps += steps;
+    tally.done.steps += steps;
     match decision {
-        Decision::Linearizable => tally.verified.push(group.name()),
+        Decision::Linearizable => tally.done.verified.push(group.name()),
         Decision::Contradiction(found) => {
             let of_place = |place: u32| group.calls.get(place as usize).copied();
             let anomaly = found.about(of_place, group.key().as_ref());
@@ -189,10 +228,10 @@ struct Bench<'b> {
 
 impl Bench<'_> {
     fn judge<M: Model>(&mut self, object: &Object<'_, M>) {
-        self.tally.keys += 1;
-        self.tally.operations += object.entries.len();
-        self.tally.observations += object.observations();
-        let searched = object.search(left(self.budget, self.tally.steps));
+        self.tally.done.keys += 1;
+        self.tally.done.operations += object.entries.len();
+        self.tally.done.observations += object.observations();
+        let searched = object.search(left(self.budget, self.tally.done.steps));
         self.settle(object, searched);
     }
 
@@ -213,16 +252,16 @@ impl Bench<'_> {
     }
 
     fn settle<M: Model>(&mut self, object: &Object<'_, M>, searched: Searched) {
-        self.tally.steps += searched.steps;
-        self.tally.peak = self.tally.peak.max(searched.peak);
+        self.tally.done.steps += searched.steps;
+        self.tally.done.peak = self.tally.done.peak.max(searched.peak);
         match searched.finding {
             Finding::Linearizable => {
                 let order = searched.order.as_deref();
                 let replayed = order.map(|order| self.replay(object, order));
-                self.tally.replayed += usize::from(replayed.is_some());
+                self.tally.done.replayed += usize::from(replayed.is_some());
                 match replayed {
                     Some(Err(why)) => self.tally.doubted.push(format!("{} ({why})", object.name)),
-                    _ => self.tally.verified.push(object.name.clone()),
+                    _ => self.tally.done.verified.push(object.name.clone()),
                 }
             }
             Finding::Stuck(at) => {
@@ -240,41 +279,51 @@ impl Bench<'_> {
     }
 }
 
-fn judge(key: &Key<'_>, assume: &Assumptions, budget: Budget, tally: &mut Tally) {
+fn judge(key: &Key<'_>, with: &mut Bench<'_>) {
+    let tally = &mut with.tally;
+    let failed = key.columns.refused().iter().filter(|r| r.value != NONE);
+    tally.done.keys += 1;
+    tally.done.operations += key.columns.len() + failed.count();
+    tally.done.observations += key.columns.observations();
     let unwritten = register::unwritten(key);
     let impossible: Vec<usize> = unwritten.iter().map(|(at, _)| *at).collect();
     for (_, contradiction) in unwritten {
         tally.anomalies.push(contradiction.anomaly(&key.key));
     }
-    let Some(entries) = without(&key.entries, &impossible) else {
-        return;
-    };
-    let searched = register::decide(&entries, left(budget, tally.steps));
-    tally.steps += searched.steps;
-    tally.peak = tally.peak.max(searched.peak);
+    if impossible.is_empty() {
+        judge_possible(key, true, with);
+    } else if let Some(rest) = key.without(&impossible) {
+        judge_possible(&rest, false, with);
+    }
+}
+
+/// Judges a register of which all values that were seen had been written; `whole` if nothing was
+/// left out of it.
+fn judge_possible(key: &Key<'_>, whole: bool, with: &mut Bench<'_>) {
+    let entries = LazyCell::new(|| key.entries());
+    let budget = left(with.budget, with.tally.done.steps);
+    let quick = register::without_search(&key.columns, budget);
+    let is_unique = quick.is_some();
+    let searched = quick.unwrap_or_else(|| register::by_search(&entries, budget));
+    let refuses = key.columns.refused().iter().any(|it| it.other != NONE);
+    let tally = &mut with.tally;
+    tally.done.steps += searched.steps;
+    tally.done.peak = tally.done.peak.max(searched.peak);
     match searched.finding {
         Finding::Linearizable => {
-            if let Err(why) = replay(&entries, searched.order.as_deref()) {
+            let order = searched.order.as_deref();
+            if let Some(Err(why)) = order.map(|order| replay(&entries, order)) {
                 tally.doubted.push(format!("{} ({why})", key.key));
-            } else if !impossible.is_empty() {
+            } else if !whole {
                 // What is left of it fits; it is contradicted already.
-            } else if let Some(object) = models::refusing(key, &entries) {
-                // All answers but refusals fit together; now with those.
-                let searched = object.search(left(budget, tally.steps));
-                let mut with = Bench {
-                    assume: Some(assume),
-                    budget,
-                    tally,
-                };
-                with.settle(&object, searched);
-            } else {
-                tally.replayed += usize::from(searched.order.is_some());
-                tally.verified.push(key.key.to_string());
+            } else if !refuses || !judge_refusals(key, &entries, is_unique, with) {
+                with.tally.done.replayed += usize::from(order.is_some());
+                with.tally.done.verified.push(key.key.to_string());
             }
         }
         Finding::Stuck(at) => {
             if let Some(last) = entries.get(at) {
-                let found = contradiction(key, &entries, last, tally.spend(budget));
+                let found = contradiction(key, &entries, last, tally.spend(with.budget));
                 tally.anomalies.push(found.anomaly(&key.key));
             }
         }
@@ -286,10 +335,40 @@ fn judge(key: &Key<'_>, assume: &Assumptions, budget: Budget, tally: &mut Tally)
     }
 }
 
+/// Judges a register of which all answers but refusals fit together, with those; false if they
+/// do not say anything.
+fn judge_refusals(
+    key: &Key<'_>,
+    entries: &[Entry<'_>],
+    is_unique: bool,
+    with: &mut Bench<'_>,
+) -> bool {
+    let Some(object) = models::refusing(key, entries) else {
+        return false;
+    };
+    let order = is_unique.then(|| register::order_with_refusals(entries, &key.refused()));
+    if let Some(order) = order.flatten() {
+        let order: Vec<u64> = order.iter().map(|call| call.invoked.index).collect();
+        let refused = key.refused().into_iter().map(|(_, call)| call);
+        let calls = entries.iter().map(|entry| entry.call).chain(refused);
+        let assume = with
+            .assume
+            .filter(|assume| verify::object_order(calls, &order, assume).is_ok());
+        if assume.is_some() {
+            with.tally.done.replayed += 1;
+            with.tally.done.verified.push(object.name);
+            return true;
+        }
+    }
+    let searched = object.search(left(with.budget, with.tally.done.steps));
+    with.settle(&object, searched);
+    true
+}
+
 /// Judges objects by a model of somebody's own.
 pub(crate) fn by_model<M: Model>(mut objects: Vec<Object<'_, &M>>, budget: Budget) -> Verdict {
     objects.sort_by_key(|object| object.entries.len());
-    let mut tally = Tally::default();
+    let mut tally = Tally::new(ANOMALIES_LISTED_MAX);
     for object in &objects {
         let mut with = Bench {
             assume: None,
@@ -301,26 +380,8 @@ pub(crate) fn by_model<M: Model>(mut objects: Vec<Object<'_, &M>>, budget: Budge
     tally.verdict()
 }
 
-/// The entries without those at these places, in order. Without a read that cannot be, the rest
-/// can be judged; a compare-and-set that cannot be leaves its value behind: `None`.
-fn without<'k, 'a>(entries: &'k [Entry<'a>], impossible: &[usize]) -> Option<Cow<'k, [Entry<'a>]>> {
-    if impossible.is_empty() {
-        return Some(Cow::Borrowed(entries));
-    }
-    let mut kept = Vec::new();
-    for (at, entry) in entries.iter().enumerate() {
-        match (impossible.binary_search(&at), entry.op.step.sets()) {
-            (Err(_), _) => kept.push(*entry),
-            (Ok(_), None) => {}
-            (Ok(_), Some(_)) => return None,
-        }
-    }
-    Some(Cow::Owned(kept))
-}
-
 /// Checks the order that a search found with code that knows nothing of it.
-fn replay(entries: &[Entry<'_>], order: Option<&[usize]>) -> Result<(), String> {
-    let Some(order) = order else { return Ok(()) };
+fn replay(entries: &[Entry<'_>], order: &[usize]) -> Result<(), String> {
     let index = |at: &usize| entries.get(*at).map(|entry| entry.call.invoked.index);
     let order: Vec<u64> = order.iter().filter_map(index).collect();
     verify::register_order(entries.iter().map(|entry| entry.call), &order)

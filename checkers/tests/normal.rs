@@ -46,21 +46,53 @@ fn row(kind: Kind, call: u32, ret: u32) -> Row {
     }
 }
 
+fn enqueue(value: i64) -> Operation {
+    let key = "x".into();
+    let value = Scalar::Int(value);
+    Operation::Enqueue { key, value }
+}
+
+/// The places of what is left of the first object.
+fn kept(ops: &[Timed]) -> Vec<u32> {
+    let objects = by_object(&history(ops));
+    objects[0].rows().map(|row| row.place).collect()
+}
+
 #[test]
-fn unknown_writes_are_kept_only_if_somebody_needs_them() {
+fn unknown_mutators_are_kept_only_if_somebody_needs_them() {
+    let take = Operation::Dequeue { key: "x".into() };
+    let got = Outcome::Ok(Answer::Value(Some(Scalar::Int(3))));
+    let ops = [
+        timed(1, (0, 1), enqueue(2), unknown()),
+        timed(2, (2, 3), enqueue(3), unknown()),
+        timed(3, (4, 5), take, got),
+    ];
+    // The 2 explains nothing.
+    assert_eq!(kept(&ops), [1, 2]);
+}
+
+#[test]
+fn registers_keep_unknown_writes_and_what_a_refusal_says_was_not_there() {
     let (get, got) = read(3);
     let ops = [
         timed(1, (0, 1), write(1), unknown()),
         timed(2, (2, 3), write(2), unknown()),
         timed(3, (4, 5), cas(1, 3), unknown()),
-        timed(4, (6, 7), get, got),
-        timed(5, (8, 9), Operation::Read { key: "x".into() }, unknown()),
+        timed(4, (6, 7), get.clone(), got),
+        timed(5, (8, 9), get.clone(), unknown()),
+        timed(6, (10, 11), get, Outcome::Ok(Answer::Done)),
+        timed(7, (12, 13), cas(3, 4), failed()),
+        timed(8, (14, 15), cas(3, 3), failed()),
     ];
+    assert_eq!(kept(&ops), [0, 1, 2, 3]);
     let objects = by_object(&history(&ops));
-    let places: Vec<u32> = objects[0].rows().map(|row| row.place).collect();
-    // The write of 2 explains nothing, that of 1 was expected by the one that was read.
-    assert_eq!(places, [0, 2, 3]);
-    assert_eq!(objects[0].rets(), [OPEN, OPEN, 7]);
+    assert_eq!(objects[0].rets(), [OPEN, OPEN, OPEN, 7]);
+    let refused = objects[0].refused().iter();
+    let named: Vec<_> = refused
+        .map(|it| (objects[0].show(it.value), objects[0].show(it.other)))
+        .collect();
+    let said = |value: &str, other: &str| (value.to_owned(), other.to_owned());
+    assert_eq!(named, [said("4", "3"), said("nothing", "3")]);
 }
 
 #[test]

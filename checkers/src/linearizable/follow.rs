@@ -18,7 +18,7 @@ use std::collections::BinaryHeap;
 use tribunal_results::{Assumptions, Call, History, Scalar, Verdict};
 
 use self::keys::Keys;
-use super::check;
+use super::{check, threads};
 use crate::engine::Halt;
 use crate::exact;
 use crate::models::{self, Kind, Search, claims};
@@ -262,7 +262,7 @@ impl Fold for Following {
     }
 
     fn verdict(&self, history: &History) -> Verdict {
-        check(history, &self.assume, self.budget)
+        check(history, &self.assume, self.budget, threads(history))
     }
 }
 

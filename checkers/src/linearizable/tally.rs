@@ -9,9 +9,9 @@ use crate::{Budget, explain};
 /// How many keys are named in a sentence.
 const KEYS_NAMED_MAX: usize = 8;
 
-/// What became of the keys.
+/// What was done, whatever came of it.
 #[derive(Default)]
-pub(super) struct Tally {
+pub(super) struct Done {
     pub(super) keys: usize,
     pub(super) operations: usize,
     pub(super) observations: usize,
@@ -20,19 +20,52 @@ pub(super) struct Tally {
     pub(super) verified: Vec<String>,
     /// Keys of which the order that was found was replayed.
     pub(super) replayed: usize,
-    /// Keys of which it did not fit: the checker itself is wrong.
+}
+
+impl Done {
+    pub(super) fn add(&mut self, more: Self) {
+        self.keys += more.keys;
+        self.operations += more.operations;
+        self.observations += more.observations;
+        self.peak = self.peak.max(more.peak);
+        self.steps += more.steps;
+        self.verified.extend(more.verified);
+        self.replayed += more.replayed;
+    }
+}
+
+/// What became of the keys.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) done: Done,
+    /// Keys of which the order that was found did not fit: the checker itself is wrong.
     pub(super) doubted: Vec<String>,
     pub(super) stopped: Vec<String>,
     pub(super) too_wide: bool,
     /// Keys to which things of different types were done.
     pub(super) mixed: Vec<String>,
     pub(super) anomalies: Vec<Anomaly>,
+    /// How many of them are worth being made small.
+    small: usize,
 }
 
 impl Tally {
+    /// Nothing yet; so many contradictions are made small.
+    pub(super) fn new(small: usize) -> Self {
+        Self {
+            small,
+            ..Self::default()
+        }
+    }
+
+    /// Whether all objects were verified.
+    pub(super) const fn is_verified(&self) -> bool {
+        self.doubted.is_empty() && self.stopped.is_empty() && self.anomalies.is_empty()
+    }
+
     /// What may be spent on making one contradiction small.
     pub(super) const fn spend(&self, budget: Budget) -> Budget {
-        let listed = self.anomalies.len() < tribunal_results::verdict::ANOMALIES_LISTED_MAX;
+        let listed = self.anomalies.len() < self.small;
         Budget {
             steps: if listed { SHRINK_STEPS_MAX } else { 0 },
             ..budget
@@ -65,27 +98,27 @@ impl Tally {
                 "operations of different data types on one key have no meaning together: {}; \
                  verified: {}",
                 named(&self.mixed),
-                named(&self.verified)
+                named(&self.done.verified)
             );
             Verdict::unknown(NAME, "mixed", text)
-        } else if self.observations == 0 {
+        } else if self.done.observations == 0 {
             let text = "no answer told what was there, so there is nothing to judge";
             Verdict::unknown(NAME, "vacuous", text)
         } else {
-            let operations = explain::count(self.operations, "operation");
-            let keys = explain::count(self.keys, "key");
-            let are = explain::are(self.operations);
+            let operations = explain::count(self.done.operations, "operation");
+            let keys = explain::count(self.done.keys, "key");
+            let are = explain::are(self.done.operations);
             Verdict::valid(NAME, format!("{operations} on {keys} {are} linearizable"))
         };
         verdict
-            .figure("keys", self.keys)
-            .figure("keys-verified", self.verified.len())
+            .figure("keys", self.done.keys)
+            .figure("keys-verified", self.done.verified.len())
             .figure("keys-unknown", self.stopped.len())
-            .figure("keys-replayed", self.replayed)
-            .figure("operations", self.operations)
-            .figure("observations", self.observations)
-            .figure("configurations-peak", self.peak)
-            .figure("steps", self.steps)
+            .figure("keys-replayed", self.done.replayed)
+            .figure("operations", self.done.operations)
+            .figure("observations", self.done.observations)
+            .figure("configurations-peak", self.done.peak)
+            .figure("steps", self.done.steps)
     }
 
     fn unfinished(&self) -> String {
@@ -97,7 +130,7 @@ impl Tally {
         format!(
             "{why}; undecided: {}; verified: {}",
             named(&self.stopped),
-            named(&self.verified)
+            named(&self.done.verified)
         )
     }
 }

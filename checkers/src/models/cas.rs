@@ -64,7 +64,7 @@ pub(crate) fn object<'a>(
 ) -> Option<Object<'a, Refusing>> {
     let brought: FxHashSet<Value> = entries.iter().filter_map(|e| e.op.step.sets()).collect();
     let said: Vec<(Value, &'a Call)> = key
-        .refused
+        .refused()
         .iter()
         .filter(|(value, _)| brought.contains(value))
         .copied()
@@ -74,7 +74,7 @@ pub(crate) fn object<'a>(
     }
     let mut asked: FxHashSet<Value> = said.iter().map(|(value, _)| *value).collect();
     asked.extend(entries.iter().filter_map(|e| e.op.step.needs()));
-    let unasked = key.values.len() as Value;
+    let unasked = key.columns.numbers() as Value;
     let merged = |value: Value| {
         if asked.contains(&value) {
             value

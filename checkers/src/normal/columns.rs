@@ -42,8 +42,11 @@ pub struct Row {
 pub struct Refused {
     /// What was asked.
     pub kind: Kind,
-    /// The number of its value.
+    /// The number of its value; [`NONE`] if it would have put nothing there that was not.
     pub value: u32,
+    /// The number of a value that was not there, which is why it was refused; [`NONE`] if nobody
+    /// says so.
+    pub other: u32,
     /// Its place in [`tribunal_results::History::calls`].
     pub place: u32,
 }
@@ -99,6 +102,26 @@ impl Columns {
         columns
     }
 
+    /// Makes room for more operations.
+    pub(super) fn reserve(&mut self, more: usize) {
+        self.kinds.reserve_exact(more);
+        for column in self.numbers_of_rows() {
+            column.reserve_exact(more);
+        }
+    }
+
+    /// The columns of numbers, one item for each operation.
+    const fn numbers_of_rows(&mut self) -> [&mut Vec<u32>; 6] {
+        [
+            &mut self.processes,
+            &mut self.arguments,
+            &mut self.answers,
+            &mut self.calls,
+            &mut self.rets,
+            &mut self.places,
+        ]
+    }
+
     /// Adds an operation. It must have been called after all those before it.
     pub fn push(&mut self, row: Row) {
         self.kinds.push(row.kind);
@@ -128,7 +151,7 @@ impl Columns {
 
     /// Adds an operation that failed.
     pub fn push_refused(&mut self, refused: Refused) {
-        self.largest = self.largest.max(refused.value);
+        self.largest = self.largest.max(refused.value).max(refused.other);
         self.refused.push(refused);
     }
 
@@ -229,19 +252,27 @@ impl Columns {
     /// Keeps the operations that are wanted.
     pub(super) fn retain(&mut self, mut wanted: impl FnMut(Row) -> bool) {
         let keep: Vec<bool> = self.rows().map(&mut wanted).collect();
+        self.keep(&keep);
+    }
+
+    /// Leaves out the operations at these places among them.
+    pub(crate) fn remove(&mut self, places: &[usize]) {
+        let mut keep = vec![true; self.len()];
+        for at in places {
+            if let Some(keep) = keep.get_mut(*at) {
+                *keep = false;
+            }
+        }
+        self.keep(&keep);
+    }
+
+    fn keep(&mut self, keep: &[bool]) {
         if keep.iter().all(|keep| *keep) {
             return;
         }
-        retain(&mut self.kinds, &keep);
-        for column in [
-            &mut self.processes,
-            &mut self.arguments,
-            &mut self.answers,
-            &mut self.calls,
-            &mut self.rets,
-            &mut self.places,
-        ] {
-            retain(column, &keep);
+        retain(&mut self.kinds, keep);
+        for column in self.numbers_of_rows() {
+            retain(column, keep);
         }
     }
 }

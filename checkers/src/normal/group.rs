@@ -1,7 +1,7 @@
 //! From a history to the columns of its objects.
 
 use rustc_hash::FxHashMap;
-use tribunal_results::{Answer, Call, History, Kind, Operation, Outcome, Scalar};
+use tribunal_results::{Answer, Call, History, Kind, Operation, Outcome, Reason, Scalar};
 
 use super::{Columns, DONE, NO, NONE, OPEN, OUTSIDE, Refused, Row, YES};
 
@@ -48,24 +48,70 @@ impl Family {
 /// The calls of a history object by object, sorted by family and key (linearizability is local:
 /// Herlihy & Wing 1990). Calls of other families are left out.
 pub fn by_object(history: &History) -> Vec<Columns> {
-    let mut places: FxHashMap<(Family, &Scalar), usize> = FxHashMap::default();
-    let mut objects: Vec<Object> = Vec::new();
-    for (place, call) in history.calls().iter().enumerate() {
-        let family = Family::of(call.operation.kind());
+    let objects = placed(history.calls(), |_| true);
+    let columns = objects.iter().map(|it| it.columns(history.calls()));
+    columns.collect()
+}
+
+/// One object and where its calls are.
+#[derive(Debug)]
+pub(crate) struct Placed<'a> {
+    /// What kind of object it is.
+    family: Family,
+    /// Its name.
+    pub(crate) key: &'a Scalar,
+    /// The places of its calls, in the order of invocation.
+    pub(crate) places: Vec<u32>,
+}
+
+impl Placed<'_> {
+    /// What happened to it.
+    pub(crate) fn columns(&self, calls: &[Call]) -> Columns {
+        let mut object = Object::new(self.family, self.key);
+        object.columns.reserve(self.places.len());
+        for place in &self.places {
+            if let Some(call) = calls.get(*place as usize) {
+                object.push(*place as usize, call);
+            }
+        }
+        object.finish()
+    }
+}
+
+/// The objects of these calls that are of a wanted family, sorted by family and key.
+pub(crate) fn placed(calls: &[Call], wanted: impl Fn(Family) -> bool) -> Vec<Placed<'_>> {
+    let mut of_key: FxHashMap<(Family, &Scalar), usize> = FxHashMap::default();
+    let mut objects: Vec<Placed<'_>> = Vec::new();
+    let mut last = 0;
+    for (place, call) in calls.iter().enumerate() {
+        let family = Family::of(call.operation.kind()).filter(|family| wanted(*family));
         let (Some(family), Some(key)) = (family, call.operation.key()) else {
             continue;
         };
-        let at = *places.entry((family, key)).or_insert(objects.len());
-        if at == objects.len() {
-            objects.push(Object::new(family, key));
+        let same = |it: &Placed<'_>| it.family == family && it.key == key;
+        if !objects.get(last).is_some_and(same) {
+            last = *of_key.entry((family, key)).or_insert(objects.len());
         }
-        if let Some(object) = objects.get_mut(at) {
-            object.push(place, call);
+        if last == objects.len() {
+            let places = Vec::new();
+            objects.push(Placed {
+                family,
+                key,
+                places,
+            });
+        }
+        if let Some(object) = objects.get_mut(last) {
+            object.places.push(place as u32);
         }
     }
-    let mut columns: Vec<Columns> = objects.into_iter().map(Object::finish).collect();
-    columns.sort_unstable_by(|a, b| (a.family, &a.key).cmp(&(b.family, &b.key)));
-    columns
+    objects.sort_unstable_by_key(|it| (it.family, it.key));
+    objects
+}
+
+/// Whether a compare-and-set that failed for this reason found something else than it expected.
+/// (Of any other, such as one that nobody could serve, only its effect is known: none.)
+pub(crate) fn says_other(reason: &Reason) -> bool {
+    reason.code == "precondition-failed"
 }
 
 /// The columns of one object that has these calls, in the order of invocation. Places are those
@@ -136,10 +182,9 @@ impl Object {
     pub(crate) fn push(&mut self, place: usize, call: &Call) {
         let kind = call.operation.kind();
         let argument = self.argument(&call.operation);
-        if call.is_fail() {
+        if let Outcome::Fail(reason) = &call.outcome {
             if kind.mutates() && self.columns.family.has_values() && argument != NONE {
-                let (value, place) = (argument, place as u32);
-                self.columns.push_refused(Refused { kind, value, place });
+                self.refuse(place, call, argument, reason);
             }
             return;
         }
@@ -155,6 +200,24 @@ impl Object {
             ret: call.returned().map_or(OPEN, |ret| ret as u32),
             place: place as u32,
         });
+    }
+
+    fn refuse(&mut self, place: usize, call: &Call, argument: u32, reason: &Reason) {
+        let mut refused = Refused {
+            kind: call.operation.kind(),
+            value: argument,
+            other: NONE,
+            place: place as u32,
+        };
+        if let Operation::Cas { from, to, .. } = &call.operation {
+            if says_other(reason) {
+                refused.other = self.number(from);
+            }
+            if from == to {
+                refused.value = NONE;
+            }
+        }
+        self.columns.push_refused(refused);
     }
 
     fn argument(&mut self, operation: &Operation) -> u32 {
@@ -199,6 +262,10 @@ impl Object {
                 } else {
                     NO
                 }
+            }
+            Answer::Value(None) => NONE,
+            _ if self.columns.family == Family::Register && !call.operation.kind().mutates() => {
+                return None;
             }
             _ => DONE,
         })

@@ -5,15 +5,16 @@
 //! directly. The rules, which all checkers of objects share:
 //!
 //! - An operation that *failed* had no effect, but its value is remembered
-//!   ([`Columns::refused`]): who sees it has seen an aborted value. A refused compare-and-set also
-//!   says which value was *not* there, a refused dequeue or acquire perhaps that nothing was:
-//!   neither is used, since a refusal may have other reasons.
+//!   ([`Columns::refused`]): who sees it has seen an aborted value. A compare-and-set that was
+//!   refused for that reason says too which value was *not* there ([`Refused::other`]). A refused
+//!   dequeue or acquire perhaps says that nothing was: that is not used, since a refusal may have
+//!   other reasons.
 //! - An *unknown* observer (a read, a count, …) says nothing and is left out. An unknown mutator
 //!   has no return ([`OPEN`]): it may take effect at any time after its call, or never.
 //! - An unknown mutator that nobody needs is left out where that loses nothing: a value that no
-//!   answer shows was never put, written or appended ([`Columns::drop_unneeded`]). Taking it out
-//!   of any explanation leaves an explanation. That holds of a register too, because refused
-//!   compare-and-sets are not used.
+//!   answer shows was never put or appended ([`Columns::drop_unneeded`]). Taking it out of any
+//!   explanation leaves an explanation. Not so of a register: a write that nobody saw may have
+//!   taken away the value that a refused compare-and-set did not find. All of them are kept.
 //! - An unknown dequeue or pop took one element, or none, at any time after its call. It is kept.
 //! - A *drain* is not atomic: it is as many dequeues as it has elements, in that order, and a last
 //!   one that found nothing. An unknown drain took any number of elements, each at any time.
@@ -31,5 +32,5 @@ mod unneeded;
 
 pub use columns::{Columns, DONE, NO, NONE, OPEN, OUTSIDE, Refused, Row, YES};
 pub use group::{Family, by_object};
-pub(crate) use group::{Object, has_form, of_calls};
+pub(crate) use group::{Object, Placed, has_form, of_calls, placed, says_other};
 pub use timeline::Event;

@@ -1,4 +1,17 @@
-//! The same decision as in [`zones`](super::zones), taken event by event.
+//! Decides a register whose values are each written at most once, without search, event by event.
+//!
+//! Such a value is current in one stretch of time. A write, the reads of its value, the
+//! compare-and-set that took it away, the reads of that one's value and so on form a *block*, in
+//! this order; nothing else can happen between its mutators. The register is linearizable exactly
+//! if no operation of a block returned before an earlier one of the block was called, and the
+//! blocks can be put in an order. A block must come before another if it has an operation that
+//! returned before one of the other was called, so only two of its times matter: its first return
+//! and its last call. If the first return comes earlier, the block is certain to be current from
+//! the one to the other (a *forward* zone); otherwise it can be current at any one instant from
+//! the last call to the first return (a *backward* zone). The blocks have an order exactly if no
+//! two forward zones overlap and no backward zone lies inside a forward one: Gibbons & Korach,
+//! *Testing shared memories*, SIAM J. Comput. 26(4), 1997; compare-and-sets and operations of
+//! unknown end are additions.
 //!
 //! While a history grows, returns come in their order, so a block's first return never changes,
 //! and its last call can only become the present. A block that grows after its first return is
@@ -9,7 +22,7 @@
 use super::{ABSENT, Step, Value};
 
 /// The end of time.
-const NEVER: u64 = u64::MAX;
+const NEVER: u32 = u32::MAX;
 
 /// All about one value; what concerns its block counts at the block's first value.
 #[derive(Clone, Copy, Debug)]
@@ -19,9 +32,9 @@ struct Cell {
     /// How many values later than `parent` it comes.
     offset: u32,
     /// When the operation that writes it was called; 0 if it was not.
-    written: u64,
-    /// Whether the operation that writes it is a compare-and-set, which expects this.
-    from: Option<Value>,
+    written: u32,
+    /// What the compare-and-set that writes it expects; [`ABSENT`] if a write does, or none.
+    from: Value,
     /// Whether that one counts: it took effect, or is needed.
     linked: bool,
     /// Whether somebody observed it.
@@ -29,9 +42,9 @@ struct Cell {
     /// Whether a compare-and-set took it away.
     taken: bool,
     /// Of the block: its first return.
-    first_ret: u64,
+    first_ret: u32,
     /// Of the block: its last call.
-    last_call: u64,
+    last_call: u32,
     /// Of the block: the place of the latest operation in its order that has returned.
     furthest: u32,
 }
@@ -42,24 +55,14 @@ struct Cell {
 pub(crate) struct Blocks {
     cells: Vec<Cell>,
     /// The two blocks with the latest last calls of those that have returned.
-    latest: [(Value, u64); 2],
+    latest: [(Value, u32); 2],
     unique: bool,
     contradicted: bool,
 }
 
 impl Default for Blocks {
     fn default() -> Self {
-        let mut blocks = Self {
-            cells: Vec::new(),
-            latest: [(ABSENT, 0); 2],
-            unique: true,
-            contradicted: false,
-        };
-        blocks.reserve(ABSENT);
-        if let Some(absent) = blocks.cells.get_mut(ABSENT as usize) {
-            (absent.written, absent.first_ret) = (1, 0);
-        }
-        blocks
+        Self::expecting(0)
     }
 }
 
@@ -71,6 +74,24 @@ enum Part {
 }
 
 impl Blocks {
+    /// What it takes to know of a value, in bytes.
+    pub(crate) const VALUE_BYTES: usize = size_of::<Cell>();
+
+    /// A register of which about so many values are expected.
+    pub(crate) fn expecting(values: usize) -> Self {
+        let mut blocks = Self {
+            cells: Vec::with_capacity(values),
+            latest: [(ABSENT, 0); 2],
+            unique: true,
+            contradicted: false,
+        };
+        blocks.reserve(ABSENT);
+        if let Some(absent) = blocks.cells.get_mut(ABSENT as usize) {
+            (absent.written, absent.first_ret) = (1, 0);
+        }
+        blocks
+    }
+
     /// Whether every value was written at most once so far. If not, nothing else counts.
     pub(crate) const fn is_unique(&self) -> bool {
         self.unique
@@ -83,6 +104,7 @@ impl Blocks {
 
     /// An operation is called. `certain` if it took effect; a read has to be.
     pub(crate) fn called(&mut self, step: Step, time: u64, certain: bool) {
+        let time = time as u32;
         self.reserve(step.leaves().max(step.needs().unwrap_or_default()));
         match step {
             Step::Read(value) => {
@@ -90,14 +112,14 @@ impl Blocks {
                 self.touch(value, Part::Reader, time);
             }
             Step::Write(value) => {
-                self.write(value, None, time);
+                self.write(value, ABSENT, time);
                 if certain || self.cell(value).needed {
                     self.touch(value, Part::Writer, time);
                 }
             }
             Step::Cas(from, to) => {
                 self.unique &= from != to;
-                self.write(to, Some(from), time);
+                self.write(to, from, time);
                 if certain || self.cell(to).needed {
                     self.link(to);
                     self.touch(to, Part::Writer, time);
@@ -108,6 +130,7 @@ impl Blocks {
 
     /// An operation that took effect returns.
     pub(crate) fn returned(&mut self, step: Step, time: u64) {
+        let time = time as u32;
         let part = match step {
             Step::Read(_) => Part::Reader,
             Step::Write(_) | Step::Cas(..) => Part::Writer,
@@ -115,7 +138,7 @@ impl Blocks {
         let (block, place) = self.place(step.leaves(), part);
         let cell = self.cell_mut(block);
         // Its first value must have been written by now, and not in place of another.
-        let whole = cell.written > 0 && cell.from.is_none();
+        let whole = cell.written > 0 && cell.from == ABSENT;
         cell.furthest = cell.furthest.max(place);
         if cell.first_ret == NEVER {
             cell.first_ret = time;
@@ -131,7 +154,7 @@ impl Blocks {
                 parent: self.cells.len() as Value,
                 offset: 0,
                 written: 0,
-                from: None,
+                from: ABSENT,
                 linked: false,
                 needed: false,
                 taken: false,
@@ -151,7 +174,7 @@ impl Blocks {
     }
 
     /// Somebody is called who writes the value.
-    fn write(&mut self, value: Value, from: Option<Value>, time: u64) {
+    fn write(&mut self, value: Value, from: Value, time: u32) {
         let cell = self.cell_mut(value);
         let again = cell.written > 0;
         (cell.written, cell.from) = (time, from);
@@ -174,10 +197,11 @@ impl Blocks {
     fn link(&mut self, value: Value) {
         let mut value = value;
         while let &Cell {
-            from: Some(from),
+            from,
             linked: false,
             ..
         } = self.cell(value)
+            && from != ABSENT
         {
             self.cell_mut(value).linked = true;
             let (block, place) = self.place(from, Part::Writer);
@@ -217,7 +241,7 @@ impl Blocks {
     }
 
     /// An operation of the value's block that took effect is called now.
-    fn touch(&mut self, value: Value, part: Part, now: u64) {
+    fn touch(&mut self, value: Value, part: Part, now: u32) {
         let (block, place) = self.place(value, part);
         let cell = self.cell_mut(block);
         let late = cell.furthest > place;
@@ -233,7 +257,7 @@ impl Blocks {
     }
 
     /// Keeps the two blocks with the latest last calls.
-    fn note(&mut self, block: Value, last_call: u64) {
+    fn note(&mut self, block: Value, last_call: u32) {
         let [one, other] = &mut self.latest;
         if one.0 == block {
             one.1 = one.1.max(last_call);
@@ -242,56 +266,5 @@ impl Blocks {
         } else if last_call > other.1 {
             *other = (block, last_call);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::sample::{crowded, unique};
-    use super::super::{Entry, zones};
-    use super::*;
-    use crate::Budget;
-    use crate::engine::{Finding, Op};
-
-    /// Whether event by event a contradiction is found; `None` if a value has two writers.
-    fn contradicted(ops: &[Op<Step>]) -> Option<bool> {
-        let calls = ops.iter().map(|op| (op.call + 1, false, op));
-        let returns = ops.iter().filter_map(|op| Some((op.ret? + 1, true, op)));
-        let mut events: Vec<_> = calls.chain(returns).collect();
-        events.sort_unstable_by_key(|&(time, ret, _)| (time, ret));
-        let mut blocks = Blocks::default();
-        for (time, ret, op) in events {
-            match ret {
-                false => blocks.called(op.step, time, op.ret.is_some()),
-                true => blocks.returned(op.step, time),
-            }
-        }
-        blocks.is_unique().then(|| blocks.is_contradicted())
-    }
-
-    #[test]
-    fn event_by_event_it_comes_to_what_zones_say() {
-        let (mut valid, mut invalid, mut crowds) = (0, 0, 0);
-        let call = super::super::decide::tests::any_call();
-        for seed in 0..60_000 {
-            let wrong = [95, 60, 0, 4][seed as usize % 4];
-            let mut ops = unique(seed, 2 + seed % 40, 3 + seed % 23, wrong);
-            if seed % 10 == 0 {
-                ops = crowded(ops, 4);
-            }
-            let entries: Vec<Entry<'_>> = ops.iter().map(|&op| Entry { call: &call, op }).collect();
-            let zones = zones::decide(&entries, Budget::default());
-            let expected = zones.map(|zones| zones.finding != Finding::Linearizable);
-            assert_eq!(contradicted(&ops), expected, "seed {seed}: {ops:#?}");
-            match expected {
-                Some(false) => valid += 1,
-                Some(true) => invalid += 1,
-                None => crowds += 1,
-            }
-        }
-        assert!(
-            valid > 10_000 && invalid > 10_000 && crowds > 1_000,
-            "{valid} valid, {invalid} invalid, {crowds} crowded"
-        );
     }
 }

@@ -1,13 +1,70 @@
 //! Decides one register by the cheapest method that can.
 
-use super::{Entry, Register, Step, prune, zones};
+use super::{Blocks, Entry, Register, Step, prune};
 use crate::Budget;
 use crate::engine::{Finding, Op, Searched, search};
+use crate::normal::{Columns, Event, Family, OPEN, Row};
+
+/// Operations that cost as much as one step of a search.
+const OPERATIONS_PER_STEP: usize = 16;
 
 /// Decides whether there is an order of the entries: without search if every value was written
 /// at most once.
 pub(crate) fn decide(entries: &[Entry<'_>], budget: Budget) -> Searched {
-    zones::decide(entries, budget).unwrap_or_else(|| by_search(entries, budget))
+    let rows: Vec<Row> = entries.iter().map(Entry::row).collect();
+    without_search(&Columns::from_rows(Family::Register, &rows), budget)
+        .unwrap_or_else(|| by_search(entries, budget))
+}
+
+/// Decides the register by its [`Blocks`], if every value is written at most once; `None` if one
+/// is not.
+pub(crate) fn without_search(register: &Columns, budget: Budget) -> Option<Searched> {
+    let agree = agree(register, OPEN)?;
+    let cost = (register.len() / OPERATIONS_PER_STEP + 1) as u64;
+    let bytes = (register.numbers() * Blocks::VALUE_BYTES) as u64;
+    let searched = |finding, steps| Searched {
+        finding,
+        steps,
+        peak: 0,
+        order: None,
+    };
+    if cost > budget.steps || bytes > budget.bytes {
+        return Some(searched(Finding::Exhausted(0), 0));
+    }
+    if agree {
+        return Some(searched(Finding::Linearizable, cost));
+    }
+    let mut rets: Vec<(u32, usize)> = register.rets().iter().copied().zip(0..).collect();
+    rets.retain(|(ret, _)| *ret != OPEN);
+    rets.sort_unstable();
+    let agrees = |&(ret, _): &(u32, usize)| self::agree(register, ret) == Some(true);
+    let (_, at) = *rets.get(rets.partition_point(agrees))?;
+    let rounds = u64::from(rets.len().ilog2()) + 2;
+    Some(searched(Finding::Stuck(at), cost * rounds))
+}
+
+/// Whether there is an order of what was called before the end, given what had returned by then;
+/// `None` if a value was written twice.
+fn agree(register: &Columns, end: u32) -> Option<bool> {
+    let mut blocks = Blocks::expecting(register.numbers());
+    for event in register.events() {
+        let (Event::Called(at) | Event::Returned(at)) = event;
+        let row = register.row(at)?;
+        let step = Step::of(&row)?;
+        let certain = row.ret != OPEN && row.ret <= end;
+        match event {
+            Event::Called(_) if row.call > end => break,
+            Event::Called(_) if certain || step.sets().is_some() => {
+                blocks.called(step, u64::from(row.call) + 1, certain);
+            }
+            Event::Returned(_) if certain => blocks.returned(step, u64::from(row.ret) + 1),
+            Event::Called(_) | Event::Returned(_) => {}
+        }
+        if !blocks.is_unique() {
+            return None;
+        }
+    }
+    Some(!blocks.is_contradicted())
 }
 
 /// The same by search, whatever the values.
@@ -33,7 +90,7 @@ pub(crate) fn by_search(entries: &[Entry<'_>], budget: Budget) -> Searched {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use std::collections::BTreeSet;
 
     use tribunal_results::{Call, Operation, Outcome, Reason, Stamp};
@@ -42,7 +99,7 @@ pub(super) mod tests {
     use super::super::{ABSENT, Value};
     use super::*;
 
-    pub(in super::super) fn any_call() -> Call {
+    fn any_call() -> Call {
         let at = Stamp { index: 0, time: 0 };
         Call {
             process: 0,
@@ -56,6 +113,12 @@ pub(super) mod tests {
 
     fn entries<'a>(ops: &[Op<Step>], call: &'a Call) -> Vec<Entry<'a>> {
         ops.iter().map(|&op| Entry { call, op }).collect()
+    }
+
+    fn of_unique(entries: &[Entry<'_>]) -> Searched {
+        let rows: Vec<Row> = entries.iter().map(Entry::row).collect();
+        let columns = Columns::from_rows(Family::Register, &rows);
+        without_search(&columns, Budget::default()).expect("unique values")
     }
 
     /// Tries every order.
@@ -77,7 +140,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn zones_agree_with_trying_every_order() {
+    fn blocks_agree_with_trying_every_order() {
         let (mut valid, mut invalid) = (0, 0);
         let call = any_call();
         for seed in 0..60_000 {
@@ -87,8 +150,7 @@ pub(super) mod tests {
                 3 + seed % 23,
                 [95, 60][seed as usize % 2],
             );
-            let found = zones::decide(&entries(&ops, &call), Budget::default());
-            let found = found.expect("unique values").finding == Finding::Linearizable;
+            let found = of_unique(&entries(&ops, &call)).finding == Finding::Linearizable;
             let expected = possible(&mut ops.clone(), ABSENT);
             assert_eq!(found, expected, "seed {seed}: {ops:#?}");
             *(if expected { &mut valid } else { &mut invalid }) += 1;
@@ -110,6 +172,8 @@ pub(super) mod tests {
             let expected = possible(&mut ops.clone(), ABSENT);
             let valid_found = found.finding == Finding::Linearizable;
             assert_eq!(valid_found, expected, "seed {seed}: {ops:#?}");
+            let cheapest = decide(&entries(&ops, &call), Budget::default()).finding;
+            assert_eq!(cheapest, found.finding, "seed {seed}: {ops:#?}");
             *(if expected { &mut valid } else { &mut invalid }) += 1;
             assert_eq!(found.order.is_some(), expected);
             if let Some(order) = found.order {
@@ -138,7 +202,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn zones_and_search_stop_at_the_same_operation() {
+    fn blocks_and_search_stop_at_the_same_operation() {
         let (mut valid, mut stuck) = (0, BTreeSet::new());
         let call = any_call();
         for seed in 0..6_000 {
@@ -149,10 +213,10 @@ pub(super) mod tests {
                 [0, 1, 4][seed as usize % 3],
             );
             let entries = entries(&ops, &call);
-            let zones = zones::decide(&entries, Budget::default()).expect("unique values");
+            let blocks = of_unique(&entries);
             let search = by_search(&entries, Budget::default());
-            assert_eq!(zones.finding, search.finding, "seed {seed}: {ops:#?}");
-            match zones.finding {
+            assert_eq!(blocks.finding, search.finding, "seed {seed}: {ops:#?}");
+            match blocks.finding {
                 Finding::Linearizable => valid += 1,
                 finding => drop(stuck.insert(format!("{seed} {finding:?}"))),
             }

@@ -4,22 +4,24 @@ mod blocks;
 mod decide;
 mod follow;
 mod prune;
+mod refusals;
 #[cfg(test)]
 pub(crate) mod sample;
 mod shrink;
 mod stale;
 mod unwritten;
-mod zones;
 
-use rustc_hash::FxHashMap;
-use tribunal_results::{Anomaly, Answer, Call, History, Operation, Outcome, Reason, Scalar};
+use tribunal_results::{Anomaly, Call, Kind, Scalar};
 
 use crate::engine::{Model, Op};
+pub(crate) use crate::normal::says_other;
+use crate::normal::{Columns, DONE, NONE, OPEN, Placed, Row};
 
 pub(crate) use blocks::Blocks;
-pub(crate) use decide::decide;
+pub(crate) use decide::{by_search, decide, without_search};
 pub(crate) use follow::Followed;
 pub(crate) use prune::prune;
+pub(crate) use refusals::order as order_with_refusals;
 pub(crate) use shrink::shrink;
 pub(crate) use stale::explain;
 pub(crate) use unwritten::unwritten;
@@ -28,7 +30,7 @@ pub(crate) use unwritten::unwritten;
 pub(crate) type Value = u32;
 
 /// What a register holds before anything was written.
-pub(crate) const ABSENT: Value = 0;
+pub(crate) const ABSENT: Value = NONE;
 
 /// An operation on a register that succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,6 +44,16 @@ pub(crate) enum Step {
 }
 
 impl Step {
+    /// What an operation on a register did; `None` if it is of another kind.
+    pub(crate) const fn of(row: &Row) -> Option<Self> {
+        Some(match row.kind {
+            Kind::Read => Self::Read(row.answer),
+            Kind::Write => Self::Write(row.argument),
+            Kind::Cas => Self::Cas(row.answer, row.argument),
+            _ => return None,
+        })
+    }
+
     /// The value that must be there, if one must.
     pub(crate) const fn needs(self) -> Option<Value> {
         match self {
@@ -115,149 +127,104 @@ pub(crate) struct Entry<'a> {
 }
 
 impl Entry<'_> {
+    /// The same for columns.
+    fn row(&self) -> Row {
+        let (kind, argument) = match self.op.step {
+            Step::Read(_) => (Kind::Read, NONE),
+            Step::Write(value) => (Kind::Write, value),
+            Step::Cas(_, to) => (Kind::Cas, to),
+        };
+        Row {
+            kind,
+            process: self.call.process as u32,
+            argument,
+            answer: self.op.step.needs().unwrap_or(DONE),
+            call: self.op.call as u32,
+            ret: self.op.ret.map_or(OPEN, |ret| ret as u32),
+            place: NONE,
+        }
+    }
+
     /// Whether both are the same call.
     pub(crate) fn is(&self, other: &Self) -> bool {
         self.op.call == other.op.call
     }
 }
 
-/// All that happened to one register.
+/// One register: what happened to it in columns, and the calls themselves to explain it by.
 #[derive(Debug)]
 pub(crate) struct Key<'a> {
     /// Its key.
     pub(crate) key: Scalar,
-    /// What took effect, or may have, in the order of invocation. An unknown read says nothing
-    /// and is left out.
-    pub(crate) entries: Vec<Entry<'a>>,
-    /// Writes that definitely failed, with the value that nobody may read.
-    pub(crate) failed: Vec<(Value, &'a Call)>,
-    /// Compare-and-sets that were refused because something else than this value was there.
-    pub(crate) refused: Vec<(Value, &'a Call)>,
-    /// The values by number; that of [`ABSENT`] is `None`.
-    pub(crate) values: Vec<Option<&'a Scalar>>,
+    /// What took effect, or may have, and what was refused.
+    pub(crate) columns: Columns,
+    /// The calls of the history.
+    pub(crate) calls: &'a [Call],
 }
 
-impl Key<'_> {
+impl<'a> Key<'a> {
+    /// The register of these calls.
+    pub(crate) fn new(placed: &Placed<'a>, calls: &'a [Call]) -> Self {
+        let (key, columns) = (placed.key.clone(), placed.columns(calls));
+        Self {
+            key,
+            columns,
+            calls,
+        }
+    }
+
+    /// The call of that place in the history.
+    pub(crate) fn call(&self, place: u32) -> Option<&'a Call> {
+        self.calls.get(place as usize)
+    }
+
+    /// The call, of those that are in the columns, that was invoked by the event of that index.
+    pub(crate) fn called(&self, index: u32) -> Option<&'a Call> {
+        let at = self.columns.calls().binary_search(&index).ok()?;
+        self.call(self.columns.row(at)?.place)
+    }
+
+    /// What took effect, or may have, in the order of invocation.
+    pub(crate) fn entries(&self) -> Vec<Entry<'a>> {
+        let entry = |row: Row| {
+            let call = self.call(row.place)?;
+            let ret = (row.ret != OPEN).then_some(u64::from(row.ret));
+            let op = Op::new(u64::from(row.call), ret, Step::of(&row)?);
+            Some(Entry { call, op })
+        };
+        self.columns.rows().filter_map(entry).collect()
+    }
+
+    /// Compare-and-sets that were refused because something else than this value was there.
+    pub(crate) fn refused(&self) -> Vec<(Value, &'a Call)> {
+        let said = self.columns.refused().iter().filter(|r| r.other != NONE);
+        said.filter_map(|r| Some((r.other, self.call(r.place)?)))
+            .collect()
+    }
+
+    /// The same without the operations at these places in the columns, which cannot be. Without
+    /// such a read the rest can be judged; such a compare-and-set leaves its value behind: `None`.
+    pub(crate) fn without(&self, places: &[usize]) -> Option<Self> {
+        let sets = |at: &usize| {
+            self.columns
+                .row(*at)
+                .is_some_and(|row| row.kind != Kind::Read)
+        };
+        if places.iter().any(sets) {
+            return None;
+        }
+        let mut columns = self.columns.clone();
+        columns.remove(places);
+        Some(Self {
+            key: self.key.clone(),
+            columns,
+            calls: self.calls,
+        })
+    }
+
     /// The value as people write it.
     pub(crate) fn show(&self, value: Value) -> String {
-        match self.values.get(value as usize) {
-            Some(Some(value)) => value.to_string(),
-            _ => "nothing".into(),
-        }
-    }
-
-    /// How many answers tell which written value was there: without one, nothing is checked.
-    pub(crate) fn observations(&self) -> usize {
-        let tells = |e: &&Entry<'_>| {
-            e.op.ret.is_some() && e.op.step.needs().is_some_and(|value| value != ABSENT)
-        };
-        self.entries.iter().filter(tells).count()
-    }
-}
-
-/// The calls on registers, key by key (linearizability is local: Herlihy & Wing 1990).
-pub(crate) fn by_key(history: &History) -> Vec<Key<'_>> {
-    let mut places: FxHashMap<&Scalar, usize> = FxHashMap::default();
-    let mut keys: Vec<(&Scalar, KeyBuilder<'_>)> = Vec::new();
-    for call in history.calls() {
-        if let Operation::Read { key } | Operation::Write { key, .. } | Operation::Cas { key, .. } =
-            &call.operation
-        {
-            let place = *places.entry(key).or_insert(keys.len());
-            if place == keys.len() {
-                keys.push((key, KeyBuilder::default()));
-            }
-            if let Some((_, calls)) = keys.get_mut(place) {
-                calls.push(call);
-            }
-        }
-    }
-    keys.sort_unstable_by_key(|(key, _)| *key);
-    keys.into_iter()
-        .map(|(key, calls)| calls.finish(key))
-        .collect()
-}
-
-/// Whether a compare-and-set that failed for this reason found something else than it expected.
-/// (Of any other, such as one that nobody could serve, only its effect is known: none.)
-pub(crate) fn says_other(reason: &Reason) -> bool {
-    reason.code == "precondition-failed"
-}
-
-/// Numbers values by their first appearance. Integers are kept in place, not behind a reference:
-/// there may be millions.
-#[derive(Default)]
-struct Numbers<'a> {
-    integers: FxHashMap<i64, Value>,
-    texts: FxHashMap<&'a str, Value>,
-    values: Vec<Option<&'a Scalar>>,
-}
-
-impl<'a> Numbers<'a> {
-    fn of(&mut self, value: &'a Scalar) -> Value {
-        if self.values.is_empty() {
-            self.values.push(None);
-        }
-        let next = self.values.len() as Value;
-        let number = match value {
-            Scalar::Int(integer) => *self.integers.entry(*integer).or_insert(next),
-            Scalar::Text(text) => *self.texts.entry(text).or_insert(next),
-        };
-        if number == next {
-            self.values.push(Some(value));
-        }
-        number
-    }
-}
-
-#[derive(Default)]
-struct KeyBuilder<'a> {
-    entries: Vec<Entry<'a>>,
-    failed: Vec<(Value, &'a Call)>,
-    refused: Vec<(Value, &'a Call)>,
-    numbers: Numbers<'a>,
-}
-
-impl<'a> KeyBuilder<'a> {
-    fn push(&mut self, call: &'a Call) {
-        let step = match (&call.operation, &call.outcome) {
-            (Operation::Read { .. }, Outcome::Ok(Answer::Value(value))) => Step::Read(
-                value
-                    .as_ref()
-                    .map_or(ABSENT, |value| self.numbers.of(value)),
-            ),
-            (Operation::Write { value, .. }, _) => Step::Write(self.numbers.of(value)),
-            (Operation::Cas { from, to, .. }, _) => {
-                Step::Cas(self.numbers.of(from), self.numbers.of(to))
-            }
-            _ => return,
-        };
-        if let Outcome::Fail(reason) = &call.outcome {
-            if let Step::Cas(from, _) = step
-                && says_other(reason)
-            {
-                self.refused.push((from, call));
-            }
-            self.failed.extend(step.brings().map(|value| (value, call)));
-            return;
-        }
-        let op = Op {
-            call: call.invoked.index,
-            ret: call.returned(),
-            step,
-            idle: false,
-        };
-        self.entries.push(Entry { call, op });
-    }
-
-    fn finish(self, key: &Scalar) -> Key<'a> {
-        Key {
-            key: key.clone(),
-            entries: self.entries,
-            failed: self.failed,
-            refused: self.refused,
-            values: self.numbers.values,
-        }
+        self.columns.show(value)
     }
 }
 

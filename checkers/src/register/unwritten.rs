@@ -1,51 +1,53 @@
 //! Values that were seen but cannot have been there.
 
+use rustc_hash::FxHashMap;
 use tribunal_results::Call;
 
-use super::{ABSENT, Contradiction, Key, Value};
+use super::{ABSENT, Contradiction, Key, Step, Value};
 use crate::explain;
+use crate::normal::{OPEN, Refused, Row};
 
-/// The observations of values that nobody had written by then, each with the entry's index in
-/// `key.entries`. A search would only say that they fit nowhere.
+/// The observations of values that nobody had written by then, each with its place in the
+/// columns. A search would only say that they fit nowhere.
 pub(crate) fn unwritten<'a>(key: &Key<'a>) -> Vec<(usize, Contradiction<'a>)> {
-    // The first writer of each value, and the first that failed.
-    let mut written: Vec<Option<&'a Call>> = vec![None; key.values.len()];
-    for entry in &key.entries {
-        note(&mut written, entry.op.step.brings(), entry.call);
-    }
-    let mut aborted: Vec<Option<&'a Call>> = vec![None; key.values.len()];
-    for &(value, call) in &key.failed {
-        note(&mut aborted, Some(value), call);
-    }
-    let of =
-        |calls: &[Option<&'a Call>], value: Value| calls.get(value as usize).copied().flatten();
-    let mut found = Vec::new();
-    for (at, entry) in key.entries.iter().enumerate() {
-        let Some(value) = entry.op.step.needs().filter(|value| *value != ABSENT) else {
-            continue;
-        };
-        let Some(ret) = entry.op.ret else { continue };
-        let by_then = |call: &&Call| call.invoked.index < ret;
-        let writer = of(&written, value);
-        if writer.filter(by_then).is_some() {
-            continue;
+    let columns = &key.columns;
+    let steps = || {
+        columns
+            .rows()
+            .filter_map(|row| Some((Step::of(&row)?, row)))
+    };
+    // When each value was first about to be written.
+    let mut written = vec![NEVER; columns.numbers()];
+    for (step, row) in steps() {
+        if let Some(first) = step.brings().and_then(|v| written.get_mut(v as usize)) {
+            *first = (*first).min(row.call);
         }
-        let failed = of(&aborted, value).filter(by_then);
-        let later = writer.filter(|call| call.invoked.index > ret);
-        found.push((
-            at,
-            contradiction(&key.show(value), entry.call, failed, later),
-        ));
     }
-    found
+    let cannot = |(_, (step, row)): &(usize, (Step, Row))| {
+        let value = step.needs().filter(|value| *value != ABSENT);
+        let first = value.and_then(|value| written.get(value as usize));
+        row.ret != OPEN && first.is_some_and(|first| *first >= row.ret)
+    };
+    let seen: Vec<_> = steps().enumerate().filter(cannot).collect();
+    let mut failed: FxHashMap<Value, &Refused> = FxHashMap::default();
+    if !seen.is_empty() {
+        for refused in columns.refused() {
+            failed.entry(refused.value).or_insert(refused);
+        }
+    }
+    let told = |(at, (step, row)): (usize, (Step, Row))| {
+        let value = step.needs()?;
+        let later = written.get(value as usize).and_then(|at| key.called(*at));
+        let failed = failed.get(&value).and_then(|it| key.call(it.place));
+        let failed = failed.filter(|call| call.invoked.index < u64::from(row.ret));
+        let told = contradiction(&key.show(value), key.call(row.place)?, failed, later);
+        Some((at, told))
+    };
+    seen.into_iter().filter_map(told).collect()
 }
 
-/// Remembers the first call for a value.
-fn note<'a>(calls: &mut [Option<&'a Call>], value: Option<Value>, call: &'a Call) {
-    if let Some(place) = value.and_then(|value| calls.get_mut(value as usize)) {
-        place.get_or_insert(call);
-    }
-}
+/// When a value was first written if it never was.
+const NEVER: u32 = u32::MAX;
 
 fn contradiction<'a>(
     value: &str,
