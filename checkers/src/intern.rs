@@ -31,11 +31,6 @@ impl<'a> Numbers<'a> {
         }
     }
 
-    /// How many scalars have a number.
-    pub(crate) const fn len(&self) -> u32 {
-        self.next
-    }
-
     /// The number of a scalar, if it has one.
     pub(crate) fn get(&self, scalar: &Scalar) -> Option<u32> {
         match scalar {

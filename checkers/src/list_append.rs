@@ -63,7 +63,8 @@ impl Checker for ListAppend {
     fn check(&self, record: &Record, budget: Budget) -> Verdict {
         let mut txns = transactions::of(&record.history);
         let work = reads::work(&txns);
-        if let Some(verdict) = transactions::too_large(NAME, &txns, work, budget) {
+        let size = (txns.len(), txns.iter().map(|t| t.micros.len() as u64).sum());
+        if let Some(verdict) = transactions::too_large(NAME, size, work, budget) {
             return verdict;
         }
         let happened = reads::observed(&txns);

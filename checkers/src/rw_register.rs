@@ -65,7 +65,8 @@ impl Checker for RwRegister {
     fn check(&self, record: &Record, budget: Budget) -> Verdict {
         let mut txns = transactions::of(&record.history);
         let work = txns.iter().map(|txn| txn.micros.len() as u64).sum();
-        if let Some(verdict) = transactions::too_large(NAME, &txns, work, budget) {
+        let size = (txns.len(), txns.iter().map(|t| t.micros.len() as u64).sum());
+        if let Some(verdict) = transactions::too_large(NAME, size, work, budget) {
             return verdict;
         }
         let happened = versions::observed(&txns);

@@ -28,7 +28,8 @@ mod witness;
 
 use tribunal_results::{Micro, Operation, Record, Verdict};
 
-use crate::transactions::{self, Txn};
+use crate::normal::Transactions;
+use crate::transactions;
 use crate::{Budget, explain};
 use chains::Chains;
 use normal::Normal;
@@ -69,9 +70,10 @@ impl Level {
         if let Some(verdict) = self.unsupported(record) {
             return verdict;
         }
-        let txns = transactions::of(&record.history);
-        let work = txns.iter().map(|txn| txn.micros.len() as u64).sum();
-        if let Some(verdict) = transactions::too_large(self.checker, &txns, work, budget) {
+        let txns = Transactions::of(&record.history);
+        let work = txns.size() as u64;
+        let size = (txns.len() as usize, work);
+        if let Some(verdict) = transactions::too_large(self.checker, size, work, budget) {
             return verdict;
         }
         let mut parsed = normal::parse(&txns);
@@ -138,7 +140,7 @@ impl Level {
         Verdict::unknown(self.checker, "budget", text)
     }
 
-    fn valid(self, txns: &[Txn<'_>], normal: &Normal, how: How) -> Verdict {
+    fn valid(self, txns: &Transactions<'_>, normal: &Normal, how: How) -> Verdict {
         let count = explain::count(normal.txns.len(), "transaction");
         let text = match self.isolation {
             Isolation::Serializable => "happened as if one at a time",
@@ -155,7 +157,7 @@ impl Level {
         }
         let index = |txn: &u32| {
             let member = normal.txns.get(*txn as usize)?;
-            Some(txns.get(member.call as usize)?.call.invoked.index)
+            Some(txns.call(member.call)?.invoked.index)
         };
         verdict.figure(
             "order",

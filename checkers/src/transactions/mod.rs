@@ -187,22 +187,22 @@ fn clean(inferred: &Inferred<'_>, transactions: usize) -> Verdict {
     }
 }
 
-/// The verdict where there is more to do than the budget allows; `None` if there is not.
+/// The verdict where there is more to do than the budget allows, with so many transactions and
+/// their steps; `None` if there is not.
 pub(crate) fn too_large(
     checker: &str,
-    txns: &[Txn<'_>],
+    (txns, micros): (usize, u64),
     steps: u64,
     budget: Budget,
 ) -> Option<Verdict> {
     /// Memory for a step of a transaction or an element read: places in tables and edges.
     const BYTES_EACH: u64 = 400;
-    let micros: u64 = txns.iter().map(|txn| txn.micros.len() as u64).sum();
     let bytes = micros.saturating_mul(BYTES_EACH);
     let over = steps > budget.steps || bytes > budget.bytes;
     over.then(|| {
-        let count = explain::count(txns.len(), "transaction");
+        let count = explain::count(txns, "transaction");
         let text = format!("the budget ran out before {count} could be compared");
-        Verdict::unknown(checker, "budget", text).figure("transactions", txns.len())
+        Verdict::unknown(checker, "budget", text).figure("transactions", txns)
     })
 }
 

@@ -1,0 +1,159 @@
+//! Who wrote what a transaction read.
+
+use rustc_hash::FxHashMap;
+
+/// In place of a number: none.
+const NONE: u32 = u32::MAX;
+
+/// Who wrote what was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Nothing was there, so nobody did.
+    Nothing,
+    /// Nobody wrote it, although it was there.
+    Nobody,
+    /// That transaction, and it did not overwrite it (or did not append to it).
+    Final(u32),
+    /// That transaction, and it overwrote it.
+    Middle(u32),
+    /// The reader itself, before or afterwards.
+    Own,
+    /// That transaction, which failed, and none besides that did not.
+    Failed(u32),
+    /// Several may have.
+    Several,
+}
+
+impl Origin {
+    /// The other transaction that wrote it, if it may have taken effect.
+    pub(crate) const fn writer(self) -> Option<u32> {
+        match self {
+            Self::Final(writer) | Self::Middle(writer) => Some(writer),
+            _ => None,
+        }
+    }
+}
+
+/// A write of a value, or an append.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Write {
+    pub(super) txn: u32,
+    pub(super) step: u32,
+    pub(super) failed: bool,
+}
+
+/// The write of a value to a key.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    key: u32,
+    txn: u32,
+    step: u32,
+    standing: Standing,
+}
+
+/// What is known of the writes of one value to one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Single,
+    Failed,
+    Several,
+}
+
+/// Who wrote each value to each key.
+#[derive(Debug, Default)]
+pub(super) struct Origins {
+    /// Of each value the key that it was first written to.
+    first: Vec<Entry>,
+    /// The same values in other keys.
+    more: FxHashMap<(u32, u32), Entry>,
+    /// Of each key, the last transaction that wrote it and the step.
+    last: Vec<(u32, u32)>,
+    /// Which steps were overwritten by their transaction.
+    overwritten: Vec<bool>,
+    twice: Option<(u32, u32)>,
+}
+
+impl Origins {
+    /// None yet, of so many steps, values and keys.
+    pub(super) fn new(steps: usize, values: usize, keys: usize) -> Self {
+        let none = Entry {
+            key: NONE,
+            txn: NONE,
+            step: NONE,
+            standing: Standing::Single,
+        };
+        Self {
+            first: vec![none; values],
+            more: FxHashMap::default(),
+            last: vec![(NONE, NONE); keys],
+            overwritten: vec![false; steps],
+            twice: None,
+        }
+    }
+
+    /// Notes a write, after those before it in its transaction.
+    pub(super) fn add(&mut self, key: u32, value: u32, write: Write) {
+        if let Some(last) = self.last.get_mut(key as usize) {
+            let before = std::mem::replace(last, (write.txn, write.step));
+            if before.0 == write.txn
+                && let Some(overwritten) = self.overwritten.get_mut(before.1 as usize)
+            {
+                *overwritten = true;
+            }
+        }
+        let new = Entry {
+            key,
+            txn: write.txn,
+            step: write.step,
+            standing: if write.failed {
+                Standing::Failed
+            } else {
+                Standing::Single
+            },
+        };
+        let Some(first) = self.first.get_mut(value as usize) else {
+            return;
+        };
+        let entry = if first.key == NONE || first.key == key {
+            first
+        } else {
+            let none = Entry { key: NONE, ..new };
+            self.more.entry((key, value)).or_insert(none)
+        };
+        // Who failed wrote nothing, if another did.
+        if entry.key == NONE || (entry.standing == Standing::Failed && !write.failed) {
+            *entry = new;
+        } else if !write.failed {
+            entry.standing = Standing::Several;
+            self.twice = self.twice.or(Some((key, value)));
+        }
+    }
+
+    /// Who wrote what the transaction read.
+    pub(super) fn of(&self, reader: u32, key: u32, seen: Option<u32>) -> Origin {
+        let Some(value) = seen else {
+            return Origin::Nothing;
+        };
+        let first = self.first.get(value as usize);
+        let entry = match first.filter(|entry| entry.key == key) {
+            Some(entry) => Some(entry),
+            None => self.more.get(&(key, value)),
+        };
+        let Some(entry) = entry else {
+            return Origin::Nobody;
+        };
+        let overwritten = self.overwritten.get(entry.step as usize);
+        match entry.standing {
+            Standing::Several => Origin::Several,
+            _ if entry.txn == reader => Origin::Own,
+            Standing::Failed => Origin::Failed(entry.txn),
+            Standing::Single if overwritten == Some(&true) => Origin::Middle(entry.txn),
+            Standing::Single => Origin::Final(entry.txn),
+        }
+    }
+
+    /// The first key and value of which nobody knows which write a read saw.
+    pub(super) const fn twice(&self) -> Option<(u32, u32)> {
+        self.twice
+    }
+}
