@@ -38,4 +38,4 @@ pub use group::{Family, by_object};
 pub(crate) use group::{Object, has_form, of_calls};
 pub(crate) use origins::Origin;
 pub use timeline::Event;
-pub(crate) use transactions::{Did, Ended, Transactions};
+pub(crate) use transactions::{Did, Ended, Step, Transactions};

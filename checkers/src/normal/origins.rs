@@ -34,14 +34,6 @@ impl Origin {
     }
 }
 
-/// A write of a value, or an append.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Write {
-    pub(super) txn: u32,
-    pub(super) step: u32,
-    pub(super) failed: bool,
-}
-
 /// The write of a value to a key.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -91,11 +83,12 @@ impl Origins {
         }
     }
 
-    /// Notes a write, after those before it in its transaction.
-    pub(super) fn add(&mut self, key: u32, value: u32, write: Write) {
+    /// Notes that a transaction, which may have failed, wrote a value to a key in a step, after
+    /// the steps before that.
+    pub(super) fn add(&mut self, value: u32, (key, step): (u32, u32), (txn, failed): (u32, bool)) {
         if let Some(last) = self.last.get_mut(key as usize) {
-            let before = std::mem::replace(last, (write.txn, write.step));
-            if before.0 == write.txn
+            let before = std::mem::replace(last, (txn, step));
+            if before.0 == txn
                 && let Some(overwritten) = self.overwritten.get_mut(before.1 as usize)
             {
                 *overwritten = true;
@@ -103,9 +96,9 @@ impl Origins {
         }
         let new = Entry {
             key,
-            txn: write.txn,
-            step: write.step,
-            standing: if write.failed {
+            txn,
+            step,
+            standing: if failed {
                 Standing::Failed
             } else {
                 Standing::Single
@@ -121,9 +114,9 @@ impl Origins {
             self.more.entry((key, value)).or_insert(none)
         };
         // Who failed wrote nothing, if another did.
-        if entry.key == NONE || (entry.standing == Standing::Failed && !write.failed) {
+        if entry.key == NONE || (entry.standing == Standing::Failed && !failed) {
             *entry = new;
-        } else if !write.failed {
+        } else if !failed {
             entry.standing = Standing::Several;
             self.twice = self.twice.or(Some((key, value)));
         }

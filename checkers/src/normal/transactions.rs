@@ -15,7 +15,7 @@
 use tribunal_results::{Answer, Call, History, Micro, Operation, Outcome, Scalar, Seen};
 
 use super::OPEN;
-use super::origins::{Origin, Origins, Write};
+use super::origins::{Origin, Origins};
 use crate::intern::Numbers;
 
 /// What a step of a transaction did.
@@ -145,16 +145,11 @@ impl<'a> Transactions<'a> {
     fn trace(&mut self) {
         let mut origins = Origins::new(self.steps.len(), self.values.len(), self.keys.len());
         for txn in 0..self.len() {
-            for at in self.range(txn) {
-                let step = self.step(at as u32);
-                if let Some((step, value)) = step.and_then(|step| Some((step, step.brought()?))) {
-                    let failed = self.ended(txn) == Ended::Failed;
-                    let write = Write {
-                        txn,
-                        step: at as u32,
-                        failed,
-                    };
-                    origins.add(step.key, value, write);
+            let failed = self.ended(txn) == Ended::Failed;
+            for (at, step) in self.numbered(txn) {
+                if let Some(value) = step.brought() {
+                    let step = (step.key, at);
+                    origins.add(value, step, (txn, failed));
                 }
             }
         }
@@ -223,7 +218,7 @@ impl<'a> Transactions<'a> {
     }
 
     /// The numbers of its steps.
-    pub(crate) fn range(&self, txn: u32) -> std::ops::Range<usize> {
+    fn range(&self, txn: u32) -> std::ops::Range<usize> {
         let at = |place: usize| self.starts.get(place).map_or(0, |start| *start as usize);
         at(txn as usize)..at(txn as usize + 1)
     }
@@ -231,6 +226,12 @@ impl<'a> Transactions<'a> {
     /// Its steps.
     pub(crate) fn steps(&self, txn: u32) -> impl DoubleEndedIterator<Item = Step> + Clone + '_ {
         self.range(txn).filter_map(|at| self.step(at as u32))
+    }
+
+    /// Its steps with their numbers.
+    pub(crate) fn numbered(&self, txn: u32) -> impl Iterator<Item = (u32, Step)> + Clone + '_ {
+        let numbers = self.range(txn).map(|at| at as u32);
+        numbers.filter_map(|at| Some((at, self.step(at)?)))
     }
 
     /// The step of that number.

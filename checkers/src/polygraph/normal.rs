@@ -136,7 +136,7 @@ impl<'a> Parser<'_, 'a> {
     fn follow(&mut self, txn: u32) {
         // Of each register touched, what it must hold from here on.
         let mut known: smallvec::SmallVec<[(u32, Option<u32>); 8]> = smallvec::SmallVec::new();
-        for (at, step) in self.txns.range(txn).zip(self.txns.steps(txn)) {
+        for (at, step) in self.txns.numbered(txn) {
             let place = known.iter().position(|(of, _)| *of == step.key);
             let last = place.and_then(|at| known.get(at)).map(|(_, value)| *value);
             let now = match (step.brought(), step.did) {
@@ -162,7 +162,7 @@ impl<'a> Parser<'_, 'a> {
         }
     }
 
-    fn read(&mut self, txn: u32, at: usize, (key, seen): (u32, Option<u32>)) {
+    fn read(&mut self, txn: u32, at: u32, (key, seen): (u32, Option<u32>)) {
         match self.txns.origin(txn, key, seen) {
             Origin::Nothing => self.reads.push((txn, key, INITIAL)),
             Origin::Final(writer) => self.reads.push((txn, key, writer)),
@@ -189,8 +189,8 @@ impl<'a> Parser<'_, 'a> {
         }
     }
 
-    fn internal(&mut self, txn: u32, at: usize) {
-        let (Some(call), Some(read)) = (self.txns.call(txn), self.txns.micro(at as u32)) else {
+    fn internal(&mut self, txn: u32, at: u32) {
+        let (Some(call), Some(read)) = (self.txns.call(txn), self.txns.micro(at)) else {
             return;
         };
         self.parsed.anomalies.push(anomaly(Told {
@@ -206,8 +206,8 @@ impl<'a> Parser<'_, 'a> {
         }));
     }
 
-    fn tell(&mut self, kind: &str, (txn, at): (u32, usize), what: &str, writer: Option<u32>) {
-        let (Some(reader), Some(read)) = (self.txns.call(txn), self.txns.micro(at as u32)) else {
+    fn tell(&mut self, kind: &str, (txn, at): (u32, u32), what: &str, writer: Option<u32>) {
+        let (Some(reader), Some(read)) = (self.txns.call(txn), self.txns.micro(at)) else {
             return;
         };
         let sentence = format!("{} saw {read}, {what}", name(reader));
