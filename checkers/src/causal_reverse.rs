@@ -46,8 +46,7 @@ impl Checker for CausalReverse {
         };
         let txns = Transactions::of(&record.history);
         let work = txns.len().into();
-        let size = (txns.len() as usize, txns.size() as u64);
-        if let Some(verdict) = transactions::too_large(NAME, size, work, budget) {
+        if let Some(verdict) = transactions::too_large(NAME, &txns, work, budget) {
             return verdict;
         }
         of_registers(&Registers::of(&txns), &mut account);

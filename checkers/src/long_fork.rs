@@ -40,8 +40,7 @@ impl Checker for LongFork {
     fn check(&self, record: &Record, budget: Budget) -> Verdict {
         let txns = Transactions::of(&record.history);
         let work = txns.len().into();
-        let size = (txns.len() as usize, txns.size() as u64);
-        if let Some(verdict) = transactions::too_large(NAME, size, work, budget) {
+        if let Some(verdict) = transactions::too_large(NAME, &txns, work, budget) {
             return verdict;
         }
         let registers = Registers::of(&txns);

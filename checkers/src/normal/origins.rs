@@ -127,12 +127,7 @@ impl Origins {
         let Some(value) = seen else {
             return Origin::Nothing;
         };
-        let first = self.first.get(value as usize);
-        let entry = match first.filter(|entry| entry.key == key) {
-            Some(entry) => Some(entry),
-            None => self.more.get(&(key, value)),
-        };
-        let Some(entry) = entry else {
+        let Some(entry) = self.entry(key, value) else {
             return Origin::Nobody;
         };
         let overwritten = self.overwritten.get(entry.step as usize);
@@ -143,6 +138,18 @@ impl Origins {
             Standing::Single if overwritten == Some(&true) => Origin::Middle(entry.txn),
             Standing::Single => Origin::Final(entry.txn),
         }
+    }
+
+    /// The transaction and the step that wrote the value, if that is known.
+    pub(super) fn writer(&self, key: u32, value: u32) -> Option<(u32, u32)> {
+        let entry = self.entry(key, value)?;
+        (entry.standing != Standing::Several).then_some((entry.txn, entry.step))
+    }
+
+    fn entry(&self, key: u32, value: u32) -> Option<&Entry> {
+        let first = self.first.get(value as usize);
+        let here = first.filter(|entry| entry.key == key);
+        here.or_else(|| self.more.get(&(key, value)))
     }
 
     /// The first key and value of which nobody knows which write a read saw.

@@ -187,6 +187,11 @@ impl<'a> Transactions<'a> {
         self.steps.len()
     }
 
+    /// How many elements were read, each as often as it was.
+    pub(crate) const fn listed(&self) -> usize {
+        self.listed.len()
+    }
+
     /// The call.
     pub(crate) fn call(&self, txn: u32) -> Option<&'a Call> {
         let place = *self.places.get(txn as usize)?;
@@ -305,6 +310,12 @@ impl<'a> Transactions<'a> {
     /// Who wrote what a transaction read.
     pub(crate) fn origin(&self, reader: u32, key: u32, seen: Option<u32>) -> Origin {
         self.origins.of(reader, key, seen)
+    }
+
+    /// The transaction and the number of its step that alone may have written the value to the key;
+    /// or one that failed, if only such did.
+    pub(crate) fn writer(&self, key: u32, value: u32) -> Option<(u32, u32)> {
+        self.origins.writer(key, value)
     }
 
     /// A key and a value that it may have been given more than once.

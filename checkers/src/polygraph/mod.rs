@@ -72,8 +72,7 @@ impl Level {
         }
         let txns = Transactions::of(&record.history);
         let work = txns.size() as u64;
-        let size = (txns.len() as usize, work);
-        if let Some(verdict) = transactions::too_large(self.checker, size, work, budget) {
+        if let Some(verdict) = transactions::too_large(self.checker, &txns, work, budget) {
             return verdict;
         }
         let mut parsed = normal::parse(&txns);
