@@ -15,7 +15,7 @@ use tribunal_results::verdict::ANOMALIES_LISTED_MAX;
 use tribunal_results::{Anomaly, Record, Verdict};
 
 use crate::normal::Transactions;
-use crate::{Budget, explain, graph};
+use crate::{Budget, Checker, explain, graph};
 use order::Order;
 use saturate::Saturated;
 use sessions::{NONE, Sessions};
@@ -62,38 +62,62 @@ impl Found {
     }
 }
 
-/// Judges a history by a level; `names` are its anomalies, the clearest first.
-pub(crate) fn judge(
-    checker: &'static str,
-    level: Level,
-    names: &[&'static str],
-    record: &Record,
-    budget: Budget,
-) -> Verdict {
-    let txns = Transactions::of(&record.history);
-    if let Some(verdict) = too_large(checker, &txns, budget) {
-        return verdict;
+/// A level as a checker.
+#[derive(Debug)]
+pub(crate) struct Weak {
+    /// Its name in suites and verdicts.
+    pub(crate) name: &'static str,
+    /// What it checks, in one line, with its source.
+    pub(crate) about: &'static str,
+    /// What it cannot find.
+    pub(crate) blind_to: &'static str,
+    pub(crate) level: Level,
+    /// The clearest first.
+    pub(crate) anomalies: &'static [&'static str],
+}
+
+impl Checker for Weak {
+    fn name(&self) -> &'static str {
+        self.name
     }
-    let sessions = sessions::sessions(&txns);
-    let mut found = find(&sessions, level, budget);
-    let transactions = sessions.sessions.items().len();
-    let rank = |anomaly: &Anomaly| names.iter().position(|name| *name == anomaly.name);
-    found
-        .anomalies
-        .sort_by_key(|a| (rank(a), a.calls.len(), a.span.1, a.calls.first().copied()));
-    let verdict = if found.anomalies.is_empty() {
-        clean(checker, level, &sessions, found.exhausted)
-    } else {
-        let left = graph::models_left(found.anomalies.iter().map(|a| a.name.as_str()));
-        let verdict = Verdict::invalid(checker, found.anomalies, found.total);
-        verdict.figure("models-not-ruled-out", left)
-    };
-    verdict
-        .figure("transactions", transactions)
-        .figure("sessions", sessions.sessions.len())
-        .figure("observations", sessions.observations)
-        .figure("edges", found.pairs)
-        .figure("steps", found.steps)
+
+    fn about(&self) -> &'static str {
+        self.about
+    }
+
+    fn anomalies(&self) -> &'static [&'static str] {
+        self.anomalies
+    }
+
+    fn blind_to(&self) -> &'static str {
+        self.blind_to
+    }
+
+    fn check(&self, record: &Record, budget: Budget) -> Verdict {
+        let txns = Transactions::of(&record.history);
+        if let Some(verdict) = too_large(self.name, &txns, budget) {
+            return verdict;
+        }
+        let sessions = sessions::sessions(&txns);
+        let mut found = find(&sessions, self.level, budget);
+        let rank = |anomaly: &Anomaly| self.anomalies.iter().position(|n| *n == anomaly.name);
+        found
+            .anomalies
+            .sort_by_key(|a| (rank(a), a.calls.len(), a.span.1, a.calls.first().copied()));
+        let verdict = if found.anomalies.is_empty() {
+            clean(self.name, self.level, &sessions, found.exhausted)
+        } else {
+            let left = graph::models_left(found.anomalies.iter().map(|a| a.name.as_str()));
+            let verdict = Verdict::invalid(self.name, found.anomalies, found.total);
+            verdict.figure("models-not-ruled-out", left)
+        };
+        verdict
+            .figure("transactions", sessions.sessions.items().len())
+            .figure("sessions", sessions.sessions.len())
+            .figure("observations", sessions.observations)
+            .figure("edges", found.pairs)
+            .figure("steps", found.steps)
+    }
 }
 
 fn clean(checker: &str, level: Level, sessions: &Sessions<'_, '_>, exhausted: bool) -> Verdict {

@@ -31,7 +31,7 @@ pub(crate) use guarantee::{monotonic_reads, monotonic_writes, read_your_writes};
 pub use lattice::{ModelVerdict, Standing, strongest, strongest_isolation};
 pub(crate) use saturate::{memory, pram};
 pub(crate) use sequence::sequential;
-pub(crate) use verdict::judge;
+pub(crate) use verdict::Model;
 
 /// An operation by its place in [`Sessions::ops`].
 pub(crate) type OpId = usize;
