@@ -171,7 +171,7 @@ mod tests {
         for (number, scalar) in (0..).zip(&scalars) {
             assert_eq!(numbers.get(scalar), Some(number));
         }
-        assert_eq!(numbers.len(), 9);
+        assert_eq!(numbers.next, 9);
         assert_eq!(numbers.get(&254.into()), None);
         assert_eq!(numbers.get(&"b".into()), None);
     }

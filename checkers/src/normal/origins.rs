@@ -157,3 +157,43 @@ impl Origins {
         self.twice
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Origin, Origins};
+
+    const KEY: u32 = 0;
+    const READER: u32 = 9;
+
+    #[test]
+    fn a_value_is_traced_to_who_alone_may_have_written_it() {
+        let mut origins = Origins::new(8, 8, 2);
+        origins.add(0, (KEY, 0), (0, false));
+        origins.add(1, (KEY, 1), (0, false));
+        origins.add(2, (KEY, 2), (1, true));
+        origins.add(3, (KEY, 3), (2, true));
+        origins.add(3, (KEY, 4), (3, false));
+        let of = |value| origins.of(READER, KEY, Some(value));
+        assert_eq!(of(0), Origin::Middle(0));
+        assert_eq!(of(1), Origin::Final(0));
+        assert_eq!(of(2), Origin::Failed(1));
+        assert_eq!(of(3), Origin::Final(3), "who failed wrote nothing");
+        assert_eq!(of(4), Origin::Nobody);
+        assert_eq!(origins.of(READER, KEY, None), Origin::Nothing);
+        assert_eq!(origins.of(0, KEY, Some(1)), Origin::Own);
+        assert_eq!(origins.twice(), None);
+    }
+
+    #[test]
+    fn one_value_in_two_keys_is_no_doubt_but_twice_in_one_is() {
+        let mut origins = Origins::new(8, 8, 2);
+        origins.add(0, (0, 0), (0, false));
+        origins.add(0, (1, 1), (1, false));
+        assert_eq!(origins.of(READER, 0, Some(0)), Origin::Final(0));
+        assert_eq!(origins.of(READER, 1, Some(0)), Origin::Final(1));
+        origins.add(0, (1, 2), (2, false));
+        assert_eq!(origins.of(READER, 1, Some(0)), Origin::Several);
+        assert_eq!(origins.writer(1, 0), None);
+        assert_eq!(origins.twice(), Some((1, 0)));
+    }
+}

@@ -413,3 +413,107 @@ impl<'a> Builder<'a> {
         number
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tribunal_results::{
+        Answer, Body, Event, History, Micro, Operation, Outcome, Process, Reason, Scalar, Seen,
+    };
+
+    use super::{Did, Ended, OPEN, Transactions};
+    use crate::normal::Origin;
+
+    /// One call after another, each of a client of its own.
+    fn history(calls: Vec<(Operation, Outcome)>) -> History {
+        let events = (0_u64..)
+            .zip(calls)
+            .flat_map(|(client, (operation, outcome))| {
+                let bodies = [
+                    Body::Invoke(operation.clone()),
+                    Body::Complete(operation, outcome),
+                ];
+                (2 * client..).zip(bodies).map(move |(index, body)| Event {
+                    index,
+                    time: index,
+                    process: Process::Client(client),
+                    node: None,
+                    body,
+                })
+            });
+        History::from_events(events).unwrap_or_default()
+    }
+
+    fn scalar(n: i64) -> Scalar {
+        Scalar::Int(n)
+    }
+
+    fn read(seen: Seen) -> Micro {
+        let key = scalar(0);
+        Micro::Read { key, seen }
+    }
+
+    fn append(value: i64) -> Micro {
+        let (key, value) = (scalar(0), scalar(value));
+        Micro::Append { key, value }
+    }
+
+    fn txn(micros: &[Micro], is_known: bool) -> (Operation, Outcome) {
+        let outcome = if is_known {
+            Outcome::Ok(Answer::Txn(micros.to_vec()))
+        } else {
+            Outcome::Info(Reason::new("timeout", ""))
+        };
+        let micros = micros.iter().map(Micro::asked).collect();
+        (Operation::Txn { micros }, outcome)
+    }
+
+    #[test]
+    fn of_an_unknown_end_counts_what_others_saw() {
+        let seen = Seen::List(vec![scalar(7)]);
+        let calls = vec![
+            txn(&[append(7), read(Seen::Nothing)], false),
+            txn(&[append(8)], false),
+            txn(&[read(seen.clone())], true),
+        ];
+        let history = history(calls);
+        let txns = Transactions::of(&history);
+        let first: Vec<Did> = txns.steps(0).map(|step| step.did).collect();
+        assert_eq!(first, [Did::Appended, Did::Asked]);
+        assert_eq!(
+            (txns.ended(0), txns.interval(0)),
+            (Ended::Unknown, (0, OPEN))
+        );
+        let happened: Vec<bool> = (0..3).map(|at| txns.happened(at)).collect();
+        assert_eq!(happened, [true, false, true]);
+        assert_eq!(txns.micro(3), Some(read(seen)));
+    }
+
+    #[test]
+    fn a_single_operation_is_a_transaction_of_one_step() {
+        let key = scalar(0);
+        let refused = Outcome::Fail(Reason::new("precondition-failed", ""));
+        let cas = |from, to| Operation::Cas {
+            key: scalar(0),
+            from: scalar(from),
+            to: scalar(to),
+        };
+        let value = scalar(1);
+        let write = Operation::Write { key, value };
+        let history = history(vec![
+            (write, Outcome::Ok(Answer::Done)),
+            (cas(1, 2), Outcome::Ok(Answer::Done)),
+            (cas(1, 3), refused),
+        ]);
+        let txns = Transactions::of(&history);
+        let steps = |txn| txns.steps(txn).map(|step| step.did).collect::<Vec<Did>>();
+        assert_eq!(steps(0), [Did::Wrote]);
+        assert_eq!(steps(1), [Did::Saw, Did::Wrote]);
+        assert_eq!(steps(2), [Did::Wrote]);
+        let of = |step| {
+            txns.step(step)
+                .map(|step| txns.origin(9, step.key, Some(step.value)))
+        };
+        assert_eq!(of(1), Some(Origin::Final(0)));
+        assert_eq!(of(3), Some(Origin::Failed(2)));
+    }
+}
