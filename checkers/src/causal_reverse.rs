@@ -8,6 +8,7 @@
 use serde_json::{Value as Json, json};
 use tribunal_results::{Call, Record, Scalar, Verdict};
 
+use crate::normal::Transactions;
 use crate::tally::{self, Finding, Findings, Registers, Set};
 use crate::{Budget, Checker, explain, transactions};
 
@@ -43,8 +44,8 @@ impl Checker for CausalReverse {
             seeing: 0,
             errors: Vec::new(),
         };
-        let txns = transactions::of(&record.history);
-        let work = txns.len() as u64;
+        let txns = Transactions::of(&record.history);
+        let work = txns.len().into();
         if let Some(verdict) = transactions::too_large(NAME, &txns, work, budget) {
             return verdict;
         }

@@ -31,11 +31,6 @@ impl<'a> Numbers<'a> {
         }
     }
 
-    /// How many scalars have a number.
-    pub(crate) const fn len(&self) -> u32 {
-        self.next
-    }
-
     /// The number of a scalar, if it has one.
     pub(crate) fn get(&self, scalar: &Scalar) -> Option<u32> {
         match scalar {
@@ -176,7 +171,7 @@ mod tests {
         for (number, scalar) in (0..).zip(&scalars) {
             assert_eq!(numbers.get(scalar), Some(number));
         }
-        assert_eq!(numbers.len(), 9);
+        assert_eq!(numbers.next, 9);
         assert_eq!(numbers.get(&254.into()), None);
         assert_eq!(numbers.get(&"b".into()), None);
     }

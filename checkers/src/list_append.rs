@@ -9,6 +9,7 @@ mod reads;
 use tribunal_results::{Record, Verdict};
 
 use crate::graph::Why;
+use crate::normal::Transactions;
 use crate::transactions::{self, Inferred};
 use crate::{Budget, Checker};
 
@@ -61,14 +62,10 @@ impl Checker for ListAppend {
     }
 
     fn check(&self, record: &Record, budget: Budget) -> Verdict {
-        let mut txns = transactions::of(&record.history);
-        let work = reads::work(&txns);
+        let txns = Transactions::of(&record.history);
+        let work = (txns.size() + txns.listed()) as u64;
         if let Some(verdict) = transactions::too_large(NAME, &txns, work, budget) {
             return verdict;
-        }
-        let happened = reads::observed(&txns);
-        for (txn, seen) in txns.iter_mut().zip(happened) {
-            txn.happened |= seen;
         }
         let mut lists = reads::lists(&txns);
         let mut anomalies = std::mem::take(&mut lists.anomalies);
@@ -82,7 +79,7 @@ impl Checker for ListAppend {
             anomalies,
             edges,
             observations: lists.observations,
-            ambiguous: lists.ambiguous(),
+            ambiguous: txns.written_twice(),
             steps: work,
         };
         transactions::judge(&txns, inferred, budget, &ANOMALIES, |from, to, why| {

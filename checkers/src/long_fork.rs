@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 use smallvec::SmallVec;
 use tribunal_results::{Call, Record, Scalar, Verdict};
 
+use crate::normal::Transactions;
 use crate::tally::{self, Finding, Findings, GroupRead, Registers};
 use crate::{Budget, Checker, explain, transactions};
 
@@ -37,8 +38,8 @@ impl Checker for LongFork {
     }
 
     fn check(&self, record: &Record, budget: Budget) -> Verdict {
-        let txns = transactions::of(&record.history);
-        let work = txns.len() as u64;
+        let txns = Transactions::of(&record.history);
+        let work = txns.len().into();
         if let Some(verdict) = transactions::too_large(NAME, &txns, work, budget) {
             return verdict;
         }

@@ -12,6 +12,7 @@ mod versions;
 
 use tribunal_results::{Record, Validity, Verdict};
 
+use crate::normal::Transactions;
 use crate::transactions::{self, Inferred};
 use crate::{Budget, Checker, explain};
 use order::{Edges, SOURCES};
@@ -63,14 +64,10 @@ impl Checker for RwRegister {
     }
 
     fn check(&self, record: &Record, budget: Budget) -> Verdict {
-        let mut txns = transactions::of(&record.history);
-        let work = txns.iter().map(|txn| txn.micros.len() as u64).sum();
+        let txns = Transactions::of(&record.history);
+        let work = txns.size() as u64;
         if let Some(verdict) = transactions::too_large(NAME, &txns, work, budget) {
             return verdict;
-        }
-        let happened = versions::observed(&txns);
-        for (txn, seen) in txns.iter_mut().zip(happened) {
-            txn.happened |= seen;
         }
         let mut registers = versions::registers(&txns);
         let mut anomalies = std::mem::take(&mut registers.anomalies);
@@ -86,13 +83,13 @@ impl Checker for RwRegister {
             .map(|(source, count)| (source.name().to_owned(), count.into()))
             .collect();
         let mut all = registers.registers.iter();
-        let is_complete = registers.ambiguous().is_none() && all.all(|r| r.is_chain(&txns));
+        let is_complete = txns.written_twice().is_none() && all.all(|r| r.is_chain(&txns));
         let inferred = Inferred {
             checker: NAME,
             anomalies,
             edges: edges.edges,
             observations: registers.observations,
-            ambiguous: registers.ambiguous(),
+            ambiguous: txns.written_twice(),
             steps: work,
         };
         let mut verdict =
@@ -101,7 +98,7 @@ impl Checker for RwRegister {
                 all.find_map(|register| register.why(&txns, from, to, why))
             });
         if is_complete && verdict.validity == Validity::Valid {
-            let happened = txns.iter().filter(|txn| txn.happened).count();
+            let happened = (0..txns.len()).filter(|txn| txns.happened(*txn)).count();
             let (count, are) = (
                 explain::count(happened, "transaction"),
                 explain::are(happened),

@@ -247,9 +247,9 @@ mod tests {
         let names = [
             crate::list_append::ListAppend.anomalies(),
             crate::rw_register::RwRegister.anomalies(),
-            crate::read_committed::ReadCommitted.anomalies(),
-            crate::read_atomic::ReadAtomic.anomalies(),
-            crate::transactional_causal::TransactionalCausal.anomalies(),
+            crate::read_committed::CHECKER.anomalies(),
+            crate::read_atomic::CHECKER.anomalies(),
+            crate::transactional_causal::CHECKER.anomalies(),
         ]
         .concat();
         for anomaly in &names {

@@ -14,8 +14,8 @@ mod tell;
 use tribunal_results::verdict::ANOMALIES_LISTED_MAX;
 use tribunal_results::{Anomaly, Record, Verdict};
 
-use crate::transactions::{self, Txn};
-use crate::{Budget, explain, graph};
+use crate::normal::Transactions;
+use crate::{Budget, Checker, explain, graph};
 use order::Order;
 use saturate::Saturated;
 use sessions::{NONE, Sessions};
@@ -62,41 +62,65 @@ impl Found {
     }
 }
 
-/// Judges a history by a level; `names` are its anomalies, the clearest first.
-pub(crate) fn judge(
-    checker: &'static str,
-    level: Level,
-    names: &[&'static str],
-    record: &Record,
-    budget: Budget,
-) -> Verdict {
-    let txns = transactions::of(&record.history);
-    if let Some(verdict) = too_large(checker, &txns, budget) {
-        return verdict;
-    }
-    let sessions = sessions::sessions(&txns);
-    let mut found = find(&sessions, level, budget);
-    let transactions = sessions.sessions.items().len();
-    let rank = |anomaly: &Anomaly| names.iter().position(|name| *name == anomaly.name);
-    found
-        .anomalies
-        .sort_by_key(|a| (rank(a), a.calls.len(), a.span.1, a.calls.first().copied()));
-    let verdict = if found.anomalies.is_empty() {
-        clean(checker, level, &sessions, found.exhausted)
-    } else {
-        let left = graph::models_left(found.anomalies.iter().map(|a| a.name.as_str()));
-        let verdict = Verdict::invalid(checker, found.anomalies, found.total);
-        verdict.figure("models-not-ruled-out", left)
-    };
-    verdict
-        .figure("transactions", transactions)
-        .figure("sessions", sessions.sessions.len())
-        .figure("observations", sessions.observations)
-        .figure("edges", found.pairs)
-        .figure("steps", found.steps)
+/// A level as a checker.
+#[derive(Debug)]
+pub(crate) struct Weak {
+    /// Its name in suites and verdicts.
+    pub(crate) name: &'static str,
+    /// What it checks, in one line, with its source.
+    pub(crate) about: &'static str,
+    /// What it cannot find.
+    pub(crate) blind_to: &'static str,
+    pub(crate) level: Level,
+    /// The clearest first.
+    pub(crate) anomalies: &'static [&'static str],
 }
 
-fn clean(checker: &str, level: Level, sessions: &Sessions<'_>, exhausted: bool) -> Verdict {
+impl Checker for Weak {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn about(&self) -> &'static str {
+        self.about
+    }
+
+    fn anomalies(&self) -> &'static [&'static str] {
+        self.anomalies
+    }
+
+    fn blind_to(&self) -> &'static str {
+        self.blind_to
+    }
+
+    fn check(&self, record: &Record, budget: Budget) -> Verdict {
+        let txns = Transactions::of(&record.history);
+        if let Some(verdict) = too_large(self.name, &txns, budget) {
+            return verdict;
+        }
+        let sessions = sessions::sessions(&txns);
+        let mut found = find(&sessions, self.level, budget);
+        let rank = |anomaly: &Anomaly| self.anomalies.iter().position(|n| *n == anomaly.name);
+        found
+            .anomalies
+            .sort_by_key(|a| (rank(a), a.calls.len(), a.span.1, a.calls.first().copied()));
+        let verdict = if found.anomalies.is_empty() {
+            clean(self.name, self.level, &sessions, found.exhausted)
+        } else {
+            let left = graph::models_left(found.anomalies.iter().map(|a| a.name.as_str()));
+            let verdict = Verdict::invalid(self.name, found.anomalies, found.total);
+            verdict.figure("models-not-ruled-out", left)
+        };
+        verdict
+            .figure("transactions", sessions.sessions.items().len())
+            .figure("sessions", sessions.sessions.len())
+            .figure("observations", sessions.observations)
+            .figure("edges", found.pairs)
+            .figure("steps", found.steps)
+    }
+}
+
+fn clean(checker: &str, level: Level, sessions: &Sessions<'_, '_>, exhausted: bool) -> Verdict {
     let count = explain::count(sessions.sessions.items().len(), "transaction");
     if sessions.observations == 0 {
         let text = "no read returned a written value, so there is nothing to judge";
@@ -104,7 +128,7 @@ fn clean(checker: &str, level: Level, sessions: &Sessions<'_>, exhausted: bool) 
     } else if exhausted {
         let text = format!("the budget ran out before {count} could be compared");
         Verdict::unknown(checker, "budget", text)
-    } else if let Some((key, value)) = sessions.ambiguous {
+    } else if let Some((key, value)) = sessions.txns.written_twice() {
         let text = format!(
             "{value} was written to {key} more than once, so nobody knows which write a read saw"
         );
@@ -117,19 +141,19 @@ fn clean(checker: &str, level: Level, sessions: &Sessions<'_>, exhausted: bool) 
 }
 
 /// The verdict where there is more to do than the budget allows; `None` if there is not.
-fn too_large(checker: &str, txns: &[Txn<'_>], budget: Budget) -> Option<Verdict> {
+fn too_large(checker: &str, txns: &Transactions<'_>, budget: Budget) -> Option<Verdict> {
     /// Memory for a step of a transaction: places in tables and pairs of the order.
     const BYTES_EACH: u64 = 100;
-    let steps: u64 = txns.iter().map(|txn| txn.micros.len() as u64).sum();
+    let steps = txns.size() as u64;
     let over = steps > budget.steps || steps.saturating_mul(BYTES_EACH) > budget.bytes;
     over.then(|| {
-        let count = explain::count(txns.len(), "transaction");
+        let count = explain::count(txns.len() as usize, "transaction");
         let text = format!("the budget ran out before {count} could be compared");
         Verdict::unknown(checker, "budget", text).figure("transactions", txns.len())
     })
 }
 
-fn find(sessions: &Sessions<'_>, level: Level, budget: Budget) -> Found {
+fn find(sessions: &Sessions<'_, '_>, level: Level, budget: Budget) -> Found {
     let mut found = Found::default();
     let topological = match level {
         Level::TransactionalCausal => order::topological(sessions),
@@ -183,10 +207,10 @@ fn find(sessions: &Sessions<'_>, level: Level, budget: Budget) -> Found {
 }
 
 /// Transactions that read a register twice and differently, with the first two such reads.
-fn unrepeatable(sessions: &Sessions<'_>) -> Vec<(u32, sessions::Read, sessions::Read)> {
+fn unrepeatable(sessions: &Sessions<'_, '_>) -> Vec<(u32, sessions::Read, sessions::Read)> {
     let mut found = Vec::new();
     // Of each register, who read it last and from whom.
-    let mut last = vec![(NONE, NONE); sessions.keys.len()];
+    let mut last = vec![(NONE, NONE); sessions.txns.keys() as usize];
     for txn in 0..sessions.len() {
         let mut told = false;
         for read in sessions.reads.row(txn) {

@@ -32,7 +32,7 @@ pub(crate) struct Order {
 
 impl Order {
     /// The order with these pairs besides those of sessions and of reads from writes.
-    pub(crate) fn new(sessions: &Sessions<'_>, pairs: &[Before]) -> Self {
+    pub(crate) fn new(sessions: &Sessions<'_, '_>, pairs: &[Before]) -> Self {
         let session = |txn| Some((sessions.before(txn)?, (txn, Why::Session)));
         let reads = |txn| sources(sessions, txn).map(move |from| (from, (txn, Why::Read)));
         let numbers = 0..sessions.len();
@@ -43,7 +43,7 @@ impl Order {
             .chain(numbers.flat_map(reads))
             .chain(pairs.map(|pair| (pair.from, (pair.to, Why::Seen(pair.by)))));
         Self {
-            after: Rows::sorted(sessions.txns.len(), after),
+            after: Rows::sorted(sessions.txns.len() as usize, after),
         }
     }
 
@@ -170,7 +170,7 @@ impl Search<'_> {
 
 /// The transactions that took effect, each after those that it follows in its session and those
 /// that it read from; `None` if there is no such order.
-pub(crate) fn topological(sessions: &Sessions<'_>) -> Option<Vec<u32>> {
+pub(crate) fn topological(sessions: &Sessions<'_, '_>) -> Option<Vec<u32>> {
     /// How far the search is with a transaction.
     #[derive(Clone, Copy, PartialEq)]
     enum Mark {
@@ -178,8 +178,8 @@ pub(crate) fn topological(sessions: &Sessions<'_>) -> Option<Vec<u32>> {
         Open,
         Done,
     }
-    let mut marks = vec![Mark::New; sessions.txns.len()];
-    let mut order = Vec::with_capacity(sessions.txns.len());
+    let mut marks = vec![Mark::New; sessions.txns.len() as usize];
+    let mut order = Vec::with_capacity(sessions.txns.len() as usize);
     // Transactions with the number of the next one before it to look at.
     let mut path: Vec<(u32, usize)> = Vec::new();
     let before = |txn: u32, nth: usize| match nth {

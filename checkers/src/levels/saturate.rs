@@ -54,15 +54,15 @@ struct Next {
 
 /// *Read committed*: who reads from `T2` and afterwards a register from `T1` that `T2` wrote too,
 /// has seen that `T2` came first. Time O(n^1.5).
-pub(crate) fn committed(sessions: &Sessions<'_>, budget: Budget) -> Saturated {
+pub(crate) fn committed(sessions: &Sessions<'_, '_>, budget: Budget) -> Saturated {
     let mut found = Saturated::default();
     let fresh = Next {
         by: NONE,
         writers: [NONE; 2],
     };
-    let mut next = vec![fresh; sessions.keys.len()];
+    let mut next = vec![fresh; sessions.txns.keys() as usize];
     // Of each writer, the last reader that was looked at, and the first of its reads from it.
-    let mut first: Vec<(u32, u32)> = vec![(NONE, 0); sessions.txns.len()];
+    let mut first: Vec<(u32, u32)> = vec![(NONE, 0); sessions.txns.len() as usize];
     let mut met: Vec<u32> = Vec::new();
     for by in 0..sessions.len() {
         let reads = sessions.reads.row(by);
@@ -121,12 +121,12 @@ pub(crate) fn committed(sessions: &Sessions<'_>, budget: Budget) -> Saturated {
 
 /// *Read atomic*: who comes after `T2` in its session, or reads from it, sees all that it wrote.
 /// Time O(n^1.5).
-pub(crate) fn atomic(sessions: &Sessions<'_>, budget: Budget) -> Saturated {
+pub(crate) fn atomic(sessions: &Sessions<'_, '_>, budget: Budget) -> Saturated {
     let mut found = Saturated::default();
     // Of each register, the session that is looked at and its last writer there.
-    let mut last = vec![(NONE, NONE); sessions.keys.len()];
+    let mut last = vec![(NONE, NONE); sessions.txns.keys() as usize];
     // Of each register, the transaction that is looked at and whom it read it from.
-    let mut from = vec![(NONE, NONE); sessions.keys.len()];
+    let mut from = vec![(NONE, NONE); sessions.txns.keys() as usize];
     let mut read_from: Vec<u32> = Vec::new();
     for session in 0..sessions.sessions.len() {
         for &by in sessions.sessions.row(session) {
@@ -163,7 +163,7 @@ pub(crate) fn atomic(sessions: &Sessions<'_>, budget: Budget) -> Saturated {
 
 /// Registers that `writer` wrote and `by` read from others.
 fn fractured(
-    sessions: &Sessions<'_>,
+    sessions: &Sessions<'_, '_>,
     from: &[(u32, u32)],
     by: u32,
     writer: u32,
@@ -200,7 +200,7 @@ struct Group {
 /// *Transactional causal consistency*: who comes after `T2` in any way, over sessions and reads,
 /// sees what it wrote or something later. `order` is a topological one of sessions and reads.
 /// Time O(n k) for k sessions, but for the search for a session's last writer.
-pub(crate) fn causal(sessions: &Sessions<'_>, order: &[u32], budget: Budget) -> Saturated {
+pub(crate) fn causal(sessions: &Sessions<'_, '_>, order: &[u32], budget: Budget) -> Saturated {
     let mut found = Saturated::default();
     let (writers, groups) = by_register(sessions);
     let mut clocks = Clocks::new(sessions);
@@ -246,7 +246,7 @@ pub(crate) fn causal(sessions: &Sessions<'_>, order: &[u32], budget: Budget) -> 
 
 /// The transactions that it read from, as often as it did.
 pub(crate) fn sources<'s>(
-    sessions: &'s Sessions<'_>,
+    sessions: &'s Sessions<'_, '_>,
     txn: u32,
 ) -> impl Iterator<Item = u32> + Clone + 's {
     let reads = sessions.reads.row(txn).iter().map(|read| read.from);
@@ -255,12 +255,12 @@ pub(crate) fn sources<'s>(
 
 /// All writers by register, each as its place in its session and its number; and where in there
 /// those of each session are.
-fn by_register(sessions: &Sessions<'_>) -> (Vec<(u32, u32)>, Rows<Group>) {
+fn by_register(sessions: &Sessions<'_, '_>) -> (Vec<(u32, u32)>, Rows<Group>) {
     let written = sessions.sessions.items().iter().flat_map(|txn| {
         let keys = sessions.writes.row(*txn).iter();
         keys.map(move |key| (*key, *txn))
     });
-    let by_key = Rows::sorted(sessions.keys.len(), written);
+    let by_key = Rows::sorted(sessions.txns.keys() as usize, written);
     let mut groups: Rows<Group> = Rows::new();
     let mut from = 0;
     for key in 0..by_key.len() {
@@ -291,8 +291,8 @@ struct Clocks {
 }
 
 impl Clocks {
-    fn new(sessions: &Sessions<'_>) -> Self {
-        let mut awaited = vec![0; sessions.txns.len()];
+    fn new(sessions: &Sessions<'_, '_>) -> Self {
+        let mut awaited = vec![0; sessions.txns.len() as usize];
         for txn in 0..sessions.len() {
             for before in sessions
                 .before(txn)
@@ -306,7 +306,7 @@ impl Clocks {
         }
         Self {
             width: sessions.sessions.len() as usize,
-            slot: vec![NONE; sessions.txns.len()],
+            slot: vec![NONE; sessions.txns.len() as usize],
             awaited,
             free: Vec::new(),
             memory: Vec::new(),
@@ -341,7 +341,7 @@ impl Clocks {
         }
     }
 
-    fn keep(&mut self, sessions: &Sessions<'_>, txn: u32, now: &[u32]) {
+    fn keep(&mut self, sessions: &Sessions<'_, '_>, txn: u32, now: &[u32]) {
         if self
             .awaited
             .get(txn as usize)

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use tribunal_results::{Anomaly, Call, Micro};
+use tribunal_results::{Anomaly, Call};
 
 use super::order::{Order, Step, Why};
 use super::saturate::Before;
 use super::sessions::{NONE, Odd, Read, Sessions};
+use crate::normal::Did;
 use crate::transactions::{Told, anomaly, name};
 
 /// The weakest level whose axiom gives a pair of the commit order.
@@ -52,7 +53,7 @@ fn drawn_together(steps: &[Step]) -> Vec<Step> {
 
 /// Tells contradictions.
 pub(crate) struct Teller<'s, 'a> {
-    pub(crate) sessions: &'s Sessions<'a>,
+    pub(crate) sessions: &'s Sessions<'s, 'a>,
     /// Sessions and reads from writes.
     pub(crate) given: &'s Order,
 }
@@ -75,7 +76,7 @@ impl Case {
 
 impl<'a> Teller<'_, 'a> {
     fn call(&self, txn: u32) -> Option<&'a Call> {
-        self.sessions.txns.get(txn as usize).map(|txn| txn.call)
+        self.sessions.txns.call(txn)
     }
 
     fn name(&self, txn: u32) -> String {
@@ -83,23 +84,17 @@ impl<'a> Teller<'_, 'a> {
     }
 
     fn key(&self, key: u32) -> String {
-        let key = self.sessions.keys.get(key as usize);
+        let key = self.sessions.txns.key(key);
         key.map(ToString::to_string).unwrap_or_default()
     }
 
     /// What the transaction wrote last to a register.
     fn value(&self, txn: u32, key: u32) -> String {
-        let txn = self.sessions.txns.get(txn as usize);
-        let mut micros = txn.into_iter().flat_map(|txn| txn.micros.iter().rev());
-        let value = micros.find_map(|micro| match micro {
-            Micro::Write { key: of, value }
-                if Some(&of) == self.sessions.keys.get(key as usize) =>
-            {
-                Some(value.to_string())
-            }
-            _ => None,
-        });
-        value.unwrap_or_else(|| "nothing".to_owned())
+        let txns = self.sessions.txns;
+        let mut steps = txns.steps(txn).rev();
+        let write = steps.find(|step| step.did == Did::Wrote && step.key == key);
+        let value = write.and_then(|write| txns.value(write.value));
+        value.map_or_else(|| "nothing".to_owned(), ToString::to_string)
     }
 
     /// `r x → 3`.
@@ -113,12 +108,10 @@ impl<'a> Teller<'_, 'a> {
 
     fn told(&self, of: &str, sentence: String, case: Case) -> Anomaly {
         let calls: Vec<&Call> = case.calls.iter().filter_map(|t| self.call(*t)).collect();
-        let key = case
-            .key
-            .and_then(|key| self.sessions.keys.get(key as usize));
+        let key = case.key.and_then(|key| self.sessions.txns.key(key));
         anomaly(Told {
             name: of,
-            key: key.copied(),
+            key,
             sentence,
             facts: case.facts,
             calls: &calls,
@@ -127,9 +120,9 @@ impl<'a> Teller<'_, 'a> {
 
     /// A read that no level allows.
     pub(crate) fn odd(&self, odd: &Odd) -> Option<Anomaly> {
-        let txn = self.sessions.txns.get(odd.txn as usize)?;
-        let micro = txn.micros.get(odd.step as usize)?;
-        let reader = name(txn.call);
+        let step = self.sessions.txns.step(odd.step)?;
+        let micro = self.sessions.txns.micro(odd.step)?;
+        let reader = self.name(odd.txn);
         let why = match odd.name {
             "thin-air-read" => "which nobody wrote",
             "aborted-read" => "of a transaction that failed",
@@ -138,15 +131,10 @@ impl<'a> Teller<'_, 'a> {
             "not-last-own-write" => "which it had overwritten itself",
             _ => "which is not what it had written itself before",
         };
-        let key = self
-            .sessions
-            .keys
-            .iter()
-            .position(|key| *key == micro.key());
         let case = Case {
             facts: vec![format!("The step is {micro}, {why}.")],
             calls: odd.writer.into_iter().chain([odd.txn]).collect(),
-            key: key.map(|key| key as u32),
+            key: Some(step.key),
         };
         let sentence = format!("{reader} had the step {micro}, {why}");
         Some(self.told(odd.name, sentence, case))

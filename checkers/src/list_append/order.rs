@@ -1,27 +1,30 @@
 //! The order of a list's versions, and what it says about transactions.
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use tribunal_results::{Anomaly, Call, Micro, Scalar};
+use tribunal_results::{Anomaly, Call, Scalar, Seen};
 
 use super::reads::{List, Read};
 use crate::explain;
 use crate::graph::Why;
+use crate::normal::{Did, Origin, Transactions};
 use crate::transactions::{
-    Because, Collected, Told, Txn, UNORDERED_EDGES_MAX, Writers, anomaly, call, happened, leads,
-    name, works_on,
+    Because, Collected, Told, UNORDERED_EDGES_MAX, anomaly, leads, name, works_on,
 };
 
-impl<'a> List<'a> {
+/// In place of a reader: none that wrote anything itself.
+const NOBODY: u32 = u32::MAX;
+
+impl<'t> List<'t> {
     /// Tells what no order of transactions explains in the reads of this list alone.
-    pub(super) fn judge(&mut self, txns: &[Txn<'a>], anomalies: &mut Collected) {
+    pub(super) fn judge(&mut self, txns: &Transactions<'_>, anomalies: &mut Collected) {
         let longest = self.reads.iter().find(|read| read.seen == self.order);
         if let Some(longest) = longest.copied() {
             self.elements(txns, &longest, anomalies);
-            let mut strays: Vec<Read<'a>> = self.reads.clone();
+            let mut strays: Vec<Read<'t>> = self.reads.clone();
             strays.retain(|read| !self.order.starts_with(read.seen));
             for read in &strays {
                 self.elements(txns, read, anomalies);
-                anomalies.push(self.incompatible(txns, &longest, read));
+                anomalies.extend(self.incompatible(txns, &longest, read));
                 self.broken = true;
             }
         }
@@ -34,36 +37,45 @@ impl<'a> List<'a> {
     }
 
     /// Elements that are there twice, or were never committed or never appended.
-    fn elements(&mut self, txns: &[Txn<'a>], read: &Read<'a>, anomalies: &mut Collected) {
-        let mut met: FxHashSet<&Scalar> = FxHashSet::default();
-        let mut aborted: Option<(&Scalar, &Call)> = None;
+    fn elements(&mut self, txns: &Transactions<'_>, read: &Read<'t>, anomalies: &mut Collected) {
+        let mut met: FxHashSet<u32> = FxHashSet::default();
+        let mut aborted: Option<(u32, &Call)> = None;
         let mut last: Option<(u32, u32)> = None;
-        for element in read.seen {
-            let writers = self.writers.get(element);
-            let unique = writers.is_none_or(|writers| writers.len() <= 1);
-            if !met.insert(element) && unique {
+        for &element in read.seen {
+            let origin = txns.origin(NOBODY, self.key, Some(element));
+            if !met.insert(element) && origin != Origin::Several {
                 self.broken = true;
                 anomalies.extend(self.tell("duplicate-elements", txns, read, element, &[]));
                 continue;
             }
-            let writer = self.writer(element);
+            let writer = txns.writer(self.key, element);
+            let call = writer.and_then(|writer| txns.call(writer.0));
             if writer.is_some_and(|(txn, step)| last.is_some_and(|l| l.0 == txn && l.1 > step)) {
                 self.broken = true;
-                let calls: Vec<&Call> = writer.iter().filter_map(|w| call(txns, w.0)).collect();
-                anomalies.extend(self.tell("incompatible-order", txns, read, element, &calls));
+                anomalies.extend(self.tell(
+                    "incompatible-order",
+                    txns,
+                    read,
+                    element,
+                    call.as_slice(),
+                ));
             }
             last = writer;
-            let Some(writers) = writers else {
-                anomalies.extend(self.tell("phantom-value", txns, read, element, &[]));
-                continue;
-            };
-            let calls: Vec<&Call> = writers.iter().filter_map(|w| call(txns, w.0)).collect();
-            if calls.iter().all(|call| call.is_fail()) {
-                anomalies.extend(self.tell("G1a", txns, read, element, &calls));
-                aborted = calls.first().map(|call| (element, *call)).or(aborted);
-            } else if let Some((under, failed)) = aborted.take() {
-                let calls = [&[failed], calls.as_slice()].concat();
-                anomalies.extend(self.tell("dirty-update", txns, read, under, &calls));
+            match (origin, call) {
+                (Origin::Nobody, _) => {
+                    anomalies.extend(self.tell("phantom-value", txns, read, element, &[]));
+                }
+                (Origin::Failed(_), _) => {
+                    anomalies.extend(self.tell("G1a", txns, read, element, call.as_slice()));
+                    aborted = call.map(|call| (element, call)).or(aborted);
+                }
+                (_, Some(call)) => {
+                    if let Some((under, failed)) = aborted.take() {
+                        let calls = [failed, call];
+                        anomalies.extend(self.tell("dirty-update", txns, read, under, &calls));
+                    }
+                }
+                _ => {}
             }
         }
     }
@@ -71,13 +83,13 @@ impl<'a> List<'a> {
     fn tell(
         &self,
         anomaly_name: &str,
-        txns: &[Txn<'a>],
-        read: &Read<'a>,
-        element: &Scalar,
-        others: &[&'a Call],
+        txns: &Transactions<'_>,
+        read: &Read<'t>,
+        element: u32,
+        others: &[&Call],
     ) -> Option<Anomaly> {
-        let reader = call(txns, read.txn)?;
-        let key = self.key;
+        let reader = txns.call(read.txn)?;
+        let (key, element) = (txns.key(self.key)?, txns.value(element)?);
         let what = match anomaly_name {
             "duplicate-elements" => format!("{key} with {element} in it twice"),
             "phantom-value" => format!("{element} in {key}, which nobody appended"),
@@ -96,87 +108,82 @@ impl<'a> List<'a> {
             name: anomaly_name,
             key: Some(key),
             sentence: format!("{} read {what}", name(reader)),
-            facts: vec![self.saw(read, reader)],
+            facts: vec![self.saw(txns, read, reader)],
             calls: &calls,
         }))
     }
 
-    fn saw(&self, read: &Read<'a>, reader: &Call) -> String {
+    fn saw(&self, txns: &Transactions<'_>, read: &Read<'t>, reader: &Call) -> String {
+        let key = txns
+            .key(self.key)
+            .map(Scalar::to_string)
+            .unwrap_or_default();
+        let seen = read
+            .seen
+            .iter()
+            .filter_map(|value| txns.value(*value).cloned());
         format!(
-            "{} read {} → {}.",
+            "{} read {key} → {}.",
             name(reader),
-            self.key,
-            tribunal_results::Seen::List(read.seen.to_vec())
+            Seen::List(seen.collect())
         )
     }
 
-    fn incompatible(&self, txns: &[Txn<'a>], longest: &Read<'a>, read: &Read<'a>) -> Anomaly {
+    fn incompatible(
+        &self,
+        txns: &Transactions<'_>,
+        longest: &Read<'t>,
+        read: &Read<'t>,
+    ) -> Option<Anomaly> {
+        let key = txns.key(self.key)?;
         let calls: Vec<&Call> = [longest, read]
             .into_iter()
-            .filter_map(|read| call(txns, read.txn))
+            .filter_map(|read| txns.call(read.txn))
             .collect();
         let reads = [longest, read].into_iter().zip(&calls);
         let names: Vec<String> = calls.iter().map(|call| name(call)).collect();
-        anomaly(Told {
+        Some(anomaly(Told {
             name: "incompatible-order",
-            key: Some(self.key),
-            sentence: format!(
-                "{} read {} in different orders",
-                names.join(" and "),
-                self.key
-            ),
-            facts: reads.map(|(read, call)| self.saw(read, call)).collect(),
+            key: Some(key),
+            sentence: format!("{} read {key} in different orders", names.join(" and ")),
+            facts: reads
+                .map(|(read, call)| self.saw(txns, read, call))
+                .collect(),
             calls: &calls,
-        })
-    }
-
-    /// The one transaction that appended the element.
-    fn writer(&self, element: &Scalar) -> Option<(u32, u32)> {
-        match self.writers.get(element).map(Writers::as_slice) {
-            Some([writer]) => Some(*writer),
-            _ => None,
-        }
+        }))
     }
 
     /// A read that ends in the middle of another transaction's appends.
-    fn intermediate(&self, txns: &[Txn<'a>], read: &Read<'a>) -> Option<Anomaly> {
-        let last = read.seen.get(read.before.checked_sub(1)?)?;
-        let (writer, step) = self.writer(last).filter(|(txn, _)| *txn != read.txn)?;
-        let txn = txns.get(writer as usize)?;
-        let mut later = txn.micros.iter().skip(step as usize + 1);
-        let more = later.any(|micro| matches!(micro, Micro::Append { key, .. } if key == self.key));
-        if !more || txn.call.is_fail() {
+    fn intermediate(&self, txns: &Transactions<'_>, read: &Read<'t>) -> Option<Anomaly> {
+        let last = *read.seen.get(read.before.checked_sub(1)?)?;
+        let Origin::Middle(writer) = txns.origin(read.txn, self.key, Some(last)) else {
             return None;
-        }
-        self.tell("G1b", txns, read, last, &[txn.call])
+        };
+        self.tell("G1b", txns, read, last, txns.call(writer).as_slice())
     }
 
     /// Transactions that read the same version and both appended to it.
-    fn lost_updates(&self, txns: &[Txn<'a>], anomalies: &mut Collected) {
+    fn lost_updates(&self, txns: &Transactions<'_>, anomalies: &mut Collected) {
         let mut first: FxHashMap<usize, u32> = FxHashMap::default();
         for read in &self.reads {
-            let appends = |txn: &Txn<'_>| {
-                let mut micros = txn.micros.iter();
-                micros.any(|m| matches!(m, Micro::Append { key, .. } if key == self.key))
-            };
-            if !txns.get(read.txn as usize).is_some_and(appends) {
+            if self.appended(txns, read.txn).is_none() {
                 continue;
             }
             let earlier = *first.entry(read.before).or_insert(read.txn);
-            let calls = (call(txns, earlier), call(txns, read.txn));
-            if let (true, (Some(one), Some(other))) = (earlier != read.txn, calls) {
+            let calls = (txns.call(earlier), txns.call(read.txn));
+            if let (true, (Some(one), Some(other)), Some(key)) =
+                (earlier != read.txn, calls, txns.key(self.key))
+            {
                 let (one_name, other_name) = (name(one), name(other));
                 anomalies.push(anomaly(Told {
                     name: "lost-update",
-                    key: Some(self.key),
+                    key: Some(key),
                     sentence: format!(
-                        "{one_name} and {other_name} both appended to the same version of {}",
-                        self.key
+                        "{one_name} and {other_name} both appended to the same version of {key}"
                     ),
                     facts: vec![format!(
-                        "Both read {} with {} and then appended to it: whichever came second did \
+                        "Both read {key} with {} and then appended to it: whichever came second did \
                          not see the other.",
-                        self.key,
                         explain::count(read.before, "element"),
                     )],
                     calls: &[one, other],
@@ -186,30 +193,29 @@ impl<'a> List<'a> {
     }
 
     /// Of each element in the order, the transaction that appended it, if it took effect.
-    fn nodes(&self, txns: &[Txn<'a>]) -> Vec<Option<u32>> {
-        let node = |element| self.writer(element).map(|(txn, _)| txn);
-        let order = self.order.iter();
-        order
-            .map(|e| node(e).filter(|txn| happened(txns, *txn)))
+    fn nodes(&self, txns: &Transactions<'_>) -> Vec<Option<u32>> {
+        let node = |element: &u32| txns.writer(self.key, *element).map(|(txn, _)| txn);
+        let nodes = self.order.iter().map(node);
+        nodes
+            .map(|txn| txn.filter(|txn| txns.happened(*txn)))
             .collect()
     }
 
     /// Appends that took effect and that no read returned: they come after all that was read.
-    fn unread(&self, txns: &[Txn<'a>]) -> Vec<u32> {
-        let read: FxHashSet<&Scalar> = self.order.iter().collect();
+    fn unread(&self, txns: &Transactions<'_>) -> Vec<u32> {
+        let read: FxHashSet<u32> = self.order.iter().copied().collect();
         let unread = self
-            .writers
+            .appends
             .iter()
-            .filter(|(element, _)| !read.contains(*element));
-        let mut unread: Vec<u32> = unread.flat_map(|(_, w)| w.iter().map(|w| w.0)).collect();
-        unread.retain(|txn| happened(txns, *txn));
-        unread.sort_unstable();
+            .filter(|(_, value)| !read.contains(value));
+        let mut unread: Vec<u32> = unread.map(|append| append.0).collect();
         unread.dedup();
+        unread.retain(|txn| txns.happened(*txn));
         unread
     }
 
     /// Adds the dependencies that the order of versions gives.
-    pub(super) fn edges(&self, txns: &[Txn<'a>], edges: &mut Vec<(u32, u32, Why)>) {
+    pub(super) fn edges(&self, txns: &Transactions<'_>, edges: &mut Vec<(u32, u32, Why)>) {
         if self.broken {
             return;
         }
@@ -252,7 +258,13 @@ impl<'a> List<'a> {
     }
 
     /// Why one transaction comes before another, in this list.
-    pub(super) fn why(&self, txns: &[Txn<'a>], from: u32, to: u32, why: Why) -> Option<Because> {
+    pub(super) fn why(
+        &self,
+        txns: &Transactions<'_>,
+        from: u32,
+        to: u32,
+        why: Why,
+    ) -> Option<Because> {
         if !works_on(txns, from, self.key) || !works_on(txns, to, self.key) {
             return None;
         }
@@ -261,14 +273,11 @@ impl<'a> List<'a> {
         if !leads(&edges, from, to, why) {
             return None;
         }
-        let key = self.key;
+        let key = txns.key(self.key)?;
         let place = |txn: u32| {
-            let appended =
-                move |e: &Scalar| self.writer(e).is_some_and(|(writer, _)| writer == txn);
-            let places = self.order.iter().enumerate();
-            places
-                .filter(move |(_, e)| appended(e))
-                .map(|(place, e)| (place, e.clone()))
+            let of = move |element: u32| txns.writer(self.key, element).map(|writer| writer.0);
+            let places = self.order.iter().copied().enumerate();
+            places.filter(move |(_, element)| of(*element) == Some(txn))
         };
         let new = place(to).next().map(|(_, element)| element);
         let new = new.or_else(|| self.appended(txns, to));
@@ -277,7 +286,8 @@ impl<'a> List<'a> {
             let new = place(to)
                 .find(|(at, _)| *at >= read.before)
                 .map(|(_, e)| e)
-                .or(new)?;
+                .or(new)
+                .and_then(|new| txns.value(new))?;
             return Some(Because {
                 text: format!("it read {key} without {new}, which the other appended"),
                 shown_by: Vec::new(),
@@ -285,7 +295,8 @@ impl<'a> List<'a> {
         }
         let (at, old) = if why.meets(Why::WR) {
             let read = self.reads.iter().find(|read| read.txn == to)?;
-            let old = place(from).rfind(|(at, _)| *at < read.before)?.1;
+            let (_, old) = place(from).rfind(|(at, _)| *at < read.before)?;
+            let old = txns.value(old)?;
             return Some(Because {
                 text: format!("it appended {old} to {key}, which the other read"),
                 shown_by: Vec::new(),
@@ -298,20 +309,18 @@ impl<'a> List<'a> {
         let read = own.or_else(|| shown.find(|read| read.seen.len() == self.order.len()));
         Some(Because {
             text: format!(
-                "it appended {old} to {key} before the other appended {}",
-                new?
+                "it appended {} to {key} before the other appended {}",
+                txns.value(old)?,
+                txns.value(new?)?
             ),
             shown_by: read.map(|read| read.txn).into_iter().collect(),
         })
     }
 
-    fn appended(&self, txns: &[Txn<'a>], txn: u32) -> Option<Scalar> {
-        txns.get(txn as usize)?
-            .micros
-            .iter()
-            .find_map(|micro| match micro {
-                Micro::Append { key, value } if key == self.key => Some(value.clone()),
-                _ => None,
-            })
+    /// What the transaction appended first.
+    fn appended(&self, txns: &Transactions<'_>, txn: u32) -> Option<u32> {
+        let mut steps = txns.steps(txn);
+        let append = steps.find(|step| (step.did, step.key) == (Did::Appended, self.key));
+        append.map(|append| append.value)
     }
 }

@@ -1,167 +1,109 @@
 //! What transactions appended to each list and what they read of it.
 
-use rustc_hash::FxHashMap;
-use tribunal_results::{Anomaly, Micro, Scalar, Seen};
+use tribunal_results::Anomaly;
 
 use crate::explain;
-use crate::transactions::{Collected, Told, Txn, Writers, anomaly, name};
+use crate::normal::{Did, Ended, Origin, Step, Transactions};
+use crate::transactions::{Collected, Told, anomaly, name};
+
+/// In place of a list: none.
+const NONE: u32 = u32::MAX;
 
 /// A read of a list, the first of its transaction.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Read<'a> {
+pub(super) struct Read<'t> {
     pub(super) txn: u32,
     /// All that it returned.
-    pub(super) seen: &'a [Scalar],
+    pub(super) seen: &'t [u32],
     /// How much of that was there before the transaction's own appends.
     pub(super) before: usize,
 }
 
 /// One list.
 #[derive(Debug)]
-pub(super) struct List<'a> {
-    pub(super) key: &'a Scalar,
-    pub(super) writers: FxHashMap<&'a Scalar, Writers>,
-    pub(super) reads: Vec<Read<'a>>,
+pub(super) struct List<'t> {
+    /// Its number.
+    pub(super) key: u32,
+    /// Transactions that appended to it, and what: in the order of their steps.
+    pub(super) appends: Vec<(u32, u32)>,
+    pub(super) reads: Vec<Read<'t>>,
     /// The longest read: the order of the list's elements.
-    pub(super) order: &'a [Scalar],
+    pub(super) order: &'t [u32],
     /// Whether the order tells nothing, since reads contradict each other or an element was
     /// appended twice.
     pub(super) broken: bool,
 }
 
 /// What a transaction knows of a list.
-struct Known<'a> {
-    key: &'a Scalar,
+struct Known<'t> {
+    key: u32,
     /// What it read last.
-    last: Option<&'a [Scalar]>,
+    last: Option<&'t [u32]>,
     /// Its own appends since, or from its beginning.
-    own: Vec<&'a Scalar>,
+    own: Vec<u32>,
 }
 
 /// All lists.
-#[derive(Debug, Default)]
-pub(super) struct Lists<'a> {
-    at: FxHashMap<&'a Scalar, usize>,
-    pub(super) lists: Vec<List<'a>>,
+#[derive(Debug)]
+pub(super) struct Lists<'t, 'a> {
+    txns: &'t Transactions<'a>,
+    /// Of each key, where its list is; [`NONE`] if it is of none.
+    at: Vec<u32>,
+    pub(super) lists: Vec<List<'t>>,
     pub(super) anomalies: Collected,
     pub(super) observations: usize,
 }
 
-/// What a read returned as a list; `None` if it is of a register.
-fn elements(seen: &Seen) -> Option<&[Scalar]> {
-    match seen {
-        Seen::Nothing => Some(&[]),
-        Seen::List(list) => Some(list),
-        Seen::Value(_) => None,
-    }
-}
-
-/// Steps and elements that have to be looked at.
-pub(super) fn work(txns: &[Txn<'_>]) -> u64 {
-    let cost = |micro: &Micro| match micro {
-        Micro::Read { seen, .. } => 1 + elements(seen).map_or(0, <[Scalar]>::len) as u64,
-        _ => 1,
-    };
-    let micros = txns.iter().flat_map(|txn| txn.micros.iter());
-    micros.map(cost).sum()
-}
-
-/// Of each transaction whose end is unknown, whether another saw that it took effect.
-pub(super) fn observed(txns: &[Txn<'_>]) -> Vec<bool> {
-    let mut unknown: FxHashMap<(&Scalar, &Scalar), Vec<usize>> = FxHashMap::default();
-    for (at, txn) in txns
-        .iter()
-        .enumerate()
-        .filter(|(_, txn)| txn.call.is_info())
-    {
-        for micro in txn.micros.iter() {
-            if let Micro::Append { key, value } = micro {
-                unknown.entry((key, value)).or_default().push(at);
-            }
-        }
-    }
-    let mut observed = vec![false; txns.len()];
-    if unknown.is_empty() {
-        return observed;
-    }
-    for micro in txns
-        .iter()
-        .filter(|t| t.call.is_ok())
-        .flat_map(|t| t.micros.iter())
-    {
-        let Micro::Read { key, seen } = micro else {
-            continue;
-        };
-        for element in elements(seen).unwrap_or(&[]) {
-            for &at in unknown.get(&(key, element)).into_iter().flatten() {
-                observed
-                    .iter_mut()
-                    .skip(at)
-                    .take(1)
-                    .for_each(|seen| *seen = true);
-            }
-        }
-    }
-    observed
-}
-
 /// Sorts appends and reads by list; a transaction that contradicts itself is told at once.
-pub(super) fn lists<'a>(txns: &'a [Txn<'a>]) -> Lists<'a> {
-    let mut lists = Lists::default();
-    for (at, txn) in (0_u32..).zip(txns) {
-        for (step, micro) in (0_u32..).zip(txn.micros.iter()) {
-            if let Micro::Append { key, value } = micro
-                && let Some(list) = lists.list(key)
-            {
-                list.writers.entry(value).or_default().push((at, step));
+pub(super) fn lists<'t, 'a>(txns: &'t Transactions<'a>) -> Lists<'t, 'a> {
+    let mut lists = Lists {
+        txns,
+        at: vec![NONE; txns.keys() as usize],
+        lists: Vec::new(),
+        anomalies: Collected::default(),
+        observations: 0,
+    };
+    for txn in 0..txns.len() {
+        for step in txns.steps(txn).filter(|step| step.did == Did::Appended) {
+            let twice = txns.writer(step.key, step.value).is_none();
+            if let Some(list) = lists.list(step.key) {
+                list.appends.push((txn, step.value));
+                list.broken |= twice;
             }
         }
     }
-    for (at, txn) in (0_u32..).zip(txns).filter(|(_, txn)| txn.call.is_ok()) {
-        lists.replay(at, txn);
+    for txn in (0..txns.len()).filter(|txn| txns.ended(*txn) == Ended::Ok) {
+        lists.replay(txn);
     }
     for list in &mut lists.lists {
-        let longest = list
-            .reads
-            .iter()
-            .map(|read| read.seen)
-            .max_by_key(|seen| seen.len());
-        list.order = longest.unwrap_or(&[]);
-        list.broken = list.writers.values().any(|writers| writers.len() > 1);
+        let seen = list.reads.iter().map(|read| read.seen);
+        list.order = seen.max_by_key(|seen| seen.len()).unwrap_or_default();
     }
     lists
 }
 
-impl<'a> Lists<'a> {
-    fn list(&mut self, key: &'a Scalar) -> Option<&mut List<'a>> {
-        let next = self.lists.len();
-        let at = *self.at.entry(key).or_insert(next);
-        if at == next {
+impl<'t> Lists<'t, '_> {
+    fn list(&mut self, key: u32) -> Option<&mut List<'t>> {
+        let at = self.at.get_mut(key as usize)?;
+        if *at == NONE {
+            *at = self.lists.len() as u32;
             self.lists.push(List {
                 key,
-                writers: FxHashMap::default(),
+                appends: Vec::new(),
                 reads: Vec::new(),
                 order: &[],
                 broken: false,
             });
         }
-        self.lists.get_mut(at)
-    }
-
-    /// An element that was appended twice.
-    pub(super) fn ambiguous(&self) -> Option<(&'a Scalar, &'a Scalar)> {
-        self.lists.iter().find_map(|list| {
-            let mut writers = list.writers.iter();
-            let (value, _) = writers.find(|(_, writers)| writers.len() > 1)?;
-            Some((list.key, *value))
-        })
+        self.lists.get_mut(*at as usize)
     }
 
     /// Follows a transaction through its own steps.
-    fn replay(&mut self, at: u32, txn: &'a Txn<'a>) {
-        let mut known: Vec<Known<'a>> = Vec::new();
-        for (step, micro) in txn.micros.iter().enumerate() {
-            let key = micro.key();
+    fn replay(&mut self, txn: u32) {
+        let txns = self.txns;
+        let mut known: Vec<Known<'t>> = Vec::new();
+        for (at, step) in txns.numbered(txn) {
+            let key = step.key;
             let place = known.iter().position(|known| known.key == key);
             let place = place.unwrap_or_else(|| {
                 known.push(Known {
@@ -174,66 +116,63 @@ impl<'a> Lists<'a> {
             let Some(Known { last, own, .. }) = known.get_mut(place) else {
                 continue;
             };
-            let seen = match micro {
-                Micro::Append { value, .. } => {
-                    own.push(value);
+            let seen = match step.did {
+                Did::Appended => {
+                    own.push(step.value);
                     continue;
                 }
-                Micro::Read { seen, .. } => elements(seen),
-                Micro::Write { .. } => None,
-            };
-            let Some(seen) = seen else {
-                continue;
+                Did::SawNothing | Did::SawList => txns.elements(step),
+                _ => continue,
             };
             // What it appended itself tells nothing of the others.
             self.observations += usize::from(seen.len() > own.len());
             let before = seen.len().checked_sub(own.len());
             let (head, tail) = seen.split_at(before.unwrap_or(0));
-            let follows = before.is_some()
-                && tail.iter().eq(own.iter().copied())
-                && last.is_none_or(|last| last == head);
-            let later = txn.micros.get(step + 1..).unwrap_or(&[]);
-            let writers = self.list(key).map(|list| &list.writers);
-            let early = later.iter().any(|later| {
-                matches!(later, Micro::Append { key: of, value } if of == key
-                    && writers.is_some_and(|all| all.get(value).is_some_and(|w| w.len() == 1))
-                    && seen.contains(value))
-            });
-            if !follows || early {
-                let found = internal(txn, micro, follows);
-                self.anomalies.push(found);
+            let follows =
+                before.is_some() && tail == own.as_slice() && last.is_none_or(|last| last == head);
+            if !follows || self.is_early(txn, (at, step)) {
+                self.anomalies.extend(internal(txns, (txn, at), follows));
                 return;
             }
             if last.is_none() {
-                let read = Read {
-                    txn: at,
-                    seen,
-                    before: head.len(),
-                };
+                let before = head.len();
                 if let Some(list) = self.list(key) {
-                    list.reads.push(read);
+                    list.reads.push(Read { txn, seen, before });
                 }
             }
             *last = Some(seen);
             own.clear();
         }
     }
+
+    /// Whether a step read what the transaction appended only later.
+    fn is_early(&self, txn: u32, (at, read): (u32, Step)) -> bool {
+        let mut steps = self.txns.numbered(txn);
+        steps.any(|(later, step)| {
+            let value = Some(step.value);
+            later > at
+                && (step.did, step.key) == (Did::Appended, read.key)
+                && self.txns.origin(txn, step.key, value) == Origin::Own
+                && self.txns.elements(read).contains(&step.value)
+        })
+    }
 }
 
-fn internal(txn: &Txn<'_>, read: &Micro, early: bool) -> Anomaly {
+fn internal(txns: &Transactions<'_>, (txn, at): (u32, u32), early: bool) -> Option<Anomaly> {
+    let (call, read) = (txns.call(txn)?, txns.micro(at)?);
     let why = if early {
         "It had not appended yet what it read."
     } else {
         "That is not what it had read and appended before in the same transaction."
     };
-    anomaly(Told {
+    Some(anomaly(Told {
         name: "internal",
         key: Some(read.key()),
-        sentence: format!("{} contradicts its own steps: {read}", name(txn.call)),
+        sentence: format!("{} contradicts its own steps: {read}", name(call)),
         facts: vec![
-            format!("Within {}, the step is {read}.", explain::whose(txn.call)),
+            format!("Within {}, the step is {read}.", explain::whose(call)),
             why.to_owned(),
         ],
-        calls: &[txn.call],
-    })
+        calls: &[call],
+    }))
 }

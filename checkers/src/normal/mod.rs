@@ -24,13 +24,19 @@
 //!   granted with a lease is marked ([`YES`]): the permit may fall back by itself.
 //! - A count that is not an integer says nothing and is left out.
 //! - Objects of different families may share a name: a queue `x` is not a set `x`.
+//!
+//! Transactions have columns of their own, over all keys: [`Transactions`].
 
 mod columns;
 mod group;
+mod origins;
 mod timeline;
+mod transactions;
 mod unneeded;
 
 pub use columns::{Columns, DONE, NO, NONE, OPEN, OUTSIDE, Refused, Row, YES};
 pub use group::{Family, by_object};
 pub(crate) use group::{Object, Placed, has_form, of_calls, placed, says_other};
+pub(crate) use origins::Origin;
 pub use timeline::Event;
+pub(crate) use transactions::{Did, Ended, Step, Transactions};

@@ -19,9 +19,10 @@ mod verdict;
 mod witness;
 
 use rustc_hash::FxHashMap;
-use tribunal_results::{Answer, Call, History, Operation, Outcome, Scalar};
+use tribunal_results::{Call, History, Operation, Scalar};
 
 use crate::explain;
+use crate::normal::{Origin, Transactions};
 use crate::register::Contradiction;
 
 pub(crate) use causality::{causal, convergent};
@@ -30,7 +31,7 @@ pub(crate) use guarantee::{monotonic_reads, monotonic_writes, read_your_writes};
 pub use lattice::{ModelVerdict, Standing, strongest, strongest_isolation};
 pub(crate) use saturate::{memory, pram};
 pub(crate) use sequence::sequential;
-pub(crate) use verdict::judge;
+pub(crate) use verdict::Model;
 
 /// An operation by its place in [`Sessions::ops`].
 pub(crate) type OpId = usize;
@@ -152,49 +153,42 @@ pub(crate) enum Unfit<'a> {
 /// # Errors
 /// If it has none.
 pub(crate) fn normalize(history: &History) -> Result<Sessions<'_>, Unfit<'_>> {
-    let mut written: FxHashMap<(&Scalar, &Scalar), Vec<&Call>> = FxHashMap::default();
-    let mut failed: FxHashMap<(&Scalar, &Scalar), &Call> = FxHashMap::default();
-    let mut reads = Vec::new();
-    let mut cas = None;
-    for call in history.calls() {
-        match &call.operation {
-            Operation::Read { key } => {
-                if let Outcome::Ok(Answer::Value(value)) = &call.outcome {
-                    reads.push((call, key, value.as_ref()));
-                }
-            }
-            Operation::Write { key, value } | Operation::Cas { key, to: value, .. }
-                if call.is_fail() =>
-            {
-                failed.entry((key, value)).or_insert(call);
-            }
-            Operation::Write { key, value } => {
-                written.entry((key, value)).or_default().push(call);
-            }
-            Operation::Cas { key, to, .. } => {
-                cas = cas.or(Some(call));
-                written.entry((key, to)).or_default().push(call);
-            }
-            _ => {}
-        }
-    }
+    use Operation::{Cas, Read, Write};
+    let is_of_register = |of: &Operation| matches!(of, Read { .. } | Write { .. } | Cas { .. });
+    let txns = Transactions::of_those(history, is_of_register);
     let mut unwritten = Vec::new();
     let mut ambiguous = None;
-    let mut source: FxHashMap<u64, Option<u64>> = FxHashMap::default();
-    for (call, key, value) in reads {
-        let at = value.map(|value| (key, value));
-        match at.map(|at| (at, written.get(&at).map(Vec::as_slice))) {
-            None => {
-                source.insert(call.invoked.index, None);
+    let mut cas = None;
+    // Of each read the write that it returned.
+    let mut sources: Vec<Option<u32>> = Vec::with_capacity(txns.len() as usize);
+    for txn in 0..txns.len() {
+        sources.push(None);
+        let Some((call, step)) = txns.call(txn).zip(txns.steps(txn).next()) else {
+            continue;
+        };
+        if matches!(call.operation, Cas { .. }) {
+            cas = cas.or((!call.is_fail()).then_some(call));
+            continue;
+        }
+        let Some(seen) = step.saw() else {
+            continue;
+        };
+        let failed = match txns.origin(txn, step.key, seen) {
+            Origin::Final(writer) | Origin::Middle(writer) => {
+                sources[txn as usize] = Some(writer);
+                continue;
             }
-            Some((_, Some([write]))) => {
-                source.insert(call.invoked.index, Some(write.invoked.index));
+            Origin::Nothing | Origin::Own => continue,
+            Origin::Several => {
+                ambiguous = ambiguous.or(Some(call));
+                continue;
             }
-            Some((_, Some(_))) => ambiguous = ambiguous.or(Some(call)),
-            Some((at, None)) => {
-                let failed = failed.get(&at).copied();
-                unwritten.push((key.clone(), contradiction(call, at.1, failed)));
-            }
+            Origin::Failed(writer) => txns.call(writer),
+            Origin::Nobody => None,
+        };
+        let value = seen.and_then(|value| txns.value(value));
+        if let Some((key, value)) = txns.key(step.key).zip(value) {
+            unwritten.push((key.clone(), contradiction(call, value, failed)));
         }
     }
     if !unwritten.is_empty() {
@@ -204,37 +198,34 @@ pub(crate) fn normalize(history: &History) -> Result<Sessions<'_>, Unfit<'_>> {
         return Err(Unfit::Cas(cas));
     }
     ambiguous.map_or_else(
-        || Ok(build(history, &source)),
+        || Ok(build(&txns, &sources)),
         |call| Err(Unfit::Ambiguous(call)),
     )
 }
 
-/// Numbers everything; `source` has the write of each read, both by the index of invocation.
-fn build<'a>(history: &'a History, source: &FxHashMap<u64, Option<u64>>) -> Sessions<'a> {
-    let seen: rustc_hash::FxHashSet<u64> = source.values().flatten().copied().collect();
-    let mut processes: FxHashMap<u64, usize> = FxHashMap::default();
-    let mut keys: FxHashMap<&Scalar, usize> = FxHashMap::default();
-    let mut ids: FxHashMap<u64, OpId> = FxHashMap::default();
+/// Numbers everything that took effect; `sources` has the write of each read.
+fn build<'a>(txns: &Transactions<'a>, sources: &[Option<u32>]) -> Sessions<'a> {
+    let mut processes: FxHashMap<u32, usize> = FxHashMap::default();
+    let mut ids: Vec<OpId> = Vec::with_capacity(sources.len());
     let mut built = Sessions::default();
-    for call in history.calls() {
-        let index = call.invoked.index;
-        let (key, role) = match &call.operation {
-            Operation::Read { key } if source.contains_key(&index) => (key, Role::Read(None)),
-            Operation::Write { key, .. } if call.is_ok() || seen.contains(&index) => {
-                (key, Role::Write)
-            }
-            _ => continue,
+    for txn in 0..txns.len() {
+        ids.push(built.ops.len());
+        let step = txns.steps(txn).next().filter(|_| txns.happened(txn));
+        let Some((call, step)) = txns.call(txn).zip(step) else {
+            continue;
+        };
+        let role = match step.saw() {
+            // Its write may be numbered later: until then by its place among all.
+            Some(_) => Role::Read(sources[txn as usize].map(|write| write as OpId)),
+            None => Role::Write,
         };
         let next = processes.len();
-        let session = *processes.entry(call.process).or_insert(next);
-        let next = keys.len();
-        let key = *keys.entry(key).or_insert(next);
-        ids.insert(index, built.ops.len());
-        built.push(call, session, key, role);
+        let session = *processes.entry(txns.process(txn)).or_insert(next);
+        built.push(call, session, step.key as usize, role);
     }
     for op in &mut built.ops {
-        if let Some(Some(write)) = source.get(&op.call.invoked.index) {
-            op.role = Role::Read(ids.get(write).copied());
+        if let Role::Read(Some(write)) = &mut op.role {
+            *write = ids[*write];
         }
     }
     built

@@ -18,15 +18,14 @@ use super::verdict::{Exhausted, Found, Meter, invalid, refuse};
 use super::{Sessions, Unfit, normalize};
 use crate::Budget;
 use crate::explain::{are, count, done, whose};
-use crate::polygraph::{Isolation, Level, Order};
+use crate::polygraph::Level;
 use crate::register::Contradiction;
 
 const CHECKER: &str = "sequential";
 const NAME: &str = "not-sequential";
 const LEVEL: Level = Level {
-    checker: CHECKER,
-    isolation: Isolation::Serializable,
-    order: Order::Session,
+    name: CHECKER,
+    ..crate::strong_session_serializable::CHECKER
 };
 /// The most steps that go into making a contradiction small.
 const SHRINK_STEPS_MAX: u64 = 2_000_000;
@@ -120,7 +119,7 @@ fn of_versions(record: &Record, sessions: &Sessions<'_>, budget: Budget) -> Verd
 /// What is said of the operations as transactions.
 fn decide(record: &Record, budget: Budget) -> Verdict {
     let (alone, was) = registers(record);
-    let mut verdict = LEVEL.check(&alone, budget);
+    let mut verdict = LEVEL.judge(&alone, budget);
     let was = |index: &u64| was.get(*index as usize).copied().unwrap_or(*index);
     for anomaly in &mut verdict.anomalies {
         anomaly.calls = anomaly.calls.iter().map(was).collect();

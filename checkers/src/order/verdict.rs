@@ -1,11 +1,11 @@
 //! From what a model's rule found to the verdict of its checker.
 
 use tribunal_results::verdict::ANOMALIES_LISTED_MAX;
-use tribunal_results::{History, Scalar, Verdict};
+use tribunal_results::{Record, Scalar, Verdict};
 
 use super::{Sessions, Unfit, normalize};
 use crate::register::Contradiction;
-use crate::{Budget, explain};
+use crate::{Budget, Checker, explain};
 
 /// What may still be spent.
 #[derive(Debug)]
@@ -88,44 +88,71 @@ impl<'a> Found<'a> {
 /// What a model forbids.
 pub(crate) type Rule = for<'a> fn(&Sessions<'a>, &mut Meter) -> Result<Found<'a>, Exhausted>;
 
-/// The verdict of the checker `name`: whether the history is what `claim` says.
-pub(crate) fn judge(
-    name: &str,
-    claim: &str,
-    history: &History,
-    budget: Budget,
-    rule: Rule,
-) -> Verdict {
-    let sessions = match normalize(history) {
-        Ok(sessions) => sessions,
-        Err(unfit) => return refuse(name, unfit),
-    };
-    let mut meter = Meter::new(budget);
-    let cross = sessions.cross_reads();
-    let operations = explain::count(sessions.ops.len(), "operation");
-    let width = explain::count(sessions.sessions.len(), "session");
-    let verdict = match rule(&sessions, &mut meter) {
-        Ok(found) if !found.is_empty() => invalid(name, found),
-        Err(Exhausted) => {
-            let text =
-                format!("the budget ran out before all of {operations} in {width} was judged");
-            Verdict::unknown(name, "budget", text)
-        }
-        Ok(_) if cross == 0 => {
-            let text = "no session read what another had written, so there is nothing to judge";
-            Verdict::unknown(name, "vacuous", text)
-        }
-        Ok(_) => {
-            let are = explain::are(sessions.ops.len());
-            Verdict::valid(name, format!("{operations} in {width} {are} {claim}"))
-        }
-    };
-    verdict
-        .figure("sessions", sessions.sessions.len())
-        .figure("keys", sessions.lines.len())
-        .figure("operations", sessions.ops.len())
-        .figure("cross-observations", cross)
-        .figure("steps", meter.spent)
+/// A model as a checker.
+#[derive(Debug)]
+pub(crate) struct Model {
+    /// Its name in suites and verdicts.
+    pub(crate) name: &'static str,
+    /// What it checks, in one line, with its source.
+    pub(crate) about: &'static str,
+    /// What it cannot find.
+    pub(crate) blind_to: &'static str,
+    /// What a history is that it allows.
+    pub(crate) claim: &'static str,
+    pub(crate) anomalies: &'static [&'static str],
+    pub(crate) rule: Rule,
+}
+
+impl Checker for Model {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn about(&self) -> &'static str {
+        self.about
+    }
+
+    fn anomalies(&self) -> &'static [&'static str] {
+        self.anomalies
+    }
+
+    fn blind_to(&self) -> &'static str {
+        self.blind_to
+    }
+
+    fn check(&self, record: &Record, budget: Budget) -> Verdict {
+        let (name, claim) = (self.name, self.claim);
+        let sessions = match normalize(&record.history) {
+            Ok(sessions) => sessions,
+            Err(unfit) => return refuse(name, unfit),
+        };
+        let mut meter = Meter::new(budget);
+        let cross = sessions.cross_reads();
+        let operations = explain::count(sessions.ops.len(), "operation");
+        let width = explain::count(sessions.sessions.len(), "session");
+        let verdict = match (self.rule)(&sessions, &mut meter) {
+            Ok(found) if !found.is_empty() => invalid(name, found),
+            Err(Exhausted) => {
+                let text =
+                    format!("the budget ran out before all of {operations} in {width} was judged");
+                Verdict::unknown(name, "budget", text)
+            }
+            Ok(_) if cross == 0 => {
+                let text = "no session read what another had written, so there is nothing to judge";
+                Verdict::unknown(name, "vacuous", text)
+            }
+            Ok(_) => {
+                let are = explain::are(sessions.ops.len());
+                Verdict::valid(name, format!("{operations} in {width} {are} {claim}"))
+            }
+        };
+        verdict
+            .figure("sessions", sessions.sessions.len())
+            .figure("keys", sessions.lines.len())
+            .figure("operations", sessions.ops.len())
+            .figure("cross-observations", cross)
+            .figure("steps", meter.spent)
+    }
 }
 
 /// The verdict on a history that the model forbids.

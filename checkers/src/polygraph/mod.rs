@@ -15,6 +15,7 @@
 //! 6. [`witness`] cuts a contradiction down to the transactions that it needs, and tells it.
 
 mod chains;
+mod checker;
 mod digraph;
 mod known;
 mod normal;
@@ -28,9 +29,11 @@ mod witness;
 
 use tribunal_results::{Micro, Operation, Record, Verdict};
 
-use crate::transactions::{self, Txn};
+use crate::normal::Transactions;
+use crate::transactions;
 use crate::{Budget, explain};
 use chains::Chains;
+pub(crate) use checker::Level;
 use normal::Normal;
 use solve::{Decided, Problem};
 
@@ -55,23 +58,15 @@ pub(crate) enum Order {
     RealTime,
 }
 
-/// What is asked of a history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Level {
-    pub(crate) checker: &'static str,
-    pub(crate) isolation: Isolation,
-    pub(crate) order: Order,
-}
-
 impl Level {
     /// Judges a record.
-    pub(crate) fn check(self, record: &Record, budget: Budget) -> Verdict {
+    pub(crate) fn judge(self, record: &Record, budget: Budget) -> Verdict {
         if let Some(verdict) = self.unsupported(record) {
             return verdict;
         }
-        let txns = transactions::of(&record.history);
-        let work = txns.iter().map(|txn| txn.micros.len() as u64).sum();
-        if let Some(verdict) = transactions::too_large(self.checker, &txns, work, budget) {
+        let txns = Transactions::of(&record.history);
+        let work = txns.size() as u64;
+        if let Some(verdict) = transactions::too_large(self.name, &txns, work, budget) {
             return verdict;
         }
         let mut parsed = normal::parse(&txns);
@@ -89,15 +84,15 @@ impl Level {
             Outcome::Contradicted => {
                 let total = anomalies.len() as u64;
                 anomalies.sort_by_key(|a| (a.calls.len(), a.span.1, a.calls.first().copied()));
-                Verdict::invalid(self.checker, anomalies, total)
+                Verdict::invalid(self.name, anomalies, total)
             }
             Outcome::Impossible(support) => {
                 let anomaly = witness::anomaly(self, &txns, normal, &support, &mut steps);
-                Verdict::invalid(self.checker, vec![anomaly], 1)
+                Verdict::invalid(self.name, vec![anomaly], 1)
             }
             _ if parsed.observations == 0 => {
                 let text = "no read returned a written value, so there is nothing to judge";
-                Verdict::unknown(self.checker, "vacuous", text)
+                Verdict::unknown(self.name, "vacuous", text)
             }
             Outcome::Unknown => self.exhausted(normal),
             Outcome::Possible(how) => match parsed.ambiguous {
@@ -106,7 +101,7 @@ impl Level {
                         "{value} was written to {key} more than once, so nobody knows which write \
                          a read saw"
                     );
-                    Verdict::unknown(self.checker, "not-unique", text)
+                    Verdict::unknown(self.name, "not-unique", text)
                 }
                 None => self.valid(&txns, normal, how),
             },
@@ -129,22 +124,22 @@ impl Level {
             "only reads and writes of registers can be judged, but there is a {}",
             call.operation
         );
-        Some(Verdict::unknown(self.checker, "unsupported", text))
+        Some(Verdict::unknown(self.name, "unsupported", text))
     }
 
     fn exhausted(self, normal: &Normal) -> Verdict {
         let count = explain::count(normal.txns.len(), "transaction");
         let text = format!("the budget ran out before an order of {count} was found or excluded");
-        Verdict::unknown(self.checker, "budget", text)
+        Verdict::unknown(self.name, "budget", text)
     }
 
-    fn valid(self, txns: &[Txn<'_>], normal: &Normal, how: How) -> Verdict {
+    fn valid(self, txns: &Transactions<'_>, normal: &Normal, how: How) -> Verdict {
         let count = explain::count(normal.txns.len(), "transaction");
         let text = match self.isolation {
             Isolation::Serializable => "happened as if one at a time",
             Isolation::Snapshot => "each saw one snapshot, and no two overwrote each other",
         };
-        let verdict = Verdict::valid(self.checker, format!("{count}: {text}"));
+        let verdict = Verdict::valid(self.name, format!("{count}: {text}"));
         let (found_by, order) = match how {
             How::Guessed(order) => ("replay", order),
             How::Solved(order) => ("search", order),
@@ -155,7 +150,7 @@ impl Level {
         }
         let index = |txn: &u32| {
             let member = normal.txns.get(*txn as usize)?;
-            Some(txns.get(member.call as usize)?.call.invoked.index)
+            Some(txns.call(member.call)?.invoked.index)
         };
         verdict.figure(
             "order",

@@ -4,11 +4,11 @@
 //! so a read names its version. What no order of transactions explains is told on the way.
 
 use rustc_hash::FxHashMap;
-use tribunal_results::{Anomaly, Call, Micro, Scalar, Seen};
+use tribunal_results::{Anomaly, Scalar};
 
 use super::digraph::Rows;
-use crate::intern::Numbers;
-use crate::transactions::{Told, Txn, anomaly, name};
+use crate::normal::{Did, Ended, OPEN, Origin, Transactions};
+use crate::transactions::{Told, anomaly, name};
 
 /// In place of a version: what was there before the first write.
 pub(super) const INITIAL: u32 = u32::MAX;
@@ -99,51 +99,6 @@ impl Normal {
     }
 }
 
-/// Who wrote a value.
-#[derive(Clone, Copy, Debug)]
-enum Origin {
-    /// The last write of the transaction to the register.
-    Final(u32),
-    /// A write that the transaction itself overwrote.
-    Middle(u32),
-    /// Several writes.
-    Several,
-}
-
-/// Who wrote each value to each register.
-#[derive(Default)]
-struct Origins<'a> {
-    values: Numbers<'a>,
-    /// Of each value, the register that it was first written to, and by whom.
-    first: Vec<(u32, Origin)>,
-    /// The same values in other registers.
-    more: FxHashMap<(u32, u32), Origin>,
-}
-
-impl<'a> Origins<'a> {
-    fn add(&mut self, key: u32, value: &'a Scalar, origin: Origin) {
-        let number = self.values.number(value);
-        match self.first.get_mut(number as usize) {
-            None => self.first.push((key, origin)),
-            Some((of, first)) if *of == key => *first = Origin::Several,
-            Some(_) => {
-                let entry = self.more.entry((key, number));
-                entry
-                    .and_modify(|origin| *origin = Origin::Several)
-                    .or_insert(origin);
-            }
-        }
-    }
-
-    fn of(&self, key: u32, value: &Scalar) -> Option<Origin> {
-        let number = self.values.get(value)?;
-        match self.first.get(number as usize) {
-            Some((of, origin)) if *of == key => Some(*origin),
-            _ => self.more.get(&(key, number)).copied(),
-        }
-    }
-}
-
 /// The normal form, and what was found on the way.
 #[derive(Debug, Default)]
 pub(super) struct Parsed<'a> {
@@ -157,146 +112,85 @@ pub(super) struct Parsed<'a> {
 }
 
 /// Parses transactions; each takes part if it succeeded or if a value of it was seen.
-pub(super) fn parse<'a>(txns: &'a [Txn<'a>]) -> Parsed<'a> {
-    let steps = txns.iter().map(|txn| txn.micros.len()).sum();
+pub(super) fn parse<'a>(txns: &Transactions<'a>) -> Parsed<'a> {
     let mut parser = Parser {
         txns,
-        keys: Numbers::expecting(steps),
-        registers: Vec::with_capacity(steps),
-        origins: Origins {
-            values: Numbers::expecting(steps),
-            ..Origins::default()
-        },
         reads: Vec::new(),
-        happened: txns.iter().map(|txn| txn.call.is_ok()).collect(),
         parsed: Parsed::default(),
     };
-    for (at, txn) in (0_u32..).zip(txns) {
-        parser.writes(at, &txn.micros);
+    for txn in (0..txns.len()).filter(|txn| txns.ended(*txn) == Ended::Ok) {
+        parser.follow(txn);
     }
-    let registers = std::mem::take(&mut parser.registers);
-    let mut rest = registers.as_slice();
-    for (at, txn) in (0_u32..).zip(txns) {
-        let (mine, later) = rest.split_at_checked(txn.micros.len()).unwrap_or_default();
-        rest = later;
-        if txn.call.is_ok() {
-            parser.follow(at, &txn.micros, mine);
-        }
-    }
-    parser.finish(&registers)
+    parser.finish()
 }
 
-struct Parser<'a> {
-    txns: &'a [Txn<'a>],
-    keys: Numbers<'a>,
-    /// The register of each step of each transaction.
-    registers: Vec<u32>,
-    origins: Origins<'a>,
+struct Parser<'t, 'a> {
+    txns: &'t Transactions<'a>,
     /// Reader, register, and the writer; [`INITIAL`] if there is none.
     reads: Vec<(u32, u32, u32)>,
-    happened: Vec<bool>,
     parsed: Parsed<'a>,
 }
 
-impl<'a> Parser<'a> {
-    /// Numbers the registers and notes who wrote what.
-    fn writes(&mut self, txn: u32, micros: &'a [Micro]) {
-        let from = self.registers.len();
-        for micro in micros {
-            self.registers.push(self.keys.number(micro.key()));
-        }
-        let mine = self.registers.get(from..).unwrap_or(&[]);
-        for (step, (micro, &key)) in micros.iter().zip(mine).enumerate() {
-            let Micro::Write { value, .. } = micro else {
-                continue;
-            };
-            let mut rest = micros.iter().zip(mine).skip(step + 1);
-            let again = rest.any(|(later, of)| matches!(later, Micro::Write { .. }) && *of == key);
-            let origin = if again {
-                Origin::Middle(txn)
-            } else {
-                Origin::Final(txn)
-            };
-            self.origins.add(key, value, origin);
-        }
-    }
-
+impl<'a> Parser<'_, 'a> {
     /// Follows a transaction through its own steps.
-    fn follow(&mut self, txn: u32, micros: &'a [Micro], registers: &[u32]) {
+    fn follow(&mut self, txn: u32) {
         // Of each register touched, what it must hold from here on.
-        let mut known: smallvec::SmallVec<[(u32, Option<&Scalar>); 8]> = smallvec::SmallVec::new();
-        for (micro, &key) in micros.iter().zip(registers) {
-            let place = known.iter().position(|(of, _)| *of == key);
+        let mut known: smallvec::SmallVec<[(u32, Option<u32>); 8]> = smallvec::SmallVec::new();
+        for (at, step) in self.txns.numbered(txn) {
+            let place = known.iter().position(|(of, _)| *of == step.key);
             let last = place.and_then(|at| known.get(at)).map(|(_, value)| *value);
-            let now = match micro {
-                Micro::Write { value, .. } => Some(value),
-                Micro::Read { seen, .. } => {
-                    let seen = match seen {
-                        Seen::Value(value) => Some(value),
-                        Seen::Nothing | Seen::List(_) => None,
-                    };
+            let now = match (step.brought(), step.did) {
+                (Some(value), _) => Some(value),
+                (None, did) => {
+                    let seen = (did == Did::Saw).then_some(step.value);
                     // What it wrote or read before tells nothing new.
                     self.parsed.observations += usize::from(seen.is_some() && last.is_none());
                     if last.is_some_and(|last| last != seen) {
-                        self.internal(txn, micro);
+                        self.internal(txn, at);
                         return;
                     }
                     if last.is_none() {
-                        self.read(txn, key, micro, seen);
+                        self.read(txn, at, (step.key, seen));
                     }
                     seen
                 }
-                Micro::Append { .. } => continue,
             };
             match place.and_then(|at| known.get_mut(at)) {
                 Some(entry) => entry.1 = now,
-                None => known.push((key, now)),
+                None => known.push((step.key, now)),
             }
         }
     }
 
-    fn call(&self, txn: u32) -> Option<&'a Call> {
-        self.txns.get(txn as usize).map(|txn| txn.call)
-    }
-
-    fn read(&mut self, txn: u32, key: u32, micro: &'a Micro, seen: Option<&'a Scalar>) {
-        let Some(value) = seen else {
-            self.reads.push((txn, key, INITIAL));
-            return;
-        };
-        match self.origins.of(key, value) {
-            Some(Origin::Several) => {
-                self.parsed.ambiguous.get_or_insert((micro.key(), value));
+    fn read(&mut self, txn: u32, at: u32, (key, seen): (u32, Option<u32>)) {
+        match self.txns.origin(txn, key, seen) {
+            Origin::Nothing => self.reads.push((txn, key, INITIAL)),
+            Origin::Final(writer) => self.reads.push((txn, key, writer)),
+            Origin::Several => {
+                let names = (self.txns.key(key), seen.and_then(|v| self.txns.value(v)));
+                if let (None, (Some(key), Some(value))) = (self.parsed.ambiguous, names) {
+                    self.parsed.ambiguous = Some((key, value));
+                }
             }
-            Some(Origin::Final(writer) | Origin::Middle(writer)) if writer == txn => {
-                self.internal(txn, micro);
-            }
-            Some(Origin::Final(writer) | Origin::Middle(writer))
-                if self.call(writer).is_some_and(Call::is_fail) =>
-            {
+            Origin::Own => self.internal(txn, at),
+            Origin::Failed(writer) => {
                 self.tell(
                     "G1a",
-                    (txn, micro),
+                    (txn, at),
                     "of a transaction that failed",
                     Some(writer),
                 );
             }
-            Some(Origin::Middle(writer)) => {
+            Origin::Middle(writer) => {
                 let what = "from the middle of a transaction";
-                self.tell("G1b", (txn, micro), what, Some(writer));
+                self.tell("G1b", (txn, at), what, Some(writer));
             }
-            Some(Origin::Final(writer)) => {
-                if let Some(happened) = self.happened.get_mut(writer as usize) {
-                    *happened = true;
-                }
-                self.reads.push((txn, key, writer));
-            }
-            None => self.tell("phantom-value", (txn, micro), "which nobody wrote", None),
+            Origin::Nobody => self.tell("phantom-value", (txn, at), "which nobody wrote", None),
         }
     }
 
-    fn internal(&mut self, txn: u32, read: &Micro) {
-        let Some(call) = self.call(txn) else {
+    fn internal(&mut self, txn: u32, at: u32) {
+        let (Some(call), Some(read)) = (self.txns.call(txn), self.txns.micro(at)) else {
             return;
         };
         self.parsed.anomalies.push(anomaly(Told {
@@ -312,52 +206,50 @@ impl<'a> Parser<'a> {
         }));
     }
 
-    fn tell(&mut self, kind: &str, read: (u32, &Micro), what: &str, writer: Option<u32>) {
-        let Some(reader) = self.call(read.0) else {
+    fn tell(&mut self, kind: &str, (txn, at): (u32, u32), what: &str, writer: Option<u32>) {
+        let (Some(reader), Some(read)) = (self.txns.call(txn), self.txns.micro(at)) else {
             return;
         };
-        let sentence = format!("{} saw {}, {what}", name(reader), read.1);
+        let sentence = format!("{} saw {read}, {what}", name(reader));
         let mut calls = vec![reader];
-        calls.extend(writer.and_then(|writer| self.call(writer)));
+        calls.extend(writer.and_then(|writer| self.txns.call(writer)));
         self.parsed.anomalies.push(anomaly(Told {
             name: kind,
-            key: Some(read.1.key()),
+            key: Some(read.key()),
             facts: vec![format!("{sentence}.")],
             sentence,
             calls: &calls,
         }));
     }
 
-    fn finish(mut self, registers: &[u32]) -> Parsed<'a> {
+    fn finish(mut self) -> Parsed<'a> {
         let mut normal = Normal {
-            keys: self.keys.len(),
+            keys: self.txns.keys(),
             ..Normal::default()
         };
         // The number of each transaction, and where its versions begin.
-        let mut places = Vec::with_capacity(self.txns.len());
-        let mut rest = registers;
-        for (at, txn) in (0_u32..).zip(self.txns) {
-            let (mine, later) = rest.split_at_checked(txn.micros.len()).unwrap_or_default();
-            rest = later;
+        let mut places = Vec::with_capacity(self.txns.len() as usize);
+        for txn in 0..self.txns.len() {
             let number = normal.len();
             let from = normal.writes.len();
-            if !self.happened.get(at as usize).copied().unwrap_or(false) {
+            if !self.txns.happened(txn) {
                 places.push((INITIAL, from));
                 continue;
             }
             places.push((number, from));
+            let (call, ret) = self.txns.interval(txn);
             normal.txns.push(Member {
-                call: at,
-                session: txn.call.process,
-                invoked: txn.call.invoked.index,
-                ret: txn.call.returned(),
+                call: txn,
+                session: self.txns.process(txn).into(),
+                invoked: call.into(),
+                ret: (ret != OPEN).then_some(ret.into()),
             });
-            for (micro, &key) in txn.micros.iter().zip(mine) {
-                if matches!(micro, Micro::Write { .. })
-                    && let Some(written) = normal.writes.get(from..)
-                    && written.iter().all(|write| write.key != key)
+            for step in self.txns.steps(txn) {
+                if let (Some(_), Some(written)) = (step.brought(), normal.writes.get(from..))
+                    && written.iter().all(|write| write.key != step.key)
                 {
-                    normal.writes.push(Write { txn: number, key });
+                    let (txn, key) = (number, step.key);
+                    normal.writes.push(Write { txn, key });
                 }
             }
         }

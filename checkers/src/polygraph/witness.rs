@@ -1,6 +1,6 @@
 //! A contradiction, cut down to the transactions that it needs, and told.
 
-use tribunal_results::{Anomaly, Call, Micro, Scalar, Seen};
+use tribunal_results::{Anomaly, Call, Scalar, Seen};
 
 use super::chains::Chains;
 use super::normal::{INITIAL, Normal};
@@ -9,7 +9,8 @@ use super::solve::Decided;
 use super::{Isolation, Level, Order};
 use crate::explain;
 use crate::graph::{self, Graph, Why};
-use crate::transactions::{self, Told, Txn, name};
+use crate::normal::Transactions;
+use crate::transactions::{self, Told, name};
 
 /// Memory for reachability among the transactions of a contradiction.
 const BYTES_MAX: u64 = 1 << 26;
@@ -17,7 +18,11 @@ const BYTES_MAX: u64 = 1 << 26;
 const TRIED_MAX: usize = 2_000;
 
 /// Every two transactions that overwrote the same version.
-pub(super) fn lost_updates(txns: &[Txn<'_>], normal: &Normal, chains: &Chains) -> Vec<Anomaly> {
+pub(super) fn lost_updates(
+    txns: &Transactions<'_>,
+    normal: &Normal,
+    chains: &Chains,
+) -> Vec<Anomaly> {
     let mut anomalies = Vec::new();
     for &(key, one, other) in &chains.lost_updates {
         let (Some(first), Some(second)) = (call(txns, normal, one), call(txns, normal, other))
@@ -45,43 +50,24 @@ pub(super) fn lost_updates(txns: &[Txn<'_>], normal: &Normal, chains: &Chains) -
     anomalies
 }
 
-fn call<'a>(txns: &[Txn<'a>], normal: &Normal, txn: u32) -> Option<&'a Call> {
+fn call<'a>(txns: &Transactions<'a>, normal: &Normal, txn: u32) -> Option<&'a Call> {
     let member = normal.txns.get(txn as usize)?;
-    txns.get(member.call as usize).map(|txn| txn.call)
+    txns.call(member.call)
 }
 
-/// The register of that number, which the transaction wrote, and what it had read of it.
+/// The register of that number, and what the transaction had read of it.
 fn read_of<'a>(
-    txns: &'a [Txn<'_>],
+    txns: &Transactions<'a>,
     normal: &Normal,
     txn: u32,
     key: u32,
-) -> Option<(&'a Scalar, &'a Seen)> {
-    // Its writes are in the order of its steps, so the place tells which register it is.
+) -> Option<(&'a Scalar, String)> {
     let member = normal.txns.get(txn as usize)?;
-    let mine = normal.writes.iter().filter(|write| write.txn == txn);
-    let place = mine.clone().position(|write| write.key == key)?;
-    let micros = &txns.get(member.call as usize)?.micros;
-    let written = written(micros);
-    let key = *written.get(place)?;
-    let read = micros.iter().find_map(|micro| match micro {
-        Micro::Read { key: of, seen } if of == key => Some(seen),
-        _ => None,
-    })?;
-    Some((key, read))
-}
-
-/// The registers that steps write, each once, in the order of the first write.
-fn written(micros: &[Micro]) -> Vec<&Scalar> {
-    let mut keys = Vec::new();
-    for micro in micros {
-        if let Micro::Write { key, .. } = micro
-            && !keys.contains(&key)
-        {
-            keys.push(key);
-        }
-    }
-    keys
+    let mut steps = txns.steps(member.call).filter(|step| step.key == key);
+    let seen = steps.find_map(|step| step.saw())?;
+    let seen = seen.and_then(|value| txns.value(value));
+    let seen = seen.map_or(Seen::Nothing, |value| Seen::Value(value.clone()));
+    Some((txns.key(key)?, seen.to_string()))
 }
 
 impl Level {
@@ -158,7 +144,7 @@ fn with_writers(normal: &Normal, txns: &[u32]) -> Vec<u32> {
 /// The contradiction among transactions of which these speak in it.
 pub(super) fn anomaly(
     level: Level,
-    txns: &[Txn<'_>],
+    txns: &Transactions<'_>,
     normal: &Normal,
     support: &[u32],
     steps: &mut u64,
@@ -187,7 +173,7 @@ pub(super) fn anomaly(
 /// A contradiction of few transactions.
 struct Tale<'t, 'a> {
     level: Level,
-    txns: &'t [Txn<'a>],
+    txns: &'t Transactions<'a>,
     part: Normal,
     chains: Chains,
 }
@@ -390,7 +376,7 @@ impl<'a> Tale<'_, 'a> {
         let link = links
             .iter()
             .find(|link| link.from == from && link.to == to && link.why.meets(why));
-        let key = link.and_then(|link| self.key(from, to, link.key));
+        let key = link.and_then(|link| self.txns.key(link.key));
         let key = key.map(Scalar::to_string).unwrap_or_default();
         let because = if why.meets(Why::WR) {
             format!("{other} saw what it wrote to {key}")
@@ -404,17 +390,6 @@ impl<'a> Tale<'_, 'a> {
             format!("it had ended when {other} was invoked")
         };
         format!("{one} comes before {other}, because {because}.")
-    }
-
-    /// The register of a number, of which either transaction did something.
-    fn key(&self, from: u32, to: u32, key: u32) -> Option<&Scalar> {
-        [from, to].into_iter().find_map(|txn| {
-            let member = self.part.txns.get(txn as usize)?;
-            let micros = &self.txns.get(member.call as usize)?.micros;
-            let mine = self.part.writes.iter().filter(|write| write.txn == txn);
-            let place = mine.clone().position(|write| write.key == key)?;
-            written(micros).get(place).copied()
-        })
     }
 
     /// Why neither order of some writes works out.
@@ -475,7 +450,7 @@ impl<'a> Tale<'_, 'a> {
         else {
             return String::new();
         };
-        let key = self.key(old, new, one.key).map(Scalar::to_string);
+        let key = self.txns.key(one.key).map(Scalar::to_string);
         format!(
             "{} cannot have written {} before {}, for then they would go in a circle:",
             self.name(old),

@@ -5,14 +5,13 @@
 //! ([`Why`]), and a cycle is called after the strongest that it needs.
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use tribunal_results::{Anomaly, Call, Micro, Scalar};
+use tribunal_results::{Anomaly, Call};
 
 use super::versions::{Register, version};
 use crate::explain;
 use crate::graph::Why;
-use crate::transactions::{
-    Because, Told, Txn, UNORDERED_EDGES_MAX, anomaly, call, happened, leads, name, works_on,
-};
+use crate::normal::{Did, Ended, Transactions};
+use crate::transactions::{Because, Told, UNORDERED_EDGES_MAX, anomaly, leads, name, works_on};
 
 /// Where an order of versions comes from (names as in Elle).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,8 +57,8 @@ impl Source {
 
 /// A version that comes after another.
 #[derive(Clone, Copy, Debug)]
-struct Follows<'a> {
-    old: Option<&'a Scalar>,
+struct Follows {
+    old: Option<u32>,
     /// The transaction that wrote the new version.
     new: u32,
     source: Source,
@@ -69,18 +68,18 @@ struct Follows<'a> {
 
 /// What a transaction had to do with a register.
 #[derive(Clone, Copy, Debug)]
-struct Touch<'a> {
+struct Touch {
     txn: u32,
     process: u64,
     /// What it read before it wrote, if it did.
-    read: Option<Option<&'a Scalar>>,
+    read: Option<Option<u32>>,
     /// What it wrote last, if it did.
-    wrote: Option<&'a Scalar>,
+    wrote: Option<u32>,
 }
 
-impl<'a> Touch<'a> {
+impl Touch {
     /// The version that it left.
-    fn last(&self) -> Option<&'a Scalar> {
+    fn last(&self) -> Option<u32> {
         self.wrote.or(self.read.flatten())
     }
 }
@@ -104,29 +103,23 @@ impl Edges {
     }
 }
 
-impl<'a> Register<'a> {
+impl Register {
     /// Who had to do with it and took effect, in the order of invocation.
-    fn touches(&self, txns: &[Txn<'a>]) -> Vec<Touch<'a>> {
-        let mut touches: FxHashMap<u32, Touch<'a>> = FxHashMap::default();
+    fn touches(&self, txns: &Transactions<'_>) -> Vec<Touch> {
+        let mut touches: FxHashMap<u32, Touch> = FxHashMap::default();
         let touch = |txn: u32| {
             Some(Touch {
                 txn,
-                process: call(txns, txn)?.process,
+                process: txns.call(txn)?.process,
                 read: None,
                 wrote: None,
             })
         };
-        // Of each transaction the last step that wrote a value that no other wrote.
-        let mut last: FxHashMap<u32, u32> = FxHashMap::default();
-        for (value, writers) in &self.writers {
-            for (txn, step) in writers {
-                let latest = last.entry(*txn).or_insert(*step);
-                let is_last = *latest <= *step;
-                *latest = (*latest).max(*step);
-                if let (true, Some(new)) = (is_last && happened(txns, *txn), touch(*txn)) {
-                    let unique = self.writer(value).is_some();
-                    touches.entry(*txn).or_insert(new).wrote = unique.then_some(*value);
-                }
+        // The last step that wrote it counts.
+        for &(txn, value) in self.writes.iter().filter(|write| txns.happened(write.0)) {
+            if let Some(new) = touch(txn) {
+                let unique = txns.writer(self.key, value).is_some();
+                touches.entry(txn).or_insert(new).wrote = unique.then_some(value);
             }
         }
         for read in &self.reads {
@@ -134,20 +127,20 @@ impl<'a> Register<'a> {
                 touches.entry(read.txn).or_insert(new).read = Some(read.seen);
             }
         }
-        let mut touches: Vec<Touch<'a>> = touches.into_values().collect();
+        let mut touches: Vec<Touch> = touches.into_values().collect();
         touches.sort_unstable_by_key(|touch| touch.txn);
         touches
     }
 
     /// The transaction that wrote the version, if it took effect.
-    fn effective(&self, txns: &[Txn<'_>], value: &Scalar) -> Option<u32> {
-        let (writer, _) = self.writer(value)?;
-        happened(txns, writer).then_some(writer)
+    fn effective(&self, txns: &Transactions<'_>, value: u32) -> Option<u32> {
+        let (writer, _) = txns.writer(self.key, value)?;
+        txns.happened(writer).then_some(writer)
     }
 
     /// What every source says.
-    fn follows(&self, txns: &[Txn<'a>], touches: &[Touch<'a>]) -> Vec<Follows<'a>> {
-        let mut follows: Vec<Follows<'a>> = Vec::new();
+    fn follows(&self, txns: &Transactions<'_>, touches: &[Touch]) -> Vec<Follows> {
+        let mut follows: Vec<Follows> = Vec::new();
         if self.cyclic_versions(txns).is_none() {
             follows.extend(self.chains());
         }
@@ -157,7 +150,7 @@ impl<'a> Register<'a> {
     }
 
     /// *wfr-keys*: the version that a transaction read is right before the one that it wrote.
-    fn chains(&self) -> impl Iterator<Item = Follows<'a>> + '_ {
+    fn chains(&self) -> impl Iterator<Item = Follows> + '_ {
         let chains = self.reads.iter().filter(|read| read.writes);
         chains
             .filter(|read| read.seen.is_some())
@@ -170,8 +163,8 @@ impl<'a> Register<'a> {
     }
 
     /// *sequential-keys*: a process meets no older version than it met before.
-    fn sequential(&self, txns: &[Txn<'a>], touches: &[Touch<'a>], follows: &mut Vec<Follows<'a>>) {
-        let mut last: FxHashMap<u64, Touch<'a>> = FxHashMap::default();
+    fn sequential(&self, txns: &Transactions<'_>, touches: &[Touch], follows: &mut Vec<Follows>) {
+        let mut last: FxHashMap<u64, Touch> = FxHashMap::default();
         for touch in touches {
             let Some(before) = last.insert(touch.process, *touch) else {
                 continue;
@@ -194,15 +187,10 @@ impl<'a> Register<'a> {
 
     /// *linearizable-keys*: after one met a version and returned, nobody who is invoked then meets
     /// an older one. Of those invoked later the writer and the reader that ended first are taken.
-    fn linearizable(
-        &self,
-        txns: &[Txn<'a>],
-        touches: &[Touch<'a>],
-        follows: &mut Vec<Follows<'a>>,
-    ) {
-        let returned = |txn: u32| call(txns, txn).and_then(Call::returned);
+    fn linearizable(&self, txns: &Transactions<'_>, touches: &[Touch], follows: &mut Vec<Follows>) {
+        let returned = |txn: u32| txns.call(txn).and_then(Call::returned);
         // Of each version, who first met it and returned.
-        let mut met: FxHashMap<&Scalar, (u64, u32)> = FxHashMap::default();
+        let mut met: FxHashMap<u32, (u64, u32)> = FxHashMap::default();
         for touch in touches {
             let Some(end) = returned(touch.txn) else {
                 continue;
@@ -217,7 +205,7 @@ impl<'a> Register<'a> {
             .iter()
             .filter(|touch| touch.read.flatten().is_some());
         let (writers, readers) = (Later::new(txns, writers), Later::new(txns, readers));
-        let mut olds: Vec<(&Scalar, (u64, u32))> = met.into_iter().collect();
+        let mut olds: Vec<(u32, (u64, u32))> = met.into_iter().collect();
         olds.sort_unstable_by_key(|(_, first)| *first);
         for (old, (end, first)) in olds {
             let mut found = |new: u32, by: u32| {
@@ -241,7 +229,7 @@ impl<'a> Register<'a> {
     }
 
     /// Versions of which each was read and then overwritten by the writer of the next, round.
-    pub(super) fn cyclic_versions(&self, txns: &[Txn<'a>]) -> Option<Anomaly> {
+    pub(super) fn cyclic_versions(&self, txns: &Transactions<'_>) -> Option<Anomaly> {
         // Of each transaction the one whose version it read and overwrote.
         let mut before: FxHashMap<u32, u32> = FxHashMap::default();
         for chain in self.chains() {
@@ -260,8 +248,8 @@ impl<'a> Register<'a> {
             let Some(cycle) = from.and_then(|from| path.get(from..)) else {
                 continue;
             };
-            let calls: Vec<&Call> = cycle.iter().filter_map(|txn| call(txns, *txn)).collect();
-            let key = self.key;
+            let calls: Vec<&Call> = cycle.iter().filter_map(|txn| txns.call(*txn)).collect();
+            let key = txns.key(self.key)?;
             let names: Vec<String> = calls.iter().map(|call| name(call)).collect();
             let overwrote = |pair: (&String, &String)| {
                 let (new, old) = pair;
@@ -282,9 +270,9 @@ impl<'a> Register<'a> {
     }
 
     /// Adds the dependencies that reads and the order of versions give.
-    pub(super) fn edges(&self, txns: &[Txn<'a>], edges: &mut Edges) {
+    pub(super) fn edges(&self, txns: &Transactions<'_>, edges: &mut Edges) {
         let touches = self.touches(txns);
-        let mut readers: FxHashMap<Option<&Scalar>, Vec<u32>> = FxHashMap::default();
+        let mut readers: FxHashMap<Option<u32>, Vec<u32>> = FxHashMap::default();
         for read in &self.reads {
             readers.entry(read.seen).or_default().push(read.txn);
             if let Some(writer) = read.seen.and_then(|seen| self.effective(txns, seen)) {
@@ -292,17 +280,16 @@ impl<'a> Register<'a> {
             }
         }
         let mut allowed = UNORDERED_EDGES_MAX;
-        let mut overwritten =
-            |old: Option<&Scalar>, new: u32, source: Source, edges: &mut Edges| {
-                let readers = readers.get(&old).map_or(&[][..], Vec::as_slice);
-                for reader in readers.iter().take(allowed) {
-                    edges.add(*reader, new, source.why().1, source);
-                }
-                // What one transaction read and wrote always counts: there is one for each version.
-                if source != Source::Chain {
-                    allowed = allowed.saturating_sub(readers.len());
-                }
-            };
+        let mut overwritten = |old: Option<u32>, new: u32, source: Source, edges: &mut Edges| {
+            let readers = readers.get(&old).map_or(&[][..], Vec::as_slice);
+            for reader in readers.iter().take(allowed) {
+                edges.add(*reader, new, source.why().1, source);
+            }
+            // What one transaction read and wrote always counts: there is one for each version.
+            if source != Source::Chain {
+                allowed = allowed.saturating_sub(readers.len());
+            }
+        };
         for first in self.firsts(txns) {
             overwritten(None, first, Source::Initial, edges);
         }
@@ -319,7 +306,7 @@ impl<'a> Register<'a> {
     }
 
     /// Writers that did not read another version before: any of them may be the first.
-    fn firsts(&self, txns: &[Txn<'a>]) -> Vec<u32> {
+    fn firsts(&self, txns: &Transactions<'_>) -> Vec<u32> {
         let chained: FxHashSet<u32> = self.chains().map(|chain| chain.new).collect();
         let mut firsts = self.committed(txns);
         firsts.retain(|txn| !chained.contains(txn));
@@ -327,7 +314,13 @@ impl<'a> Register<'a> {
     }
 
     /// Why one transaction comes before another, in this register.
-    pub(super) fn why(&self, txns: &[Txn<'a>], from: u32, to: u32, why: Why) -> Option<Because> {
+    pub(super) fn why(
+        &self,
+        txns: &Transactions<'_>,
+        from: u32,
+        to: u32,
+        why: Why,
+    ) -> Option<Because> {
         if !works_on(txns, from, self.key) || !works_on(txns, to, self.key) {
             return None;
         }
@@ -336,21 +329,21 @@ impl<'a> Register<'a> {
         if !leads(&edges.edges, from, to, why) {
             return None;
         }
-        let key = self.key;
+        let key = txns.key(self.key)?;
         if why.meets(Why::WR) {
             let mut reads = self.reads.iter().filter(|read| read.txn == to);
             let read = reads.find(|r| {
                 r.seen
                     .is_some_and(|v| self.effective(txns, v) == Some(from))
             });
-            let seen = version(read?.seen);
+            let seen = version(txns, read?.seen);
             return Some(Because {
                 text: format!("it wrote {key} = {seen}, which the other read"),
                 shown_by: Vec::new(),
             });
         }
         let is_read = why.meets(Why::ANTI);
-        let fits = |follows: &Follows<'a>| {
+        let fits = |follows: &Follows| {
             let (ww, rw) = follows.source.why();
             let old = follows.old;
             let mine = match is_read {
@@ -361,7 +354,7 @@ impl<'a> Register<'a> {
         };
         let follows = self.follows(txns, &self.touches(txns));
         let found = follows.into_iter().find(fits);
-        let old = version(found.and_then(|found| found.old));
+        let old = version(txns, found.and_then(|found| found.old));
         let did = if is_read {
             format!("it read {key} → {old}, which the other overwrote")
         } else {
@@ -374,7 +367,7 @@ impl<'a> Register<'a> {
             });
         };
         let writer = found.and_then(|found| self.effective(txns, found.old?));
-        let (one, next) = (call(txns, by.0)?, call(txns, by.1)?);
+        let (one, next) = (txns.call(by.0)?, txns.call(by.1)?);
         let text = match source {
             Source::Initial | Source::Chain => did,
             Source::Sequential => format!(
@@ -398,34 +391,33 @@ impl<'a> Register<'a> {
 
     /// Whether each version but one is known to come right after another: all who wrote had read
     /// before, for certain.
-    pub(super) fn is_chain(&self, txns: &[Txn<'a>]) -> bool {
+    pub(super) fn is_chain(&self, txns: &Transactions<'_>) -> bool {
         let read: FxHashSet<u32> = self.reads.iter().map(|read| read.txn).collect();
         let all = self.committed(txns);
-        let mut writes = all.iter().flat_map(|txn| txns.get(*txn as usize));
-        let plain = writes.all(|txn| {
-            let mut steps = txn.micros.iter().filter(|micro| micro.key() == self.key);
-            txn.call.is_ok() && matches!(steps.next(), Some(Micro::Read { .. }))
+        let plain = all.iter().all(|txn| {
+            let mut steps = txns.steps(*txn).filter(|step| step.key == self.key);
+            txns.ended(*txn) == Ended::Ok && steps.next().is_some_and(|step| step.did != Did::Wrote)
         });
         plain && all.iter().all(|txn| read.contains(txn))
     }
 }
 
 /// Transactions on a register by invocation.
-struct Later<'a> {
+struct Later {
     /// Invocation of each, and of those from it on the one that ended first.
-    by_call: Vec<(u64, Touch<'a>)>,
+    by_call: Vec<(u64, Touch)>,
 }
 
-impl<'a> Later<'a> {
-    fn new<'t>(txns: &[Txn<'_>], touches: impl DoubleEndedIterator<Item = &'t Touch<'a>>) -> Self
-    where
-        'a: 't,
-    {
+impl Later {
+    fn new<'t>(
+        txns: &Transactions<'_>,
+        touches: impl DoubleEndedIterator<Item = &'t Touch>,
+    ) -> Self {
         let mut by_call = Vec::new();
-        let mut first: Option<(u64, Touch<'a>)> = None;
+        let mut first: Option<(u64, Touch)> = None;
         // Transactions are numbered by invocation.
         for touch in touches.rev() {
-            if let Some(call) = call(txns, touch.txn) {
+            if let Some(call) = txns.call(touch.txn) {
                 let end = call.returned().unwrap_or(u64::MAX);
                 if first.is_none_or(|first| end <= first.0) {
                     first = Some((end, *touch));
@@ -438,7 +430,7 @@ impl<'a> Later<'a> {
     }
 
     /// Of those invoked after the event, the one that ended first.
-    fn after(&self, event: u64) -> Option<Touch<'a>> {
+    fn after(&self, event: u64) -> Option<Touch> {
         let at = self.by_call.partition_point(|(call, _)| *call < event);
         self.by_call.get(at).map(|(_, first)| *first)
     }

@@ -1,11 +1,10 @@
 //! Reads of several keys by one transaction, of which it matters only what was there at all.
 
 use smallvec::SmallVec;
-use tribunal_results::{Call, Micro, Scalar, Seen};
+use tribunal_results::{Call, Scalar};
 
 use super::end;
-use crate::intern::Numbers;
-use crate::transactions::Txn;
+use crate::normal::{Did, Transactions};
 
 /// Who wrote a key.
 pub(crate) struct Register<'a> {
@@ -29,43 +28,47 @@ pub(crate) struct Registers<'a> {
     pub(crate) registers: Vec<Register<'a>>,
     /// In the order of invocation.
     pub(crate) reads: Vec<GroupRead<'a>>,
-    numbers: Numbers<'a>,
 }
 
 impl<'a> Registers<'a> {
-    /// From transactions, in the order of invocation. Those that append to lists count as well:
-    /// a list is there once it has an element.
-    pub(crate) fn of(txns: &'a [Txn<'a>]) -> Self {
-        let mut registers = Self {
-            numbers: Numbers::expecting(txns.len()),
-            ..Self::default()
-        };
-        for txn in txns {
+    /// Of transactions. Those that append to lists count as well: a list is there once it has an
+    /// element.
+    pub(crate) fn of(txns: &Transactions<'a>) -> Self {
+        let mut registers = Self::default();
+        let keys = (0..txns.keys()).filter_map(|key| txns.key(key));
+        registers.registers.extend(keys.map(|key| Register {
+            key,
+            first: None,
+            acknowledged: None,
+        }));
+        for txn in 0..txns.len() {
+            let Some(call) = txns.call(txn) else {
+                continue;
+            };
             let mut keys: SmallVec<[(u32, bool); 8]> = SmallVec::new();
             let mut written: SmallVec<[u32; 4]> = SmallVec::new();
-            for micro in txn.micros.iter() {
-                let number = registers.number(micro.key());
-                match micro {
-                    Micro::Read { seen, .. } => {
-                        if txn.call.is_ok() && !written.contains(&number) {
-                            keys.push((number, is_there(seen)));
+            for step in txns.steps(txn) {
+                let is_there = match step.did {
+                    Did::Asked => continue,
+                    Did::Wrote | Did::Appended => {
+                        written.push(step.key);
+                        if let Some(register) = registers.registers.get_mut(step.key as usize) {
+                            register.write(call);
                         }
+                        continue;
                     }
-                    Micro::Append { .. } | Micro::Write { .. } => {
-                        written.push(number);
-                        if let Some(register) = registers.registers.get_mut(number as usize) {
-                            register.write(txn.call);
-                        }
-                    }
+                    Did::Saw => true,
+                    Did::SawNothing => false,
+                    Did::SawList => !txns.elements(step).is_empty(),
+                };
+                if !written.contains(&step.key) {
+                    keys.push((step.key, is_there));
                 }
             }
             keys.sort_by_key(|(number, _)| *number);
             keys.dedup_by_key(|(number, _)| *number);
             if keys.len() > 1 {
-                registers.reads.push(GroupRead {
-                    call: txn.call,
-                    keys,
-                });
+                registers.reads.push(GroupRead { call, keys });
             }
         }
         registers
@@ -74,19 +77,6 @@ impl<'a> Registers<'a> {
     /// The key of that number, and who wrote it.
     pub(crate) fn get(&self, number: u32) -> Option<&Register<'a>> {
         self.registers.get(number as usize)
-    }
-
-    fn number(&mut self, key: &'a Scalar) -> u32 {
-        let next = self.registers.len() as u32;
-        let number = self.numbers.number(key);
-        if number == next {
-            self.registers.push(Register {
-                key,
-                first: None,
-                acknowledged: None,
-            });
-        }
-        number
     }
 }
 
@@ -99,13 +89,5 @@ impl<'a> Register<'a> {
         if call.is_ok() && self.acknowledged.is_none_or(|known| end(call) < end(known)) {
             self.acknowledged = Some(call);
         }
-    }
-}
-
-const fn is_there(seen: &Seen) -> bool {
-    match seen {
-        Seen::Nothing => false,
-        Seen::Value(_) => true,
-        Seen::List(elements) => !elements.is_empty(),
     }
 }

@@ -66,6 +66,12 @@ fn writers(history: &History) -> Writers {
             }
         }
     }
+    for of in writers.values_mut() {
+        // Who failed wrote nothing, if another may have.
+        if of.iter().any(|(_, failed)| !failed) {
+            of.retain(|(_, failed)| !failed);
+        }
+    }
     writers
 }
 

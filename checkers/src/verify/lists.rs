@@ -138,11 +138,12 @@ struct Appended<'a> {
 }
 
 impl<'a> Appended<'a> {
-    /// All that appended the element, named or not.
+    /// All that may have appended the element, named or not; who failed did only if no other may.
     fn by(&self, key: &Scalar, element: &Scalar) -> Vec<&'a Call> {
         let all = self.history.calls().iter();
-        all.filter(|call| appends(call).contains(&(key, element)))
-            .collect()
+        let all = all.filter(|call| appends(call).contains(&(key, element)));
+        let (failed, may): (Vec<&Call>, Vec<&Call>) = all.partition(|call| call.is_fail());
+        if may.is_empty() { failed } else { may }
     }
 
     /// The place among the named calls of the only one that appended the element.

@@ -1,0 +1,107 @@
+//! Who is linked to whom, and how far apart they are.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tribunal_nemesis::fabric::{Delay, Rule};
+use tribunal_results::NodeId;
+use tribunal_results::options::Time;
+use tribunal_targets::Shape;
+
+/// The network between nodes while nothing is broken.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Topology {
+    /// Which nodes are linked. Between others connections are refused.
+    #[serde(rename = "type", default)]
+    pub shape: Shape,
+    /// How long a message takes over each link, one way.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub latency: Time,
+    /// The most that is added to it, drawn anew for whatever is read at once.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub jitter: Time,
+    /// Links that take another time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LinkLatency>,
+}
+
+/// A directed link that takes a time of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkLatency {
+    /// Whose messages.
+    pub from: NodeId,
+    /// To whom.
+    pub to: NodeId,
+    /// How long they take, one way.
+    pub latency: Time,
+}
+
+fn is_zero(time: &Time) -> bool {
+    time.0.is_zero()
+}
+
+impl Topology {
+    /// What each link does while nothing else is in force; links that do nothing are left out.
+    pub fn rules(&self, nodes: &[NodeId]) -> BTreeMap<(NodeId, NodeId), Rule> {
+        let mut rules = BTreeMap::new();
+        for (i, from) in nodes.iter().enumerate() {
+            for (j, to) in nodes.iter().enumerate().filter(|(j, _)| *j != i) {
+                let rule = match self.shape.links(i, j, nodes.len()) {
+                    true => self.late(from, to),
+                    false => Rule::refuse(),
+                };
+                if rule != Rule::default() {
+                    rules.insert((from.clone(), to.clone()), rule);
+                }
+            }
+        }
+        rules
+    }
+
+    fn late(&self, from: &NodeId, to: &NodeId) -> Rule {
+        let own = self.links.iter();
+        let own = own.rfind(|link| link.from == *from && link.to == *to);
+        let delay = Delay {
+            base: own.map_or(self.latency.0, |link| link.latency.0),
+            jitter: self.jitter.0,
+        };
+        Rule {
+            delay,
+            ..Rule::default()
+        }
+    }
+
+    /// What is wrong with it, for so many nodes and a target that needs a shape.
+    ///
+    /// # Errors
+    /// In one sentence.
+    pub fn check(&self, nodes: &[NodeId], needed: Shape) -> Result<(), String> {
+        for link in &self.links {
+            let known = |node: &NodeId| nodes.contains(node);
+            if !known(&link.from) || !known(&link.to) || link.from == link.to {
+                return Err(format!(
+                    "there is no link from {} to {}; nodes are called n1 to n{}",
+                    link.from,
+                    link.to,
+                    nodes.len()
+                ));
+            }
+        }
+        let count = nodes.len();
+        let pairs = (0..count).flat_map(|i| (0..count).map(move |j| (i, j)));
+        let missing = |(i, j): &(usize, usize)| {
+            i != j && needed.links(*i, *j, count) && !self.shape.links(*i, *j, count)
+        };
+        match pairs.into_iter().find(missing) {
+            None => Ok(()),
+            Some((i, j)) => Err(format!(
+                "the target needs a {needed}, but a {} of {count} nodes has no link from n{} to n{}",
+                self.shape,
+                i + 1,
+                j + 1
+            )),
+        }
+    }
+}
