@@ -106,6 +106,7 @@ async fn measure(
         dir: &dir,
         block: Arc::clone(&block),
         program: program()?,
+        stamps: false,
         events,
     };
     let cluster = Cluster::start(setup).await?;

@@ -2,6 +2,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`messages`] | the message journal of a run |
 //! | [`plan`] | one run to do, fully resolved and seeded |
 //! | [`suite`] | YAML in, plans out, with errors that point at the line |
 //! | [`run`] | one run from its plan to its report |
@@ -13,6 +14,7 @@
 //! | [`judge`] | verdicts from what is on disk, in a bounded child process |
 //! | [`prove`] | every planted bug, again and again |
 //! | [`show`] | the files that a run leaves to look at |
+//! | [`topology`] | who is linked to whom, and how far apart |
 //! | [`cli`] | the command line and its exit codes |
 
 pub mod cli;
@@ -23,6 +25,7 @@ pub mod explore;
 pub mod follow;
 pub mod judge;
 pub mod logging;
+pub mod messages;
 pub mod plan;
 pub mod prove;
 pub mod recorder;
@@ -31,3 +34,4 @@ pub mod seed;
 pub mod show;
 pub mod status;
 pub mod suite;
+pub mod topology;

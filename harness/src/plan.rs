@@ -7,6 +7,8 @@ use tribunal_results::Assumptions;
 use tribunal_results::options::Time;
 use tribunal_results::verdict::EvidenceFloor;
 
+use crate::topology::Topology;
+
 /// What is tested.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TargetPlan {
@@ -67,6 +69,10 @@ pub struct Plan {
     pub ready: Time,
     /// How long nodes may take to become ready again after everything is healed.
     pub recovery: Time,
+    /// The network between the nodes while nothing is broken.
+    pub topology: Topology,
+    /// Whether what nodes send each other is journalled, with logical clocks.
+    pub messages: bool,
     /// What is broken.
     pub nemesis: NemesisPlan,
     /// The seed of every choice.

@@ -61,8 +61,12 @@ impl Topology {
     }
 
     fn late(&self, from: &NodeId, to: &NodeId) -> Rule {
-        let own = self.links.iter();
-        let own = own.rfind(|link| link.from == *from && link.to == *to);
+        // The last that says so counts.
+        let own = self
+            .links
+            .iter()
+            .rev()
+            .find(|link| link.from == *from && link.to == *to);
         let delay = Delay {
             base: own.map_or(self.latency.0, |link| link.latency.0),
             jitter: self.jitter.0,

@@ -169,7 +169,7 @@ fn a_dry_run_prints_plans_that_can_be_run() {
     let output = tribunal(&["run", "demo", "--dry-run"]);
     assert_eq!(output.status.code(), Some(0));
     assert!(text_of(&output).contains("seed:"), "{}", text_of(&output));
-    assert!(!std::path::Path::new(&run.out()).exists());
+    assert!(!Path::new(&run.out()).exists());
 }
 
 #[test]

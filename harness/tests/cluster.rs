@@ -157,6 +157,7 @@ impl Ground {
             dir: &dir,
             block: Arc::clone(&self.block),
             program: guard.into(),
+            stamps: false,
             events,
         });
         (cluster.await, received)

@@ -172,6 +172,9 @@ pub struct MessageLine {
     /// With `send`: the receiver; absent if all are meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
+    /// With `send`: the kind of message, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub what: Option<String>,
     /// The node's Lamport clock after the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lamport: Option<u64>,
@@ -220,6 +223,18 @@ impl MessagesWriter {
     /// # Errors
     /// If the event has no JSON form (it always has one); nothing was added then.
     pub fn append(&mut self, event: &MessageEvent) -> serde_json::Result<()> {
+        self.add(event, None)
+    }
+
+    /// Adds the sending of a message of that kind.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn append_named(&mut self, event: &MessageEvent, what: &str) -> serde_json::Result<()> {
+        self.add(event, (!what.is_empty()).then(|| what.to_owned()))
+    }
+
+    fn add(&mut self, event: &MessageEvent, what: Option<String>) -> serde_json::Result<()> {
         let name = |at: u32| self.nodes.get(at as usize).cloned();
         let (kind, message, to) = match event.act {
             Act::Send { message, to } => (MessageType::Send, Some(message), to.and_then(name)),
@@ -234,6 +249,7 @@ impl MessagesWriter {
             step: Some(event.step),
             message,
             to,
+            what,
             lamport: event.clocks.lamport,
             vector: event.clocks.vector.clone(),
             hybrid: event.clocks.hybrid,
@@ -254,6 +270,7 @@ impl MessagesWriter {
             step: None,
             message: Some(loss.message),
             to: None,
+            what: None,
             lamport: None,
             vector: None,
             hybrid: None,

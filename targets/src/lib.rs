@@ -10,6 +10,7 @@ pub mod client;
 pub mod lock_manager;
 pub mod node;
 pub mod quorum_register;
+pub mod shape;
 pub mod wire;
 
 use std::future::Future;
@@ -21,6 +22,7 @@ use std::time::Duration;
 pub use client::Session;
 use node::Reference;
 use serde_json::Value as Json;
+pub use shape::Shape;
 use tribunal_results::options::OptionError;
 use tribunal_results::{Assumptions, Kind, NodeId, Operation, Outcome, Reason};
 
@@ -137,6 +139,11 @@ pub trait Target: Send + Sync {
 
     /// The faults under which it keeps its claims, by name.
     fn survives(&self) -> &'static [&'static str];
+
+    /// The links between nodes without which it does not work.
+    fn shape(&self) -> Shape {
+        Shape::Mesh
+    }
 
     /// Its planted bugs; none for systems of others.
     fn bugs(&self) -> &'static [PlantedBug];

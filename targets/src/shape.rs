@@ -27,7 +27,7 @@ impl Shape {
             Self::Mesh => low != high,
             Self::Ring => high == low + 1 || (low == 0 && high + 1 == count && high != low),
             Self::Star => low == 0 && high != 0,
-            Self::Tree => low != high && (high + 1) / 2 == low + 1,
+            Self::Tree => low != high && high.div_ceil(2) == low + 1,
         }
     }
 }

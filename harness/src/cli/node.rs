@@ -36,6 +36,9 @@ pub(super) struct Node {
     /// The planted bug to show
     #[arg(long)]
     bug: Option<String>,
+    /// Stamp messages to other nodes with logical clocks
+    #[arg(long)]
+    stamp: bool,
     /// Options of the target, as JSON
     #[arg(long, value_name = "JSON", default_value = "null", value_parser = json)]
     options: serde_json::Value,
@@ -78,7 +81,11 @@ pub(super) fn node(args: Node) -> Done {
         .build()
         .context("cannot start the runtime")?;
     runtime
-        .block_on(tribunal_targets::node::run(&args.target, spec))
+        .block_on(tribunal_targets::node::run_with(
+            &args.target,
+            spec,
+            args.stamp,
+        ))
         .map_err(|e| Failure::usage(anyhow::anyhow!(e)))?;
     Ok(exit::PASS)
 }

@@ -65,6 +65,8 @@ pub struct Setup<'a> {
     pub block: Arc<Block>,
     /// The `tribunal` binary: the guard, and the nodes of targets that ship in it.
     pub program: PathBuf,
+    /// Whether reference nodes stamp their messages with logical clocks.
+    pub stamps: bool,
     /// Where every change of a node's state is told. Unbounded, because it must not be lost nor
     /// wait; there are a handful for each fault.
     pub events: mpsc::UnboundedSender<NodeEvent>,
@@ -95,6 +97,7 @@ impl Cluster {
         let lock = setup.block.share().map_err(prepare)?;
         let shared = Arc::new(Shared {
             target: setup.target,
+            stamps: setup.stamps,
             guard: Guard::spawn(&setup.program, &marker, lock).await?,
             program: setup.program,
             run,

@@ -34,6 +34,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// What all nodes of a run share.
 pub(super) struct Shared {
     pub(super) target: &'static dyn Target,
+    pub(super) stamps: bool,
     pub(super) program: std::path::PathBuf,
     /// Its id: the value of the marker variable.
     pub(super) run: String,
@@ -184,7 +185,10 @@ impl Node {
     }
 
     async fn spawn(&self) -> Result<(Child, Mark), ClusterError> {
-        let launch = self.shared.target.launch(&self.spec);
+        let mut launch = self.shared.target.launch(&self.spec);
+        if self.shared.stamps && launch.program.is_none() {
+            launch.args.push("--stamp".into());
+        }
         let marker = (MARKER, self.shared.run.as_str());
         let prepare = |cause| ClusterError::Prepare {
             path: self.spec.data.clone(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tribunal_nemesis::fabric::{Fabric, LinkSpec};
+use tribunal_nemesis::fabric::{Fabric, LinkSpec, Listener, Nature};
 use tribunal_nemesis::{Field, schedule};
 use tribunal_results::journal::Header;
 use tribunal_results::run::RunDir;
@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::cluster::{Block, Cluster, ClusterError, Setup};
 use crate::drive::Clients;
 use crate::judge::Watch;
+use crate::messages::Journal;
 use crate::plan::Plan;
 use crate::recorder::Recorder;
 use crate::seed;
@@ -86,6 +87,7 @@ struct Stage {
     recorder: Option<Arc<Recorder>>,
     fabric: Option<Arc<Fabric>>,
     cluster: Option<Arc<Cluster>>,
+    journal: Option<Arc<Journal>>,
     forwarder: Option<JoinHandle<()>>,
     watch: Option<Watch>,
     frozen: Option<Frozen>,
@@ -112,7 +114,7 @@ impl Stage {
         self.forward(&recorder, node_reports, fault_reports);
         status.watch(&recorder, plan);
         status.phase("starting nodes");
-        let fabric = self.weave(plan, circumstances, &nodes).await?;
+        let fabric = self.weave(plan, circumstances, dir, &nodes).await?;
         let setup = self.setup(target, plan, dir, &nodes, node_events)?;
         let mut stop = circumstances.stop.clone();
         let raised = phases.during("startup", self.raise(plan, setup, &mut stop));
@@ -172,16 +174,41 @@ impl Stage {
         &mut self,
         plan: &Plan,
         circumstances: &Circumstances,
+        dir: &RunDir,
         nodes: &[NodeId],
     ) -> anyhow::Result<Arc<Fabric>> {
         let block = Arc::new(Block::reserve(None).context("cannot reserve loopback addresses")?);
         let seed = seed::stream(plan.seed, "links");
-        let opening = Fabric::open(links(nodes, &block), seed);
+        let nature = Nature {
+            base: plan.topology.rules(nodes),
+            listener: self.listen(plan, dir, nodes)?,
+        };
+        let opening = Fabric::open_as(nature, links(nodes, &block), seed);
         let fabric = circumstances.fabric.spawn(opening).await?;
         let fabric = fabric.context("cannot open the network fabric")?;
         self.block = Some(block);
         self.fabric = Some(Arc::clone(&fabric));
         Ok(fabric)
+    }
+
+    /// Begins the message journal, if one is asked for.
+    fn listen(
+        &mut self,
+        plan: &Plan,
+        dir: &RunDir,
+        nodes: &[NodeId],
+    ) -> anyhow::Result<Option<Listener>> {
+        let Some(recorder) = self.recorder.as_ref().filter(|_| plan.messages) else {
+            return Ok(None);
+        };
+        let journal = Journal::create(&dir.messages(), nodes, *recorder.clock())
+            .context("cannot begin the message journal")?;
+        let journal = Arc::new(journal);
+        self.journal = Some(Arc::clone(&journal));
+        Ok(Some(Listener {
+            tap: journal,
+            nodes: nodes.to_vec(),
+        }))
     }
 
     fn setup<'a>(
@@ -203,6 +230,7 @@ impl Stage {
             dir,
             block: Arc::clone(block),
             program,
+            stamps: plan.messages,
             events,
         })
     }
@@ -322,6 +350,9 @@ impl Stage {
         }
         if let Some(fabric) = self.fabric.take() {
             fabric.close().await;
+        }
+        if let Some(Err(e)) = self.journal.take().map(|journal| journal.close()) {
+            problems.push(format!("the message journal is not whole: {e}"));
         }
         if let Some(forwarder) = self.forwarder.take() {
             match tokio::time::timeout(REPORTS_WITHIN, forwarder).await {

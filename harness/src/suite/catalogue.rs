@@ -4,7 +4,7 @@
 use serde_json::Value as Json;
 use tribunal_results::Kind;
 use tribunal_results::options::OptionError;
-use tribunal_targets::PlantedBug;
+use tribunal_targets::{PlantedBug, Shape};
 use tribunal_workloads::Setting;
 
 /// Checks the options of a target or a fault.
@@ -19,6 +19,8 @@ pub struct TargetEntry {
     pub name: &'static str,
     /// The operations that it understands.
     pub operations: Vec<Kind>,
+    /// The links between nodes without which it does not work.
+    pub shape: Shape,
     /// Its planted bugs.
     pub bugs: Vec<PlantedBug>,
     /// Checks its options.
@@ -62,6 +64,7 @@ impl Catalogue {
         let targets = tribunal_targets::ALL.iter().map(|target| TargetEntry {
             name: target.name(),
             operations: target.operations().to_vec(),
+            shape: target.shape(),
             bugs: target.bugs().to_vec(),
             check: Box::new(|options| target.check_options(options)),
         });

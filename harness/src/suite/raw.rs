@@ -6,13 +6,14 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use tribunal_nemesis::schedule::{FaultPlan, NemesisPlan};
-use tribunal_results::options::{Time, TimeRange};
+use tribunal_results::options::{self, Time, TimeRange};
 use tribunal_results::verdict::EvidenceFloor;
 
 use super::catalogue::Catalogue;
 use super::error::Problem;
 use super::locate::{Part, Path};
 use crate::plan::{JudgePlan, TargetPlan, WorkloadPlan};
+use crate::topology::Topology;
 
 /// How many nodes a run may have.
 pub(super) const NODES: RangeInclusive<u64> = 1..=50;
@@ -355,4 +356,28 @@ pub(super) fn judge(value: &Json) -> Read<JudgePlan> {
         })?
         .unwrap_or(JUDGE.memory_mib),
     })
+}
+
+/// A shape by name, or `{type: ring, latency: 2ms, jitter: 1ms, links: [{from: n1, to: n2,
+/// latency: 20ms}]}`.
+pub(super) fn topology(value: &Json) -> Read<Topology> {
+    let whole = match value {
+        Json::String(shape) => serde_json::json!({ "type": shape }),
+        _ => value.clone(),
+    };
+    options::decode(&whole).map_err(|e| {
+        let problem = Problem::new(format!("`topology`: {}", e.message));
+        problem
+            .help("a shape (mesh, ring, star, tree), or {type: ring, latency: 2ms}")
+            .under(&Path::parse(&e.path))
+    })
+}
+
+/// `true` or `false`.
+pub(super) fn yes_or_no(what: &str, value: &Json) -> Read<bool> {
+    let wrong = || {
+        let found = describe(value);
+        Problem::new(format!("`{what}` must be true or false, not {found}"))
+    };
+    value.as_bool().ok_or_else(wrong)
 }

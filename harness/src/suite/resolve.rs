@@ -3,6 +3,7 @@
 
 use serde_json::Value as Json;
 use tribunal_nemesis::schedule::NemesisPlan;
+use tribunal_results::NodeId;
 use tribunal_results::options::Time;
 use tribunal_results::verdict::EvidenceFloor;
 use tribunal_workloads::Setting;
@@ -14,6 +15,7 @@ use super::expand::Draft;
 use super::locate::Path;
 use super::raw::{self, Read};
 use crate::plan::Plan;
+use crate::topology::Topology;
 
 /// Nodes of a run that does not say.
 const NODES: u64 = 5;
@@ -78,6 +80,8 @@ impl Resolver<'_> {
             timeout: self.read("timeout", TIMEOUT, time("timeout")),
             ready: self.read("ready", READY, time("ready")),
             recovery: self.read("recovery", READY, time("recovery")),
+            topology: self.read("topology", Topology::default(), raw::topology),
+            messages: self.read("messages", false, |v| raw::yes_or_no("messages", v)),
             nemesis,
             seed: self.read("seed", 0, |v| raw::count("seed", &raw::ANY, v)),
             expect: self.read("expect", Vec::new(), raw::expect),
@@ -142,6 +146,13 @@ impl Resolver<'_> {
             return;
         }
         self.check_options(plan, target, workload);
+        let nodes: Vec<NodeId> = crate::run::node_names(plan.nodes)
+            .iter()
+            .map(|name| name.as_str().into())
+            .collect();
+        if let Err(title) = plan.topology.check(&nodes, target.shape) {
+            self.refuse("topology", Problem::new(title));
+        }
         if self.draft.fields.contains_key("expect") {
             self.check_expected(plan, workload);
         } else {

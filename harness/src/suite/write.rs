@@ -7,6 +7,7 @@ use tribunal_results::options::Time;
 use tribunal_results::verdict::EvidenceFloor;
 
 use crate::plan::{JudgePlan, Plan, TargetPlan};
+use crate::topology::Topology;
 
 #[derive(Serialize)]
 struct Suite<'a> {
@@ -20,6 +21,8 @@ struct Run<'a> {
     name: &'a str,
     target: &'a TargetPlan,
     workload: Map<String, Json>,
+    topology: &'a Topology,
+    messages: bool,
     nemesis: &'a NemesisPlan,
     seed: u64,
     expect: Expect<'a>,
@@ -57,6 +60,8 @@ pub fn plan_to_yaml(plan: &Plan) -> Result<String, serde_yaml::Error> {
         name: &plan.name,
         target: &plan.target,
         workload,
+        topology: &plan.topology,
+        messages: plan.messages,
         nemesis: &plan.nemesis,
         seed: plan.seed,
         expect: match &plan.expect[..] {

@@ -97,6 +97,7 @@ pub(crate) fn catalogue() -> Catalogue {
     let target = |name, operations: &[Kind], bugs: &[PlantedBug]| TargetEntry {
         name,
         operations: operations.to_vec(),
+        shape: tribunal_targets::Shape::Star,
         bugs: bugs.to_vec(),
         check: Box::new(check::<LockManager>),
     };

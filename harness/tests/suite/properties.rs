@@ -5,9 +5,11 @@ use proptest::test_runner::RngSeed;
 use serde_json::{Map, Value as Json, json};
 use tribunal::plan::{JudgePlan, Plan, TargetPlan, WorkloadPlan};
 use tribunal::suite::{Overrides, plan_to_yaml};
+use tribunal::topology::{LinkLatency, Topology};
 use tribunal_nemesis::schedule::{FaultPlan, NemesisPlan};
 use tribunal_results::options::{Time, TimeRange};
 use tribunal_results::verdict::EvidenceFloor;
+use tribunal_targets::Shape;
 
 use crate::load_bytes;
 
@@ -81,6 +83,7 @@ prop_compose! {
         (nodes, clients) in (1..=50_usize, 1..=1000_usize),
         rate in prop_oneof![0.001..1e6_f64, (1..1_000_000_u32).prop_map(f64::from)],
         (time, timeout, ready, recovery, judge) in (time(), time(), time(), time(), time()),
+        (messages, latency, jitter, link) in (any::<bool>(), time(), time(), proptest::option::of(time())),
         faults in proptest::collection::vec(fault(), 0..4),
         (quiet, hold) in (range(), range()),
         seed in any::<u64>(),
@@ -90,6 +93,18 @@ prop_compose! {
         let [ok_operations, cross_observations, concurrency, faults_of_each, final_reads] = floors;
         Plan {
             suite, name, target, nodes, workload, clients, rate, time, timeout, ready, recovery,
+            topology: Topology {
+                // The test's target needs a star; a mesh and a star have that.
+                shape: if messages { Shape::Mesh } else { Shape::Star },
+                latency,
+                jitter,
+                links: link
+                    .filter(|_| nodes > 1)
+                    .map(|latency| LinkLatency { from: "n1".into(), to: "n2".into(), latency })
+                    .into_iter()
+                    .collect(),
+            },
+            messages,
             nemesis: NemesisPlan { faults, quiet, hold },
             seed,
             expect,

@@ -40,7 +40,7 @@ use tap::Tapped;
 
 pub use lane::Counters;
 pub use rule::{Delay, Rule};
-pub use tap::Tap;
+pub use tap::{Listener, Tap};
 
 /// One directed dial to put a proxy into.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +63,8 @@ type Pair = (NodeId, NodeId);
 pub struct Nature {
     /// What directed pairs do while no other rule is in force; nothing unless said here.
     pub base: BTreeMap<(NodeId, NodeId), Rule>,
-    /// Who listens to the lines between some nodes, and to which nodes.
-    pub tap: Option<(Arc<dyn Tap>, Vec<NodeId>)>,
+    /// Who listens to the lines between nodes, if anybody does.
+    pub listener: Option<Listener>,
 }
 
 impl Nature {
@@ -72,7 +72,7 @@ impl Nature {
     fn lane(&self, seed: u64, from: &NodeId, to: &NodeId) -> Lane {
         let pair = (Arc::clone(from), Arc::clone(to));
         let base = self.base.get(&pair).copied().unwrap_or_default();
-        let tapped = self.tap.as_ref().and_then(|(tap, nodes)| {
+        let tapped = self.listener.as_ref().and_then(|Listener { tap, nodes }| {
             let both = nodes.contains(from) && nodes.contains(to);
             both.then(|| Tapped {
                 tap: Arc::clone(tap),

@@ -25,6 +25,15 @@ pub trait Tap: Send + Sync + fmt::Debug {
     fn lost(&self, message: u64, why: &'static str);
 }
 
+/// Who listens, and to which nodes.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Hears each line between two of the nodes.
+    pub tap: Arc<dyn Tap>,
+    /// The nodes.
+    pub nodes: Vec<NodeId>,
+}
+
 /// A tap on the bytes of one direction between two nodes.
 #[derive(Clone, Debug)]
 pub(super) struct Tapped {

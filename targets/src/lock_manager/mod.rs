@@ -29,8 +29,8 @@ use self::bug::{BUGS, Bug};
 use self::coordinator::Coordinator;
 use self::lock::Rules;
 use self::relay::Relay;
-use crate::NodeSpec;
 use crate::node::{MILLISECOND, Machine, Reference};
+use crate::{NodeSpec, Shape};
 
 /// The lock manager, as a row of the catalogue.
 pub static TARGET: Reference = Reference {
@@ -54,6 +54,7 @@ pub static TARGET: Reference = Reference {
         "reset",
         "refuse",
     ],
+    shape: Shape::Star,
     bugs: &BUGS,
     check_options: |options| Options::read(options).map(drop),
     assume: |_, _| {},

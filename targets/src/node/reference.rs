@@ -9,7 +9,9 @@ use tribunal_results::{Assumptions, Kind, NodeId, Reason};
 
 use super::{Machine, NodeError};
 use crate::client::wire_client;
-use crate::{ALL, Client, ClientSpec, Launch, NodeSpec, Pending, PlantedBug, Status, Target, find};
+use crate::{
+    ALL, Client, ClientSpec, Launch, NodeSpec, Pending, PlantedBug, Shape, Status, Target, find,
+};
 
 /// A target whose nodes are this very binary.
 pub struct Reference {
@@ -23,6 +25,8 @@ pub struct Reference {
     pub operations: &'static [Kind],
     /// See [`Target::survives`].
     pub survives: &'static [&'static str],
+    /// See [`Target::shape`].
+    pub shape: Shape,
     /// See [`Target::bugs`].
     pub bugs: &'static [PlantedBug],
     /// See [`Target::check_options`].
@@ -101,6 +105,10 @@ impl Target for Reference {
 
     fn survives(&self) -> &'static [&'static str] {
         self.survives
+    }
+
+    fn shape(&self) -> Shape {
+        self.shape
     }
 
     fn bugs(&self) -> &'static [PlantedBug] {

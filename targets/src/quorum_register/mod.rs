@@ -25,7 +25,7 @@ use tribunal_results::options::{OptionError, decode};
 
 use self::machine::Register;
 use crate::node::{Machine, Reference};
-use crate::{NodeSpec, PlantedBug};
+use crate::{NodeSpec, PlantedBug, Shape};
 
 /// The quorum register, as a row of the catalogue.
 pub static TARGET: Reference = Reference {
@@ -42,6 +42,7 @@ pub static TARGET: Reference = Reference {
         "reset",
         "refuse",
     ],
+    shape: Shape::Mesh,
     bugs: &[
         // Seen while a version is at its writer alone and its store still on the way: a third node
         // that asks the writer finds it, and then, asking the other one, does not. So the link
