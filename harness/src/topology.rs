@@ -109,3 +109,62 @@ impl Topology {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn nodes() -> Vec<NodeId> {
+        ["n1", "n2", "n3", "n4"].map(NodeId::from).to_vec()
+    }
+
+    fn rule(topology: &Topology, from: &str, to: &str) -> Option<Rule> {
+        let rules = topology.rules(&nodes());
+        rules.get(&(from.into(), to.into())).copied()
+    }
+
+    #[test]
+    fn a_mesh_without_latency_changes_nothing() {
+        assert!(Topology::default().rules(&nodes()).is_empty());
+    }
+
+    #[test]
+    fn links_that_a_shape_lacks_refuse_and_the_others_are_late() {
+        let topology = Topology {
+            shape: Shape::Ring,
+            latency: Time::millis(2),
+            jitter: Time::millis(1),
+            links: vec![LinkLatency {
+                from: "n4".into(),
+                to: "n1".into(),
+                latency: Time::millis(20),
+            }],
+        };
+        let late = |ms| Rule::delay(Duration::from_millis(ms), Duration::from_millis(1));
+        assert_eq!(rule(&topology, "n1", "n2"), Some(late(2)));
+        assert_eq!(rule(&topology, "n1", "n4"), Some(late(2)));
+        assert_eq!(rule(&topology, "n4", "n1"), Some(late(20)));
+        assert_eq!(rule(&topology, "n1", "n3"), Some(Rule::refuse()));
+    }
+
+    #[test]
+    fn a_target_is_refused_links_that_it_needs() {
+        let ring = Topology {
+            shape: Shape::Ring,
+            ..Topology::default()
+        };
+        assert!(ring.check(&nodes(), Shape::Ring).is_ok());
+        let why = ring.check(&nodes(), Shape::Star).unwrap_err();
+        assert!(why.contains("no link from n1 to n3"), "{why}");
+        let mut strange = Topology::default();
+        strange.links.push(LinkLatency {
+            from: "n1".into(),
+            to: "n9".into(),
+            latency: Time::millis(1),
+        });
+        let why = strange.check(&nodes(), Shape::Mesh).unwrap_err();
+        assert!(why.contains("n1 to n9"), "{why}");
+    }
+}

@@ -1,0 +1,133 @@
+//! `tribunal prove` and the message journal, as their user meets them.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use common::{Run, text_of, tribunal};
+use serde_json::Value as Json;
+use tribunal_results::{RunVerdict, Validity, message};
+
+fn suite(run: &Run, body: &str) -> String {
+    let path = run.folder().join("suite.yaml");
+    std::fs::write(&path, body).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn a_bug_that_shows_is_proven_with_its_target_as_control() {
+    let run = Run::new();
+    let (json, html) = (run.folder().join("p.json"), run.folder().join("p.html"));
+    let proven = tribunal(&[
+        "prove",
+        "--only",
+        "read-one",
+        "--seeds",
+        "2",
+        "--out",
+        &run.out(),
+        "--json",
+        json.to_str().unwrap(),
+        "--html",
+        html.to_str().unwrap(),
+    ]);
+    assert_eq!(proven.status.code(), Some(0), "{}", text_of(&proven));
+    let proof: Json = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
+    let detection = &proof["detections"][0];
+    assert_eq!(detection["bug"], "read-one");
+    assert_eq!(
+        (&detection["rate"]["hits"], &detection["rate"]["trials"]),
+        (&2.into(), &2.into())
+    );
+    assert!(detection["median_s"].as_f64().unwrap() > 0.0);
+    assert!(detection["median_operations"].as_u64().unwrap() > 0);
+    let control = &proof["controls"][0];
+    assert_eq!(
+        (&control["alarms"]["hits"], &control["alarms"]["trials"]),
+        (&0.into(), &2.into())
+    );
+    let page = std::fs::read_to_string(html).unwrap();
+    assert!(page.contains("read-one") && page.contains("1 of 1 planted bugs"));
+}
+
+/// The bug shows, but not as what is expected of it.
+const MISSED: &str = "
+suite: missed
+runs:
+  - name: missed
+    target: { type: quorum-register, bug: read-one }
+    workload: register
+    nodes: 3
+    clients: 6
+    time: 2s
+    expect: lost-element
+";
+
+#[test]
+fn a_bug_that_is_missed_exits_1_and_says_how_to_see_it_again() {
+    let run = Run::new();
+    let suite = suite(&run, MISSED);
+    let proven = tribunal(&["prove", &suite, "--seeds", "1", "--out", &run.out()]);
+    let text = text_of(&proven);
+    assert_eq!(proven.status.code(), Some(1), "{text}");
+    assert!(text.contains("0 of 1"), "{text}");
+    assert!(text.contains("--only missed --seed 1"), "{text}");
+}
+
+#[test]
+fn a_suite_without_planted_bugs_has_nothing_to_prove() {
+    let run = Run::new();
+    let proven = tribunal(&["prove", "register", "--out", &run.out()]);
+    assert_eq!(proven.status.code(), Some(3), "{}", text_of(&proven));
+}
+
+const MESSAGES: &str = "
+suite: messages
+runs:
+  - name: messages
+    target: quorum-register
+    workload: register
+    nodes: 3
+    clients: 6
+    nemesis: [kill, reset]
+    time: 3s
+    messages: true
+    topology: { latency: 3ms, links: [{ from: n1, to: n2, latency: 30ms }] }
+";
+
+#[test]
+fn messages_are_journalled_and_clocks_judged_even_when_nodes_are_killed() {
+    let run = Run::new();
+    let suite = suite(&run, MESSAGES);
+    let done = tribunal(&["run", &suite, "--seed", "3", "--out", &run.out()]);
+    assert_eq!(done.status.code(), Some(0), "{}", text_of(&done));
+    let dir = run.only_run("messages");
+    let verdict = std::fs::read(dir.join("verdict.json")).unwrap();
+    let verdict: RunVerdict = serde_json::from_slice(&verdict).unwrap();
+    for clocks in ["lamport-clocks", "vector-clocks"] {
+        let found = verdict.verdicts.iter().find(|v| v.checker == clocks);
+        assert_eq!(found.unwrap().validity, Validity::Valid, "{found:?}");
+    }
+    let file = std::fs::File::open(dir.join("messages.jsonl")).unwrap();
+    let messages = message::read(std::io::BufReader::new(file)).unwrap();
+    let (mut sent, mut least) = (rustc_hash::FxHashMap::default(), [u64::MAX; 2]);
+    for event in &messages.events {
+        match event.act {
+            message::Act::Send { message, to } => {
+                sent.insert(message, (event.time, event.node, to));
+            }
+            message::Act::Receive { message } => {
+                let Some((at, from, _)) = sent.get(&message) else {
+                    continue;
+                };
+                let slow = usize::from((*from, event.node) == (0, 1));
+                least[slow] = least[slow].min(event.time.saturating_sub(*at));
+            }
+            _ => {}
+        }
+    }
+    // Each link is as late as the suite says, and only that one much later.
+    assert!((3_000_000..30_000_000).contains(&least[0]), "{least:?}");
+    assert!(least[1] >= 30_000_000, "{least:?}");
+    assert!(!messages.losses.is_empty(), "connections were reset");
+}
