@@ -1,5 +1,7 @@
 //! `evidence`: enough happened for a green to mean something.
 
+mod availability;
+
 use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
@@ -157,6 +159,7 @@ pub fn gather(record: &Record) -> Evidence {
     let installed: Vec<&FaultSpan> = spans.iter().filter(|span| span.skipped.is_none()).collect();
     evidence.overlap = overlap(history, &installed, end);
     evidence.final_reads = final_reads(history, &installed, end);
+    evidence.availability = availability::gather(history, &spans);
     evidence
 }
 

@@ -170,6 +170,40 @@ pub struct Evidence {
     pub overlap: f64,
     /// Final reads that were answered.
     pub final_reads: u64,
+    /// What was answered while nodes were parted, if they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub availability: Option<Availability>,
+}
+
+/// What was answered on each side of a partition.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub struct Availability {
+    /// How many partitions bit.
+    pub partitions: u64,
+    /// On the side with a majority of the nodes.
+    pub majority: Answered,
+    /// On all other sides.
+    pub minority: Answered,
+}
+
+/// How much of what was asked was answered.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub struct Answered {
+    /// Operations that were asked.
+    pub asked: u64,
+    /// Of them those that were answered while it lasted.
+    pub answered: u64,
+}
+
+impl Answered {
+    /// The share that was answered, from 0 to 1; `None` if nothing was asked.
+    pub fn share(&self) -> Option<f64> {
+        (self.asked > 0).then(|| self.answered as f64 / self.asked as f64)
+    }
 }
 
 /// The least that a run must have shown; below it, its result is *insufficient*.

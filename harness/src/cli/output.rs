@@ -2,6 +2,7 @@
 
 use anstyle::{AnsiColor, Style};
 use tribunal_results::run::RunInfo;
+use tribunal_results::verdict::Answered;
 use tribunal_results::{ResultClass, RunVerdict, report};
 
 use crate::run::Finished;
@@ -87,4 +88,55 @@ pub(super) fn print_totals(runs: &[Finished], not_run: usize) {
         parts.push(format!("{not_run} not run"));
     }
     anstream::println!("{} runs: {}", runs.len() + not_run, parts.join(", "));
+}
+
+/// What is answered less than this is not available.
+const AVAILABLE: f64 = 0.5;
+
+/// Prints what each of several systems gave up while its nodes were parted: answers, or being
+/// right (Brewer's conjecture; Gilbert & Lynch 2002). As measured, not as claimed.
+pub(super) fn print_parted(runs: &[Finished]) {
+    let parted =
+        |run: &Finished| Some((run.verdict.evidence.availability?, run.info.target.clone()));
+    let rows: Vec<_> = runs
+        .iter()
+        .filter_map(|run| Some((run, parted(run)?)))
+        .collect();
+    if rows.len() < 2 {
+        return;
+    }
+    let faint = FAINT;
+    anstream::println!(
+        "{faint}{:<44} {:>9} {:>9}  {:<22} as measured{faint:#}",
+        "while nodes were parted",
+        "majority",
+        "minority",
+        "answers"
+    );
+    for (run, (sides, target)) in rows {
+        let share = |side: Answered| side.share().map_or("–".into(), report::text::percent);
+        let found = run.verdict.headline();
+        let (style, answers) = match (found, run.verdict.class) {
+            (Some(anomaly), _) => (UNSURE, anomaly.name.clone()),
+            (None, ResultClass::Pass) => (GOOD, "consistent".to_owned()),
+            (None, class) => (UNSURE, class.name().to_owned()),
+        };
+        let available = sides
+            .minority
+            .share()
+            .is_some_and(|share| share >= AVAILABLE);
+        let consistent = found.is_none() && run.verdict.class == ResultClass::Pass;
+        let measured = match (consistent, available) {
+            (true, false) => "CP",
+            (false, true) => "AP",
+            (true, true) => "both, as far as its workload asks",
+            (false, false) => "neither",
+        };
+        anstream::println!(
+            "{:<44} {:>9} {:>9}  {style}{answers:<22}{style:#} {measured}",
+            format!("{target}, {}", run.info.workload),
+            share(sides.majority),
+            share(sides.minority),
+        );
+    }
 }

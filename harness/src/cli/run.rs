@@ -183,6 +183,7 @@ pub(super) fn run(args: Run) -> Done {
     let played = scheduler.block_on(run_all(&args, &plans, fabric.handle(), &stop, &mut runs));
     let not_run = plans.len() - runs.len();
     if args.format == Format::Human {
+        output::print_parted(&runs);
         output::print_totals(&runs, not_run);
     }
     // Whatever failed, what the other runs found is told and counts.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::verdict::Evidence;
+use crate::verdict::{Answered, Evidence};
 use crate::{Nanos, Outcome};
 
 /// A count with its thousands set apart: `12,406`.
@@ -135,6 +135,14 @@ pub fn evidence_line(evidence: &Evidence) -> String {
     ));
     if evidence.final_reads > 0 {
         parts.push(counted(evidence.final_reads, "final read"));
+    }
+    if let Some(sides) = &evidence.availability {
+        let share = |side: Answered| side.share().map_or("nothing asked".into(), percent);
+        parts.push(format!(
+            "while parted, answered on the majority's side {}, on the other {}",
+            share(sides.majority),
+            share(sides.minority)
+        ));
     }
     parts.join(" · ")
 }
