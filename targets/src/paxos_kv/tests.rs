@@ -1,0 +1,1 @@
+//! Replicas step by step.
