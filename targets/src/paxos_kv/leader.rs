@@ -210,7 +210,7 @@ impl Replica {
         }
     }
 
-    /// How many members must accept.
+    /// How many members must accept, and follow.
     fn quorum(&self) -> usize {
         match self.bug {
             Some(Bug::MinorityCommit) => self.majority().saturating_sub(1).max(1),
@@ -363,11 +363,14 @@ impl Replica {
         let Role::Leader(leader) = &self.role else {
             return false;
         };
+        if self.bug == Some(Bug::StaleRead) {
+            return true;
+        }
         let alive = |id: &&NodeId| {
             let at = leader.heard.get(*id);
             **id == self.id || at.is_some_and(|&at| now.saturating_sub(at) < self.election)
         };
-        self.state.members().iter().filter(alive).count() >= self.majority()
+        self.state.members().iter().filter(alive).count() >= self.quorum()
     }
 
     /// What a leader does at every tick: says that it is there, and sends again what has not
