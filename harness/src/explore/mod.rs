@@ -9,11 +9,13 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`adversary`] | the one schedule in which agreement is never reached |
 //! | `trouble` | what goes wrong, and when |
 //! | `world` | nodes, connections and clients in virtual time |
 //! | `history` | what the clients saw, as a record |
 //! | `tuning` | options that suit virtual seconds, target by target |
 
+pub mod adversary;
 mod history;
 mod trouble;
 mod tuning;
