@@ -6,7 +6,7 @@ use tribunal_results::NodeId;
 
 use super::Bug;
 use super::ballot::{Ballot, Slot, scattered};
-use super::command::{Act, Batch, Command};
+use super::command::{Act, BATCH_WEIGHT_MAX, Batch, Command};
 use super::leader::Role;
 use super::log::{Log, Recovered, Snapshot};
 use super::message::Say;
@@ -241,7 +241,8 @@ impl Replica {
     /// Another replica passes on what its clients ask.
     fn on_propose(&mut self, src: &NodeId, commands: Vec<Command>, now: Nanos, out: &mut Outbox) {
         if matches!(self.role, Role::Leader(_)) {
-            for command in commands.into_iter().filter(|c| c.origin == *src) {
+            let sound = |c: &Command| c.origin == *src && c.weight() <= BATCH_WEIGHT_MAX;
+            for command in commands.into_iter().filter(sound) {
                 self.enqueue(command, now, out);
             }
         }
