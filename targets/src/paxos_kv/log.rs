@@ -313,3 +313,148 @@ impl Log {
         batches
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::paxos_kv::command::{Act, Command};
+
+    fn ballot(round: u64) -> Ballot {
+        Ballot(round, "n1".into())
+    }
+
+    fn batch(number: u64) -> Batch {
+        Arc::new(vec![Command {
+            origin: "n1".into(),
+            number,
+            settled: 0,
+            act: Act::Write("k".into(), 1.into()),
+        }])
+    }
+
+    /// A log that writes its records down, and a state that follows it.
+    struct Written {
+        log: Log,
+        state: State,
+        records: Vec<Vec<u8>>,
+    }
+
+    impl Written {
+        fn new() -> Self {
+            let (log, state) = (Log::new(), State::new(["n1".into()]));
+            let records = Vec::new();
+            Self {
+                log,
+                state,
+                records,
+            }
+        }
+
+        fn apply(&mut self, batches: &[Batch]) {
+            for command in batches.iter().flat_map(|batch| batch.iter()) {
+                self.state.apply(command, None);
+            }
+        }
+
+        fn keep(&mut self, out: Outbox) {
+            if let Some(whole) = out.compacted {
+                self.records = whole;
+            }
+            self.records.extend(out.records);
+        }
+
+        /// What another life makes of the records.
+        fn recovered(&self) -> Self {
+            let mut again = Self::new();
+            for record in &self.records {
+                match again.log.recover(record).unwrap() {
+                    Recovered::Nothing => {}
+                    Recovered::Batches(batches) => again.apply(&batches),
+                    Recovered::State(state) => again.state = state,
+                }
+            }
+            again
+        }
+
+        /// Another life is bound by the same promise and has the same votes; of what was chosen it
+        /// may know less, but then it has it among its votes.
+        fn check(&self) {
+            let mut again = self.recovered();
+            assert_eq!(again.log.promised, self.log.promised);
+            assert_eq!(again.log.life, self.log.life);
+            assert!(again.log.next <= self.log.next);
+            while again.log.next < self.log.next {
+                let batch = again.log.choose_accepted().expect("it was accepted");
+                again.apply(&[batch]);
+            }
+            assert_eq!(again.log.votes(), self.log.votes());
+            assert_eq!(again.state, self.state);
+        }
+    }
+
+    #[test]
+    fn another_life_keeps_promises_votes_and_state_after_every_record() {
+        let mut written = Written::new();
+        for step in 0..200_u64 {
+            let mut out = Outbox::default();
+            let next = written.log.next;
+            match step % 10 {
+                0 => written.log.start(&mut out),
+                1 => written.log.promise(&ballot(step), &mut out),
+                2 | 4 => written
+                    .log
+                    .accept(next, &ballot(step), &batch(step), &mut out),
+                3 => written
+                    .log
+                    .accept(next + 1, &ballot(step), &batch(step), &mut out),
+                // Another leader's value in a slot for which there is a vote already.
+                5 => written
+                    .log
+                    .accept(next + 1, &ballot(step), &batch(step), &mut out),
+                6 | 7 => {
+                    let chosen = written.log.choose_accepted().unwrap();
+                    written.apply(&[chosen]);
+                }
+                8 => {
+                    written.log.choose_learned(&batch(step), &mut out);
+                    written.apply(&[batch(step)]);
+                }
+                _ => {}
+            }
+            written.log.compact(&written.state, 13, &mut out);
+            written.keep(out);
+            written.check();
+        }
+        assert!(written.log.snapshot.slot > 40);
+        assert!(written.records.len() < 60, "{}", written.records.len());
+    }
+
+    #[test]
+    fn a_snapshot_in_many_parts_is_taken_up_whole() {
+        let mut written = Written::new();
+        let text = "x".repeat(1_000);
+        for key in 0..100 {
+            let act = Act::Write(key.into(), text.as_str().into());
+            let command = Command {
+                origin: "n1".into(),
+                number: key.unsigned_abs(),
+                settled: 0,
+                act,
+            };
+            let mut out = Outbox::default();
+            let slot = written.log.next;
+            let batch = Arc::new(vec![command]);
+            written.log.accept(slot, &ballot(1), &batch, &mut out);
+            written.log.choose_accepted().unwrap();
+            written.apply(&[batch]);
+            written.log.compact(&written.state, 100, &mut out);
+            written.keep(out);
+        }
+        assert!(written.log.snapshot.parts.len() > 5);
+        assert_eq!(written.log.snapshot.state(), written.state);
+        written.check();
+        assert_eq!(written.recovered().log.next, 100);
+        assert_eq!(written.log.chosen_from(0, 9), None, "too long ago");
+        assert_eq!(written.log.chosen_from(98, 9).unwrap().len(), 2);
+    }
+}
