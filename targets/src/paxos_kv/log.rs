@@ -127,12 +127,6 @@ impl Log {
         out.persist(&Record::Started { life: self.life });
     }
 
-    /// Forgets what binds an acceptor. Only a planted bug does that.
-    pub(super) fn forget(&mut self) {
-        self.promised = Ballot::none();
-        self.accepted.clear();
-    }
-
     /// Promises to accept nothing below `ballot`.
     pub(super) fn promise(&mut self, ballot: &Ballot, out: &mut Outbox) {
         if *ballot > self.promised {
@@ -262,12 +256,17 @@ impl Log {
         out.compact(head.into_iter().chain(snapshot).chain(accepted));
     }
 
-    /// Takes up one record.
+    /// Takes up one record; with `forgetful`, a planted bug, nothing that binds an acceptor.
     ///
     /// # Errors
     /// It is none of these.
-    pub(super) fn recover(&mut self, record: &[u8]) -> serde_json::Result<Recovered> {
+    pub(super) fn recover(
+        &mut self,
+        record: &[u8],
+        forgetful: bool,
+    ) -> serde_json::Result<Recovered> {
         match serde_json::from_slice(record)? {
+            Record::Promised { .. } | Record::Accepted { .. } if forgetful => {}
             Record::Started { life } => self.life = life,
             Record::Promised { ballot } => self.promised = ballot.max(self.promised.clone()),
             Record::Accepted {
@@ -367,7 +366,7 @@ mod tests {
         fn recovered(&self) -> Self {
             let mut again = Self::new();
             for record in &self.records {
-                match again.log.recover(record).unwrap() {
+                match again.log.recover(record, false).unwrap() {
                     Recovered::Nothing => {}
                     Recovered::Batches(batches) => again.apply(&batches),
                     Recovered::State(state) => again.state = state,

@@ -130,9 +130,6 @@ impl Replica {
 
     fn start(&mut self, now: Nanos, out: &mut Outbox) {
         self.log.start(out);
-        if self.bug == Some(Bug::ForgetPromise) {
-            self.log.forget();
-        }
         self.requests.start(self.log.life);
         // Somebody has to be first; whoever has just come back rather listens first.
         self.wait(now);
@@ -298,7 +295,8 @@ impl Replica {
 
 impl Machine for Replica {
     fn recover(&mut self, record: &[u8]) -> serde_json::Result<()> {
-        match self.log.recover(record)? {
+        let forgetful = self.bug == Some(Bug::ForgetPromise);
+        match self.log.recover(record, forgetful)? {
             Recovered::Nothing => {}
             Recovered::State(state) => self.state = state,
             Recovered::Batches(batches) => {
