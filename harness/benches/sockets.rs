@@ -1,10 +1,13 @@
 //! How many operations a second a whole run completes over real sockets, and where the time goes.
 //!
-//! `cargo bench --bench sockets`. A cluster of real `quorum-register` processes under as many
-//! writes and reads as its clients can ask for, through the fabric as in every run; and, as the
-//! peer in the same program, the same clients against the nodes' own addresses. Prints completed
-//! operations a second, latency, and the CPU seconds of each part.
+//! `cargo bench --bench sockets`. A cluster of real processes of each target that serves registers
+//! under as many writes and reads as its clients can ask for, through the fabric as in every run;
+//! and, as the peer in the same program, the same clients against the nodes' own addresses. Prints
+//! completed operations a second, latency, and the CPU seconds of each part; and before, how often
+//! a second the disk makes a small append durable, which bounds what a log can do without group
+//! commit.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +29,11 @@ use tribunal_workloads::generator::{FromFn, Generator, Seed};
 const TIME: Duration = Duration::from_secs(4);
 const NODES: usize = 3;
 const KEYS: u64 = 64;
+/// The targets that are measured.
+const TARGETS: [&str; 2] = ["quorum-register", "paxos-kv"];
+/// How many appends tell the disk's rate, and of how many bytes each.
+const SYNCS: u32 = 500;
+const SYNC_BYTES: usize = 512;
 
 fn main() -> anyhow::Result<()> {
     let fabric = tokio::runtime::Builder::new_multi_thread()
@@ -36,9 +44,23 @@ fn main() -> anyhow::Result<()> {
     let scheduler = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    anstream::println!("the disk makes {:.0} appends a second durable", syncs()?);
+    for name in TARGETS {
+        head(name);
+        for clients in [1, 10, 50, 200] {
+            for proxied in [true, false] {
+                let handle = fabric.handle().clone();
+                scheduler.block_on(measure(name, clients, proxied, handle))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn head(name: &str) {
     anstream::println!(
         "{:<26} {:>8} {:>8} {:>8} {:>8}  CPU-seconds: {:>9} {:>7} {:>6}",
-        format!("quorum-register, {NODES} nodes"),
+        format!("{name}, {NODES} nodes"),
         "ops/s",
         "p50 ms",
         "p99 ms",
@@ -47,24 +69,30 @@ fn main() -> anyhow::Result<()> {
         "fabric",
         "nodes",
     );
-    for clients in [1, 10, 50] {
-        for proxied in [true, false] {
-            let handle = fabric.handle().clone();
-            scheduler.block_on(measure(clients, proxied, handle))?;
-        }
+}
+
+/// Durable appends a second, one after the other.
+fn syncs() -> anyhow::Result<f64> {
+    let folder = tempfile::tempdir()?;
+    let mut file = std::fs::File::create(folder.path().join("wal"))?;
+    let clock = Clock::start();
+    for _ in 0..SYNCS {
+        file.write_all(&[b'x'; SYNC_BYTES])?;
+        file.sync_data()?;
     }
-    Ok(())
+    Ok(f64::from(SYNCS) * 1e9 / clock.now() as f64)
 }
 
 /// One cluster, driven for [`TIME`].
 async fn measure(
+    name: &str,
     clients: usize,
     proxied: bool,
     runtime: tokio::runtime::Handle,
 ) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let dir = RunDir::at(folder.path());
-    let target = tribunal_targets::find("quorum-register").context("no such target")?;
+    let target = tribunal_targets::find(name).context("no such target")?;
     let nodes: Vec<NodeId> = (1..=NODES)
         .map(|i| format!("n{i}").as_str().into())
         .collect();

@@ -39,6 +39,7 @@ fn help_teaches_and_lists_name_everything() {
     for name in [
         "demo",
         "lock-manager",
+        "paxos-kv",
         "quorum-register",
         "register",
         "partition",

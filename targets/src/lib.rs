@@ -9,6 +9,7 @@
 pub mod client;
 pub mod lock_manager;
 pub mod node;
+pub mod paxos_kv;
 pub mod quorum_register;
 pub mod shape;
 pub mod wire;
@@ -177,7 +178,11 @@ pub trait Target: Send + Sync {
 }
 
 /// Every target.
-pub static ALL: &[&dyn Target] = &[&lock_manager::TARGET, &quorum_register::TARGET];
+pub static ALL: &[&dyn Target] = &[
+    &lock_manager::TARGET,
+    &paxos_kv::TARGET,
+    &quorum_register::TARGET,
+];
 
 /// The target of that name.
 pub fn find(name: &str) -> Option<&'static dyn Target> {

@@ -9,11 +9,13 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`adversary`] | the one schedule in which agreement is never reached |
 //! | `trouble` | what goes wrong, and when |
 //! | `world` | nodes, connections and clients in virtual time |
 //! | `history` | what the clients saw, as a record |
 //! | `tuning` | options that suit virtual seconds, target by target |
 
+pub mod adversary;
 mod history;
 mod trouble;
 mod tuning;
@@ -57,6 +59,8 @@ pub struct Case {
     pub rate: f64,
     /// The most that one operation may take.
     pub timeout: Nanos,
+    /// Whether single nodes are parted from all others at times, and from no client.
+    pub isolates: bool,
 }
 
 impl Case {
@@ -73,6 +77,7 @@ impl Case {
             time: 1_500 * MILLISECOND,
             rate: 250.0,
             timeout: 250 * MILLISECOND,
+            isolates: false,
         };
         tuning::tune(&mut case);
         case
@@ -133,7 +138,8 @@ impl Case {
     /// What may go wrong: all that the target survives, and what its bug needs to show.
     fn faults(&self) -> Vec<&'static str> {
         let needed = self.bug.map_or(&[][..], |bug| bug.faults);
-        [self.target.survives(), needed].concat()
+        let isolates = &[trouble::ISOLATE][..usize::from(self.isolates)];
+        [self.target.survives(), needed, isolates].concat()
     }
 
     /// What the target and the workload say that checkers may take for granted.

@@ -26,12 +26,23 @@ pub(super) enum Fault {
         to: usize,
         until: Nanos,
     },
+    /// What goes to the node from others, and from it to them, waits; clients reach it.
+    Isolate { node: usize, until: Nanos },
     /// The connection breaks.
     Reset { from: usize, to: usize },
 }
 
+/// The fault that parts one node from all others: tried only where [`super::Case::isolates`].
+pub(super) const ISOLATE: &str = "isolate";
+
 /// Faults of a schedule, and how often each is drawn.
-const KINDS: [(&str, usize); 4] = [("kill", 2), ("pause", 1), ("delay", 1), ("reset", 1)];
+const KINDS: [(&str, usize); 5] = [
+    ("kill", 2),
+    ("pause", 1),
+    ("delay", 1),
+    ("reset", 1),
+    (ISOLATE, 1),
+];
 
 /// A schedule of faults out of those allowed: when, and what, in so long a run of so many nodes.
 pub(super) fn schedule(
@@ -65,6 +76,7 @@ fn draw(chance: &mut Pcg64Mcg, kind: &str, nodes: usize, time: Nanos) -> (Nanos,
         "kill" => Fault::Crash { node },
         "pause" => Fault::Pause { node, until },
         "delay" => Fault::Hold { from, to, until },
+        ISOLATE => Fault::Isolate { node, until },
         _ => Fault::Reset { from, to },
     };
     (at, fault)

@@ -243,8 +243,12 @@ impl<'c> World<'c> {
         match fault {
             Fault::Crash { node } => self.crash(node),
             Fault::Pause { node, until } => self.nodes[node].paused_until = until,
-            Fault::Hold { from, to, until } => {
-                self.connections.entry((from, to)).or_default().held_until = until;
+            Fault::Hold { from, to, until } => self.connection(from, to).held_until = until,
+            Fault::Isolate { node, until } => {
+                for other in self.others(node) {
+                    self.connection(node, other).held_until = until;
+                    self.connection(other, node).held_until = until;
+                }
             }
             Fault::Reset { from, to } => self.hang_up(from, to),
         }
