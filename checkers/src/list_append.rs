@@ -84,6 +84,7 @@ impl Checker for ListAppend {
             observations: lists.observations,
             ambiguous: lists.ambiguous(),
             steps: work,
+            level: record.assume.isolation.as_deref(),
         };
         transactions::judge(&txns, inferred, budget, &ANOMALIES, |from, to, why| {
             lists

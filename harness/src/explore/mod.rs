@@ -116,7 +116,7 @@ impl Case {
 
     /// What the workload's own checkers say of a record.
     pub fn judge(&self, record: &Record) -> Vec<Verdict> {
-        let checkers = self.workload.checkers().iter();
+        let checkers = self.workload.judges(&self.load).iter();
         let checkers = checkers.filter_map(|name| tribunal_checkers::find(name));
         checkers
             .map(|checker| checker.check(record, Budget::default()))

@@ -52,6 +52,6 @@ enum Finding {
 /// The checkers of a plan, by name, in the order in which they judge.
 pub fn checkers_of(plan: &Plan) -> Vec<&'static str> {
     let workload = tribunal_workloads::find(&plan.workload.workload);
-    let of_workload = workload.map_or(&[][..], |workload| workload.checkers());
+    let of_workload = workload.map_or(&[][..], |w| w.judges(&plan.workload.options));
     of_workload.iter().copied().chain(ALWAYS).collect()
 }
