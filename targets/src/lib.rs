@@ -10,6 +10,8 @@ pub mod client;
 pub mod lock_manager;
 pub mod node;
 pub mod quorum_register;
+pub mod transaction;
+pub mod twophase_kv;
 pub mod wire;
 
 use std::future::Future;
@@ -170,7 +172,11 @@ pub trait Target: Send + Sync {
 }
 
 /// Every target.
-pub static ALL: &[&dyn Target] = &[&lock_manager::TARGET, &quorum_register::TARGET];
+pub static ALL: &[&dyn Target] = &[
+    &lock_manager::TARGET,
+    &quorum_register::TARGET,
+    &twophase_kv::TARGET,
+];
 
 /// The target of that name.
 pub fn find(name: &str) -> Option<&'static dyn Target> {
