@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod database;
 pub mod lock_manager;
 pub mod node;
 pub mod quorum_register;
@@ -176,6 +177,7 @@ pub static ALL: &[&dyn Target] = &[
     &lock_manager::TARGET,
     &quorum_register::TARGET,
     &twophase_kv::TARGET,
+    &database::TARGET,
 ];
 
 /// The target of that name.

@@ -2,13 +2,13 @@
 //!
 //! A list tells the order of all its versions, so next to nothing about the order of transactions
 //! is left to guess; see [`crate::transactions`] for the load. The option `level` says by which
-//! isolation level the answers are judged.
+//! isolation level the answers are judged; otherwise they are by the one that the target claims.
 
 use serde_json::Value as Json;
 use tribunal_results::options::OptionError;
 use tribunal_results::{Assumptions, Kind};
 
-use crate::transactions::{Options, Style, program};
+use crate::transactions::{self, Options, Style, program};
 use crate::{Program, Setting, Workload};
 
 /// The workload.
@@ -36,9 +36,7 @@ impl Workload for ListAppend {
     }
 
     fn assume(&self, options: &Json, assume: &mut Assumptions) {
-        if let Ok(options) = Options::read(options) {
-            assume.isolation = Some(options.level.name.to_owned());
-        }
+        transactions::assume(options, assume);
     }
 
     fn program(&self, options: &Json, setting: &Setting) -> Result<Program, OptionError> {

@@ -1,14 +1,13 @@
 //! Transactions that write registers and read them.
 //!
-//! See [`crate::transactions`] for the load. The option `level` says by which isolation level the
-//! answers are judged: by `rw-register`, which names what it finds, and by the checker that decides
-//! that level.
+//! See [`crate::transactions`] for the load. The answers are judged by `rw-register`, at the level
+//! that the target claims; with the option `level` at that one, and also by the checker that decides it.
 
 use serde_json::Value as Json;
 use tribunal_results::options::OptionError;
 use tribunal_results::{Assumptions, Kind};
 
-use crate::transactions::{Level, Options, Style, program};
+use crate::transactions::{self, Level, Options, Style, program};
 use crate::{Program, Setting, Workload};
 
 /// The workload.
@@ -36,14 +35,13 @@ impl Workload for RwRegister {
     }
 
     fn judges(&self, options: &Json) -> &'static [&'static str] {
-        let level = Options::read(options).map(|options| options.level);
-        level.unwrap_or(Level::STRICTEST).judges
+        let options = Options::read(options).ok();
+        let level = options.and_then(|options| options.level);
+        level.map_or(&["rw-register"], |level| level.judges)
     }
 
     fn assume(&self, options: &Json, assume: &mut Assumptions) {
-        if let Ok(options) = Options::read(options) {
-            assume.isolation = Some(options.level.name.to_owned());
-        }
+        transactions::assume(options, assume);
     }
 
     fn program(&self, options: &Json, setting: &Setting) -> Result<Program, OptionError> {

@@ -11,7 +11,7 @@ mod steps;
 use serde::Deserialize;
 use serde_json::Value as Json;
 use tribunal_results::options::{OptionError, decode};
-use tribunal_results::{Micro, Operation, Scalar, Seen};
+use tribunal_results::{Assumptions, Micro, Operation, Scalar, Seen};
 
 pub(crate) use self::level::Level;
 pub(crate) use self::steps::Style;
@@ -49,8 +49,8 @@ pub(crate) struct Options {
     pub(crate) read_share: f64,
     /// The share of threads that only read.
     pub(crate) readers_share: f64,
-    /// The isolation level by which the answers are judged.
-    pub(crate) level: Level,
+    /// The isolation level by which the answers are judged; what the target claims if absent.
+    pub(crate) level: Option<Level>,
 }
 
 impl Default for Options {
@@ -61,7 +61,7 @@ impl Default for Options {
             steps: 4,
             read_share: 0.5,
             readers_share: 0.2,
-            level: Level::STRICTEST,
+            level: None,
         }
     }
 }
@@ -86,6 +86,16 @@ impl Options {
         crate::check_share("read_share", options.read_share)?;
         crate::check_share("readers_share", options.readers_share)?;
         Ok(options)
+    }
+}
+
+/// Says by which level the answers are judged, if the options do.
+pub(crate) fn assume(options: &Json, assume: &mut Assumptions) {
+    if let Some(level) = Options::read(options)
+        .ok()
+        .and_then(|options| options.level)
+    {
+        assume.isolation = Some(level.name.to_owned());
     }
 }
 
