@@ -4,7 +4,8 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "everything here is a test"
+    clippy::print_stdout,
+    reason = "everything here is a test, and figures are printed"
 )]
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -13,8 +13,10 @@
 //! | `world` | nodes, connections and clients in virtual time |
 //! | `history` | what the clients saw, as a record |
 //! | `tuning` | options that suit virtual seconds, target by target |
+//! | [`isolation`] | each isolation level of `database` against each anomaly |
 
 mod history;
+pub mod isolation;
 mod trouble;
 mod tuning;
 mod world;

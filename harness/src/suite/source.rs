@@ -30,7 +30,7 @@ impl BuiltIn {
     }
 }
 
-static BUILT_IN: [BuiltIn; 4] = [
+static BUILT_IN: [BuiltIn; 6] = [
     BuiltIn {
         name: "demo",
         text: include_str!("../../suites/demo.yaml"),
@@ -42,6 +42,14 @@ static BUILT_IN: [BuiltIn; 4] = [
     BuiltIn {
         name: "register",
         text: include_str!("../../suites/register.yaml"),
+    },
+    BuiltIn {
+        name: "transactions",
+        text: include_str!("../../suites/transactions.yaml"),
+    },
+    BuiltIn {
+        name: "isolation",
+        text: include_str!("../../suites/isolation.yaml"),
     },
     BuiltIn {
         name: "planted",

@@ -198,7 +198,8 @@ impl Front {
             .values()
             .filter(|o| matches!(o.phase, Phase::Step(_)));
         let oldest = steps.map(|open| open.snapshot).min();
-        for (version, writes) in (after.saturating_add(1)..).zip(commits) {
+        for (place, writes) in (1..).zip(commits) {
+            let version = after.saturating_add(place);
             if version == self.versions.newest + 1 {
                 self.versions.apply(writes, oldest.unwrap_or(version));
             }
