@@ -35,6 +35,8 @@ pub(super) struct Open {
     pub(super) seen: Vec<Seen>,
     /// What it has written itself, so far for itself alone.
     pub(super) own: BTreeMap<Scalar, Seen>,
+    /// As of which version it first wrote each of these.
+    written: BTreeMap<Scalar, u64>,
     /// Keys that must not be written by others after these versions until it commits.
     unchanged: BTreeMap<Scalar, u64>,
     /// When it is given up.
@@ -56,6 +58,7 @@ impl Open {
             snapshot,
             seen: Vec::new(),
             own: BTreeMap::new(),
+            written: BTreeMap::new(),
             unchanged: BTreeMap::new(),
             until,
         }
@@ -85,16 +88,14 @@ impl Open {
             true => rules.checks_writes && bug != Some(Bug::LostUpdate),
             false => rules.checks_reads && bug != Some(Bug::WriteSkew),
         };
+        let written = self.written.get(key).copied();
         if checked || settled {
-            let base = if rules.snapshot {
-                self.snapshot
-            } else {
-                version
-            };
+            let base = written.unwrap_or(version);
             self.unchanged.entry(key.clone()).or_insert(base);
         }
         let held = own.unwrap_or(held);
         if step.writes() {
+            self.written.entry(key.clone()).or_insert(version);
             self.own.insert(key.clone(), step.applied(&held)?);
         }
         self.seen.push(held);
