@@ -133,13 +133,16 @@ impl Front {
     }
 
     /// Does the next step of a transaction.
+    ///
+    /// # Errors
+    /// It meets another one and must abort.
     fn take(&mut self, number: u64, step: &Step) -> Result<(), WireError> {
         let found = self.found(number, step)?;
         let (rules, bug) = (self.rules, self.bug);
-        match self.open.get_mut(&number) {
-            Some(open) => open.take(step, found, rules, bug),
-            None => Ok(()),
+        if let Some(open) = self.open.get_mut(&number) {
+            open.take(step, found, rules, bug);
         }
+        Ok(())
     }
 
     /// What a step finds.

@@ -9,7 +9,6 @@ use super::level::Rules;
 use super::primary::Request;
 use crate::node::Nanos;
 use crate::transaction::{Statement, Step};
-use crate::wire::WireError;
 
 /// How far it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,17 +68,15 @@ impl Open {
         self.statement.steps.iter().any(Step::writes)
     }
 
-    /// Does a step on what the key holds, for others, at a version.
-    ///
-    /// # Errors
-    /// A condition does not hold: it must abort.
+    /// Does a step on what the key holds, for others, at a version. Whether a condition holds is for
+    /// the primary to say, which knows better: to be refused tells its client something too.
     pub(super) fn take(
         &mut self,
         step: &Step,
         (held, version): (Seen, u64),
         rules: Rules,
         bug: Option<Bug>,
-    ) -> Result<(), WireError> {
+    ) {
         let key = step.key();
         let own = self.own.get(key).cloned();
         // Who reads what it wrote itself has told where in the order of writes its own is.
@@ -96,10 +93,10 @@ impl Open {
         let held = own.unwrap_or(held);
         if step.writes() {
             self.written.entry(key.clone()).or_insert(version);
-            self.own.insert(key.clone(), step.applied(&held)?);
+            let left = step.applied(&held).unwrap_or_else(|_| held.clone());
+            self.own.insert(key.clone(), left);
         }
         self.seen.push(held);
-        Ok(())
     }
 
     /// What the primary is asked.

@@ -475,3 +475,24 @@ fn every_row_names_a_bug_and_wrong_options_are_refused() {
         assert_eq!(Options::read(&options).err().unwrap().path, path);
     }
 }
+
+#[test]
+fn a_condition_is_decided_by_the_primary_however_old_the_copy_is() {
+    let mut script = Script::of_level("strict-serializable");
+    let write = json!({ "type": "write", "key": "x", "value": 1, "msg_id": 1 });
+    script.ask(0, write);
+    // What n3 should hear of it is lost; so that x is not 1 must not be said there.
+    script.flying.clear();
+    script.answers.clear();
+    let cas = json!({ "type": "cas", "key": "x", "from": 1, "to": 2, "msg_id": 2 });
+    script.ask(2, cas.clone());
+    script.deliver_all();
+    assert_eq!(script.answer()["code"], 30);
+    script.settle();
+    script.ask(2, cas.clone());
+    script.settle();
+    assert_eq!(script.answer()["type"], "cas_ok");
+    script.ask(1, cas);
+    script.settle();
+    assert_eq!(script.answer()["code"], 22);
+}
