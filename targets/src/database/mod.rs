@@ -118,7 +118,7 @@ const BUGS: [PlantedBug; 4] = [
         about: "reads see what other transactions of the node have not committed",
         workload: "list-append",
         faults: &[],
-        anomalies: &["G1a", "G1b", "G1c", "G1c-realtime"],
+        anomalies: &["G1a", "G1b", "G1c", "G1c-realtime", "internal"],
     },
     PlantedBug {
         name: "write-skew",
@@ -133,7 +133,7 @@ const BUGS: [PlantedBug; 4] = [
         about: "who only reads sees the newest version at each step, not one and the same",
         workload: "list-append",
         faults: &[],
-        anomalies: &["G-single"],
+        anomalies: &["G-single", "internal"],
     },
 ];
 
