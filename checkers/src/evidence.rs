@@ -321,7 +321,10 @@ fn final_reads(history: &History, installed: &[&FaultSpan], end: Nanos) -> u64 {
             .filter(|call| wanted(&call.operation))
             .count() as u64
     };
-    let read = |operation: &Operation| matches!(operation, Operation::Read { .. });
+    let read = |operation: &Operation| match operation {
+        Operation::Txn { micros } => micros.iter().all(|m| matches!(m, Micro::Read { .. })),
+        other => !other.kind().mutates(),
+    };
     if history.calls().iter().any(|call| read(&call.operation)) {
         return answered(read);
     }

@@ -81,6 +81,7 @@ impl Checker for ListAppend {
             observations: lists.observations,
             ambiguous: txns.written_twice(),
             steps: work,
+            level: record.assume.isolation.as_deref(),
         };
         transactions::judge(&txns, inferred, budget, &ANOMALIES, |from, to, why| {
             lists

@@ -30,6 +30,9 @@ pub struct Assumptions {
     /// By how much, in milliseconds, a hybrid clock may be ahead of the physical clock of its node;
     /// by any time if absent.
     pub hybrid_drift_ms: Option<u64>,
+    /// The isolation level by which transactions are judged, such as `snapshot-isolation`: what it
+    /// permits is no anomaly. Strict serializability if absent.
+    pub isolation: Option<String>,
 }
 
 impl Default for Assumptions {
@@ -48,6 +51,7 @@ impl Default for Assumptions {
             settle_ms: 1000,
             clocks_exact: false,
             hybrid_drift_ms: None,
+            isolation: None,
         }
     }
 }

@@ -7,11 +7,14 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod database;
 pub mod lock_manager;
 pub mod node;
 pub mod paxos_kv;
 pub mod quorum_register;
 pub mod shape;
+pub mod transaction;
+pub mod twophase_kv;
 pub mod wire;
 
 use std::future::Future;
@@ -182,6 +185,8 @@ pub static ALL: &[&dyn Target] = &[
     &lock_manager::TARGET,
     &paxos_kv::TARGET,
     &quorum_register::TARGET,
+    &twophase_kv::TARGET,
+    &database::TARGET,
 ];
 
 /// The target of that name.

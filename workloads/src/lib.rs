@@ -5,9 +5,14 @@
 //! is one file, one `pub mod` and one row in [`ALL`].
 #![forbid(unsafe_code)]
 
+pub mod bank;
 pub mod generator;
+pub mod list_append;
 pub mod lock;
 pub mod register;
+pub mod rw_register;
+
+mod transactions;
 
 pub use generator::{Completion, Generator, Offer, Proposal, Route, Threads, View};
 use serde_json::Value as Json;
@@ -59,6 +64,11 @@ pub trait Workload: Send + Sync {
     /// The checkers that judge it, besides those that judge every run.
     fn checkers(&self) -> &'static [&'static str];
 
+    /// Those of them that judge it under these options: all, unless it says otherwise.
+    fn judges(&self, _options: &Json) -> &'static [&'static str] {
+        self.checkers()
+    }
+
     /// Says what checkers may take for granted under it, by its options.
     fn assume(&self, _options: &Json, _assume: &mut Assumptions) {}
 
@@ -70,7 +80,13 @@ pub trait Workload: Send + Sync {
 }
 
 /// Every workload.
-pub static ALL: &[&dyn Workload] = &[&lock::Lock, &register::Register];
+pub static ALL: &[&dyn Workload] = &[
+    &lock::Lock,
+    &register::Register,
+    &list_append::ListAppend,
+    &rw_register::RwRegister,
+    &bank::Bank,
+];
 
 /// The workload of that name.
 pub fn find(name: &str) -> Option<&'static dyn Workload> {

@@ -40,6 +40,16 @@ pub(crate) struct Inferred<'a> {
     pub(crate) ambiguous: Option<(&'a Scalar, &'a Scalar)>,
     /// Steps that this took.
     pub(crate) steps: u64,
+    /// The level by which they are judged; strict serializability if none is given.
+    pub(crate) level: Option<&'a str>,
+}
+
+impl Inferred<'_> {
+    /// Whether the level permits what has that name. A level that nobody knows permits nothing.
+    fn permits(&self, anomaly: &str) -> bool {
+        let forbidden = self.level.and_then(|level| graph::forbids(level, anomaly));
+        forbidden == Some(false)
+    }
 }
 
 /// Why one transaction comes before another, because of a key.
@@ -72,6 +82,7 @@ pub(crate) fn judge(
     anomalies.sort_by_key(|a| (rank(a), a.calls.len(), a.span.1, a.calls.first().copied()));
     let types: BTreeSet<String> = anomalies.iter().map(|a| a.name.clone()).collect();
     let left = graph::models_left(types.iter().map(String::as_str));
+    anomalies.retain(|anomaly| !inferred.permits(&anomaly.name));
     let transactions = intervals.iter().flatten().count();
     let verdict = if anomalies.is_empty() {
         clean(&inferred, transactions)
@@ -109,7 +120,12 @@ fn clean(inferred: &Inferred<'_>, transactions: usize) -> Verdict {
         let count = explain::count(transactions, "transaction");
         Verdict::valid(
             checker,
-            format!("{count}: nothing contradicts strict serializability"),
+            match inferred.level {
+                None | Some("strict-serializable") => {
+                    format!("{count}: nothing contradicts strict serializability")
+                }
+                Some(level) => format!("{count}: nothing that {level} forbids"),
+            },
         )
     }
 }

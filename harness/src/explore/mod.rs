@@ -14,9 +14,11 @@
 //! | `world` | nodes, connections and clients in virtual time |
 //! | `history` | what the clients saw, as a record |
 //! | `tuning` | options that suit virtual seconds, target by target |
+//! | [`isolation`] | each isolation level of `database` against each anomaly |
 
 pub mod adversary;
 mod history;
+pub mod isolation;
 mod trouble;
 mod tuning;
 mod world;
@@ -121,7 +123,7 @@ impl Case {
 
     /// What the workload's own checkers say of a record.
     pub fn judge(&self, record: &Record) -> Vec<Verdict> {
-        let checkers = self.workload.checkers().iter();
+        let checkers = self.workload.judges(&self.load).iter();
         let checkers = checkers.filter_map(|name| tribunal_checkers::find(name));
         checkers
             .map(|checker| checker.check(record, Budget::default()))

@@ -20,4 +20,8 @@ pub(super) fn tune(case: &mut Case) {
         Some("minority-commit" | "stale-read") => (case.clients, case.rate) = (12, 800.0),
         _ => {}
     }
+    // Where whoever only reads is certified too, the primary notices.
+    if case.bug.is_some_and(|bug| bug.name == "fractured-read") {
+        case.options = json!({ "level": "serializable" });
+    }
 }

@@ -55,7 +55,7 @@ const MESSAGES: [&str; 2] = ["lamport-clocks", "vector-clocks"];
 /// The checkers of a plan, by name, in the order in which they judge.
 pub fn checkers_of(plan: &Plan) -> Vec<&'static str> {
     let workload = tribunal_workloads::find(&plan.workload.workload);
-    let of_workload = workload.map_or(&[][..], |workload| workload.checkers());
+    let of_workload = workload.map_or(&[][..], |w| w.judges(&plan.workload.options));
     let of_messages = MESSAGES.into_iter().filter(|_| plan.messages);
     let named = of_workload.iter().copied().chain(of_messages);
     named.chain(ALWAYS).collect()

@@ -30,7 +30,7 @@ impl BuiltIn {
     }
 }
 
-static BUILT_IN: [BuiltIn; 5] = [
+static BUILT_IN: &[BuiltIn] = &[
     BuiltIn {
         name: "demo",
         text: include_str!("../../suites/demo.yaml"),
@@ -48,6 +48,14 @@ static BUILT_IN: [BuiltIn; 5] = [
         text: include_str!("../../suites/register.yaml"),
     },
     BuiltIn {
+        name: "transactions",
+        text: include_str!("../../suites/transactions.yaml"),
+    },
+    BuiltIn {
+        name: "isolation",
+        text: include_str!("../../suites/isolation.yaml"),
+    },
+    BuiltIn {
         name: "planted",
         text: include_str!("../../suites/planted.yaml"),
     },
@@ -55,7 +63,7 @@ static BUILT_IN: [BuiltIn; 5] = [
 
 /// The suites that are part of this program.
 pub fn built_in() -> &'static [BuiltIn] {
-    &BUILT_IN
+    BUILT_IN
 }
 
 /// Where a suite comes from.
@@ -101,7 +109,7 @@ impl Source {
                     format!("there is no built-in suite `{name}`"),
                     format!(
                         "there are: {}; a suite of your own is given by its path",
-                        BUILT_IN.map(|suite| suite.name).join(", ")
+                        BUILT_IN.iter().map(|suite| suite.name).collect::<Vec<_>>().join(", ")
                     ),
                 )),
             },

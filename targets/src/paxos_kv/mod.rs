@@ -73,7 +73,7 @@ use tribunal_results::{Kind, NodeId};
 
 use self::replica::{Replica, Settings};
 use crate::node::{MILLISECOND, Machine, Reference};
-use crate::{NodeSpec, PlantedBug};
+use crate::{NodeSpec, PlantedBug, Shape};
 
 /// The replicated log, as a row of the catalogue.
 pub static TARGET: Reference = Reference {
@@ -93,6 +93,7 @@ pub static TARGET: Reference = Reference {
         "duplication",
         "reordering",
     ],
+    shape: Shape::Mesh,
     bugs: &BUGS,
     check_options: |options| Options::read(options).map(drop),
     assume: |_, _| {},

@@ -173,11 +173,13 @@ const RECENT_MAX: usize = 3;
 pub struct RecentKeys(Arc<Mutex<Vec<VecDeque<u64>>>>);
 
 impl RecentKeys {
-    fn new(groups: usize) -> Self {
+    /// None yet, of so many groups.
+    pub(crate) fn new(groups: usize) -> Self {
         Self(Arc::new(Mutex::new(vec![VecDeque::new(); groups])))
     }
 
-    fn note(&self, group: usize, key: u64) {
+    /// A group begins to work on a key.
+    pub(crate) fn note(&self, group: usize, key: u64) {
         let mut groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(keys) = groups.get_mut(group) {
             keys.push_back(key);
