@@ -8,6 +8,7 @@
 
 pub mod client;
 pub mod lock_manager;
+mod locks;
 pub mod node;
 pub mod quorum_register;
 pub mod wire;

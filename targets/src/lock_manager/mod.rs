@@ -6,17 +6,13 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `lock` | one lock, as a value |
-//! | `request` | what clients ask |
-//! | `coordinator` | the machine of the first node |
-//! | `relay` | the machine of the others |
+//! | `coordinator` | the machine of the first node; the others are relays |
 //! | `bug` | the planted bugs |
+//!
+//! The locks themselves, requests and relays are in [`locks`](crate::locks).
 
 mod bug;
 mod coordinator;
-mod lock;
-mod relay;
-mod request;
 #[cfg(test)]
 mod tests;
 
@@ -25,10 +21,11 @@ use serde_json::Value as Json;
 use tribunal_results::Kind;
 use tribunal_results::options::{OptionError, decode};
 
-use self::bug::{BUGS, Bug};
+use self::bug::BUGS;
+pub(crate) use self::bug::Bug;
 use self::coordinator::Coordinator;
-use self::lock::Rules;
-use self::relay::Relay;
+use crate::locks::{Relay, Rules};
+
 use crate::NodeSpec;
 use crate::node::{MILLISECOND, Machine, Reference};
 
@@ -92,6 +89,7 @@ impl Options {
 fn machine(spec: &NodeSpec) -> Result<Box<dyn Machine>, OptionError> {
     let rules = Rules {
         lease: Options::read(&spec.options)?.lease_ms * MILLISECOND,
+        grants_by_itself: true,
         bug: spec.bug.as_deref().and_then(Bug::from_name),
     };
     let nodes = spec.nodes.clone();

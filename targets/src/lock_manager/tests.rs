@@ -11,8 +11,7 @@ use tribunal_results::Scalar;
 use super::TARGET;
 use super::bug::Bug;
 use super::coordinator::Coordinator;
-use super::lock::Rules;
-use super::relay::Relay;
+use crate::locks::{Relay, Rules};
 use crate::node::{Input, MILLISECOND, Machine, Nanos, Outbox};
 use crate::wire::{Body, Message};
 
@@ -95,6 +94,7 @@ impl Stage {
 fn coordinator(bug: Option<Bug>) -> Coordinator {
     let rules = Rules {
         lease: 1_000 * MILLISECOND,
+        grants_by_itself: true,
         bug,
     };
     Coordinator::new("n1".into(), vec!["n1".into(), "n2".into()], rules)

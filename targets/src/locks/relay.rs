@@ -10,14 +10,14 @@ use crate::wire::{Body, Message, WireError};
 
 /// The machine of every node but the first.
 #[derive(Debug)]
-pub(super) struct Relay {
+pub(crate) struct Relay {
     nodes: Vec<NodeId>,
     coordinator: NodeId,
     heartbeat: Heartbeat,
 }
 
 impl Relay {
-    pub(super) fn new(nodes: Vec<NodeId>, coordinator: NodeId) -> Self {
+    pub(crate) fn new(nodes: Vec<NodeId>, coordinator: NodeId) -> Self {
         Self {
             nodes,
             heartbeat: Heartbeat::new(vec![coordinator.clone()]),
