@@ -11,6 +11,7 @@ pub mod lock_manager;
 mod locks;
 pub mod node;
 pub mod quorum_register;
+pub mod semaphore;
 pub mod wire;
 
 use std::future::Future;
@@ -171,7 +172,11 @@ pub trait Target: Send + Sync {
 }
 
 /// Every target.
-pub static ALL: &[&dyn Target] = &[&lock_manager::TARGET, &quorum_register::TARGET];
+pub static ALL: &[&dyn Target] = &[
+    &lock_manager::TARGET,
+    &quorum_register::TARGET,
+    &semaphore::TARGET,
+];
 
 /// The target of that name.
 pub fn find(name: &str) -> Option<&'static dyn Target> {

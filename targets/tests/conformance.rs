@@ -203,6 +203,17 @@ async fn exercise(kind: Kind, session: &mut Session, key: &str) {
             )
             .await;
         }
+        Kind::AcquirePermits | Kind::ReleasePermits => {
+            let (key, permits) = (lock(), 1);
+            let taken = grant(session, Operation::AcquirePermits { key, permits }).await;
+            let (key, token) = (lock(), Some(taken.token));
+            let back = Operation::ReleasePermits {
+                key,
+                permits,
+                token,
+            };
+            ok(session, back).await;
+        }
         kind => panic!("no conformance test for {kind} yet: write it"),
     }
 }
@@ -233,7 +244,7 @@ fn names_are_unique_and_in_kebab_case() {
 
 #[test]
 fn every_bug_names_a_workload_faults_and_anomalies_that_exist() {
-    const WORKLOADS: [&str; 2] = ["lock", "register"];
+    const WORKLOADS: [&str; 3] = ["lock", "register", "semaphore"];
     const FAULTS: [&str; 7] = [
         "kill",
         "restart",
@@ -243,7 +254,7 @@ fn every_bug_names_a_workload_faults_and_anomalies_that_exist() {
         "reset",
         "refuse",
     ];
-    const ANOMALIES: [&str; 12] = [
+    const ANOMALIES: [&str; 15] = [
         "stale-read",
         "phantom-read",
         "aborted-read",
@@ -253,6 +264,9 @@ fn every_bug_names_a_workload_faults_and_anomalies_that_exist() {
         "token-not-monotonic",
         "stale-token-accepted",
         "overtaking",
+        "over-grant",
+        "lost-signal",
+        "passed-over",
         "crash",
         "unexpected-exit",
         "not-recovered",

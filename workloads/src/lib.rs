@@ -8,6 +8,7 @@
 pub mod generator;
 pub mod lock;
 pub mod register;
+pub mod semaphore;
 
 pub use generator::{Completion, Generator, Offer, Proposal, Route, Threads, View};
 use serde_json::Value as Json;
@@ -70,7 +71,7 @@ pub trait Workload: Send + Sync {
 }
 
 /// Every workload.
-pub static ALL: &[&dyn Workload] = &[&lock::Lock, &register::Register];
+pub static ALL: &[&dyn Workload] = &[&lock::Lock, &register::Register, &semaphore::Semaphore];
 
 /// The workload of that name.
 pub fn find(name: &str) -> Option<&'static dyn Workload> {

@@ -6,7 +6,9 @@ use super::Case;
 
 /// Sets what differs from the defaults for this target, workload or bug.
 pub(super) fn tune(case: &mut Case) {
-    if case.target.name() == "lock-manager" {
-        case.options = json!({ "lease_ms": 150 });
+    match case.target.name() {
+        "lock-manager" => case.options = json!({ "lease_ms": 150 }),
+        "semaphore" => case.options = json!({ "lease_ms": 150, "wait_ms": 80 }),
+        _ => {}
     }
 }
