@@ -7,7 +7,11 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod clock;
+pub mod lock_lamport;
 pub mod lock_manager;
+pub mod lock_quorum;
+pub mod lock_ring;
 mod locks;
 pub mod node;
 pub mod quorum_register;
@@ -173,7 +177,10 @@ pub trait Target: Send + Sync {
 
 /// Every target.
 pub static ALL: &[&dyn Target] = &[
+    &lock_lamport::TARGET,
     &lock_manager::TARGET,
+    &lock_quorum::TARGET,
+    &lock_ring::TARGET,
     &quorum_register::TARGET,
     &semaphore::TARGET,
 ];

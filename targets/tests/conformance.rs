@@ -158,50 +158,30 @@ async fn exercise(kind: Kind, session: &mut Session, key: &str) {
             let value = 5.into();
             ok(session, Operation::Write { key: lock(), value }).await;
         }
-        Kind::Request | Kind::Acquire => {
+        Kind::Request | Kind::Acquire | Kind::Renew | Kind::Release => {
             let answer = ok(session, Operation::Request { lock: lock() }).await;
             let Answer::Ticket(ticket) = answer else {
                 panic!("{answer:?} is no ticket")
             };
-            let ticket = Some(ticket);
-            let Grant { token, .. } = grant(
-                session,
-                Operation::Acquire {
-                    lock: lock(),
-                    ticket,
-                },
-            )
-            .await;
-            ok(
-                session,
-                Operation::Release {
-                    lock: lock(),
-                    token,
-                },
-            )
-            .await;
+            let acquire = Operation::Acquire {
+                lock: lock(),
+                ticket: Some(ticket),
+            };
+            let Grant { token, .. } = grant(session, acquire).await;
+            let (lock, renewed) = (lock(), lock());
+            let renew = Operation::Renew {
+                lock: renewed,
+                token,
+            };
+            assert_eq!(grant(session, renew).await.token, token);
+            ok(session, Operation::Release { lock, token }).await;
         }
-        Kind::TryAcquire | Kind::Renew | Kind::Release | Kind::GuardedWrite => {
+        Kind::TryAcquire | Kind::GuardedWrite => {
             let Grant { token, .. } = grant(session, Operation::TryAcquire { lock: lock() }).await;
-            let renewed = grant(
-                session,
-                Operation::Renew {
-                    lock: lock(),
-                    token,
-                },
-            )
-            .await;
-            assert_eq!(renewed.token, token);
             let (key, value) = (lock(), 1.into());
             ok(session, Operation::GuardedWrite { key, value, token }).await;
-            ok(
-                session,
-                Operation::Release {
-                    lock: lock(),
-                    token,
-                },
-            )
-            .await;
+            let lock = lock();
+            ok(session, Operation::Release { lock, token }).await;
         }
         Kind::AcquirePermits | Kind::ReleasePermits => {
             let (key, permits) = (lock(), 1);
@@ -244,8 +224,11 @@ fn names_are_unique_and_in_kebab_case() {
 
 #[test]
 fn every_bug_names_a_workload_faults_and_anomalies_that_exist() {
-    const WORKLOADS: [&str; 3] = ["lock", "register", "semaphore"];
-    const FAULTS: [&str; 7] = [
+    const WORKLOADS: [&str; 5] = ["lock", "mutex", "fenced-mutex", "register", "semaphore"];
+    const FAULTS: [&str; 10] = [
+        "omission",
+        "duplication",
+        "reordering",
         "kill",
         "restart",
         "pause",

@@ -71,7 +71,13 @@ pub trait Workload: Send + Sync {
 }
 
 /// Every workload.
-pub static ALL: &[&dyn Workload] = &[&lock::Lock, &register::Register, &semaphore::Semaphore];
+pub static ALL: &[&dyn Workload] = &[
+    &lock::LOCK,
+    &lock::MUTEX,
+    &lock::FENCED_MUTEX,
+    &register::Register,
+    &semaphore::Semaphore,
+];
 
 /// The workload of that name.
 pub fn find(name: &str) -> Option<&'static dyn Workload> {

@@ -4,6 +4,8 @@
 //! fencing token, release; now and then renewing, entering again, trying without queueing,
 //! holding beyond the first lease, letting the lease lapse, or releasing as a stranger. At the
 //! end every lock is taken and given back once more, which shows that it still can be.
+//!
+//! There are three workloads of this load, which differ in what is judged.
 
 mod live;
 mod round;
@@ -120,16 +122,42 @@ impl Options {
     }
 }
 
-/// The lock workload.
-pub struct Lock;
+/// A workload of locks: the same load, judged by what the target promises.
+pub struct Lock {
+    name: &'static str,
+    about: &'static str,
+    checkers: &'static [&'static str],
+}
+
+/// Locks that are granted in the order of requests.
+pub static LOCK: Lock = Lock {
+    name: "lock",
+    about: "critical sections under queued locks with leases, re-entry and fencing tokens",
+    checkers: &["mutual-exclusion", "fencing", "fifo"],
+};
+
+/// Locks that promise nothing but that one client at a time holds them, whose tokens only tell
+/// holds apart.
+pub static MUTEX: Lock = Lock {
+    name: "mutex",
+    about: "the same under locks that are granted in any order, with tokens in none",
+    checkers: &["mutual-exclusion"],
+};
+
+/// Locks that are granted in any order, with fencing tokens.
+pub static FENCED_MUTEX: Lock = Lock {
+    name: "fenced-mutex",
+    about: "the same under locks that are granted in any order, with fencing tokens",
+    checkers: &["mutual-exclusion", "fencing"],
+};
 
 impl Workload for Lock {
     fn name(&self) -> &'static str {
-        "lock"
+        self.name
     }
 
     fn about(&self) -> &'static str {
-        "critical sections under queued locks with leases, re-entry and fencing tokens"
+        self.about
     }
 
     fn needs(&self) -> &'static [Kind] {
@@ -141,7 +169,7 @@ impl Workload for Lock {
     }
 
     fn checkers(&self) -> &'static [&'static str] {
-        &["mutual-exclusion", "fencing", "fifo"]
+        self.checkers
     }
 
     fn program(&self, options: &Json, setting: &Setting) -> Result<Program, OptionError> {

@@ -7,7 +7,10 @@ use super::Case;
 /// Sets what differs from the defaults for this target, workload or bug.
 pub(super) fn tune(case: &mut Case) {
     match case.target.name() {
-        "lock-manager" => case.options = json!({ "lease_ms": 150 }),
+        "lock-lamport" | "lock-manager" | "lock-ring" => {
+            case.options = json!({ "lease_ms": 150 });
+        }
+        "lock-quorum" => case.options = json!({ "lease_ms": 300, "ttl_ms": 200 }),
         "semaphore" => case.options = json!({ "lease_ms": 150, "wait_ms": 80 }),
         _ => {}
     }

@@ -16,18 +16,16 @@ mod coordinator;
 #[cfg(test)]
 mod tests;
 
-use serde::Deserialize;
-use serde_json::Value as Json;
 use tribunal_results::Kind;
-use tribunal_results::options::{OptionError, decode};
+use tribunal_results::options::OptionError;
 
 use self::bug::BUGS;
 pub(crate) use self::bug::Bug;
 use self::coordinator::Coordinator;
-use crate::locks::{Relay, Rules};
+use crate::locks::{LeaseOptions, Relay, Rules};
 
 use crate::NodeSpec;
-use crate::node::{MILLISECOND, Machine, Reference};
+use crate::node::{Machine, Reference};
 
 /// The lock manager, as a row of the catalogue.
 pub static TARGET: Reference = Reference {
@@ -52,43 +50,14 @@ pub static TARGET: Reference = Reference {
         "refuse",
     ],
     bugs: &BUGS,
-    check_options: |options| Options::read(options).map(drop),
+    check_options: |options| LeaseOptions::read(options).map(drop),
     assume: |_, _| {},
     machine,
 };
 
-/// The longest lease, in milliseconds: a day.
-const LEASE_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Options {
-    /// How long a hold lasts unless it is renewed, in milliseconds.
-    lease_ms: u64,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { lease_ms: 1_500 }
-    }
-}
-
-impl Options {
-    fn read(options: &Json) -> Result<Self, OptionError> {
-        let options: Self = decode(options)?;
-        match options.lease_ms {
-            1..=LEASE_MS_MAX => Ok(options),
-            wrong => Err(OptionError::new(
-                "lease_ms",
-                format!("{wrong} is no lease; it lasts from 1 to {LEASE_MS_MAX} ms"),
-            )),
-        }
-    }
-}
-
 fn machine(spec: &NodeSpec) -> Result<Box<dyn Machine>, OptionError> {
     let rules = Rules {
-        lease: Options::read(&spec.options)?.lease_ms * MILLISECOND,
+        lease: LeaseOptions::read(&spec.options)?.lease(),
         grants_by_itself: true,
         bug: spec.bug.as_deref().and_then(Bug::from_name),
     };

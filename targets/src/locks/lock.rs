@@ -329,6 +329,11 @@ impl Lock {
         self.hold.as_ref().map(|hold| hold.token)
     }
 
+    /// Ends the hold, whoever relies on it.
+    pub(crate) fn revoke(&mut self) {
+        self.hold = None;
+    }
+
     /// Takes a ticket out of the queue.
     pub(crate) fn forget(&mut self, number: u64) {
         self.queue.retain(|ticket| ticket.number != number);

@@ -3,16 +3,19 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | `lease` | the option that says how long a hold lasts |
 //! | `lock` | one lock, as a value |
 //! | `table` | all locks of a node, with their timers and what is persisted of them |
 //! | `request` | what clients ask |
 //! | `relay` | the machine of a node that passes everything on to a coordinator |
 
+mod lease;
 mod lock;
 mod relay;
 mod request;
 mod table;
 
+pub(crate) use lease::LeaseOptions;
 pub(crate) use lock::{Claim, Origin, Rules};
 pub(crate) use relay::Relay;
 pub(crate) use request::{Action, Request};

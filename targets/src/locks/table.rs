@@ -47,6 +47,11 @@ impl Table {
         }
     }
 
+    /// How long a hold lasts unless it is renewed.
+    pub(crate) const fn lease(&self) -> Nanos {
+        self.rules.lease
+    }
+
     /// How many locks were asked for so far.
     pub(crate) const fn len(&self) -> usize {
         self.names.len()
