@@ -30,7 +30,7 @@ impl BuiltIn {
     }
 }
 
-static BUILT_IN: [BuiltIn; 4] = [
+static BUILT_IN: [BuiltIn; 5] = [
     BuiltIn {
         name: "demo",
         text: include_str!("../../suites/demo.yaml"),
@@ -38,6 +38,10 @@ static BUILT_IN: [BuiltIn; 4] = [
     BuiltIn {
         name: "lock",
         text: include_str!("../../suites/lock.yaml"),
+    },
+    BuiltIn {
+        name: "lock-safety",
+        text: include_str!("../../suites/lock-safety.yaml"),
     },
     BuiltIn {
         name: "register",

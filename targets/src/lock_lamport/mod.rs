@@ -37,6 +37,8 @@
 
 mod claims;
 mod machine;
+#[cfg(test)]
+mod tests;
 
 use tribunal_results::Kind;
 use tribunal_results::options::OptionError;

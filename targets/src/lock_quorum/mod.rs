@@ -31,6 +31,8 @@
 mod attempt;
 mod instance;
 mod machine;
+#[cfg(test)]
+mod tests;
 
 use serde::Deserialize;
 use serde_json::Value as Json;

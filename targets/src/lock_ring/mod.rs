@@ -23,6 +23,8 @@
 //! bug.
 
 mod machine;
+#[cfg(test)]
+mod tests;
 
 use tribunal_results::Kind;
 use tribunal_results::options::OptionError;

@@ -13,6 +13,8 @@ mod lease;
 mod lock;
 mod relay;
 mod request;
+#[cfg(test)]
+pub(crate) mod stage;
 mod table;
 
 pub(crate) use lease::LeaseOptions;
