@@ -18,7 +18,7 @@ fn the_token_goes_round_and_grants_where_somebody_waits() {
         "0 c2@n2 request       -> c2:ticket 1
          1 c2@n2 acquire 1     ->
          3 wait                -> n1>n2:token 1
-         4 n1>n2               -> c2:token 1 n2>n1:token_ok 1
+         4 n1>n2               -> n2>n1:token_ok 1 c2:token 1
          9 n2>n1               ->
          20 c2@n2 release 1    -> n2>n3:token 2 c2:ok
          21 n2>n3              -> n3>n2:token_ok 2
@@ -39,7 +39,7 @@ fn each_visit_of_the_token_grants_a_lock_once() {
          3 n1>n2               -> n2>n1:token_ok 1
          3 n2>n1               ->
          6 wait                -> n2>n1:token 2
-         7 n2>n1               -> c3:token 2 n1>n2:token_ok 2",
+         7 n2>n1               -> n1>n2:token_ok 2 c3:token 2",
     );
 }
 
@@ -139,7 +139,7 @@ fn two_tokens_are_there_if_one_is_made_anew_while_the_old_one_is_slow() {
          0 c2@n2 acquire 1     ->
          0 c1@n1 acquire 7     -> c1:error 22
          3 wait                -> n1>n2:token 1
-         4 n1>n2               -> c2:token 1 n2>n1:token_ok 1
+         4 n1>n2               -> n2>n1:token_ok 1 c2:token 1
          5 n2>n1               ->
          6 c1@n1 request       -> c1:ticket 2
          7 c1@n1 acquire 2     ->
