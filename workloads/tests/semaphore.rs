@@ -153,10 +153,15 @@ fn strangers_give_back_what_is_anothers_and_are_refused() {
             owners.insert(grant.token, step.asked.process);
         }
     }
-    let strange = main.steps.iter().filter(|step| match &step.asked.operation {
-        Operation::ReleasePermits { token, .. } => owners[&token.unwrap()] != step.asked.process,
-        _ => false,
-    });
+    let strange = main
+        .steps
+        .iter()
+        .filter(|step| match &step.asked.operation {
+            Operation::ReleasePermits { token, .. } => {
+                owners[&token.unwrap()] != step.asked.process
+            }
+            _ => false,
+        });
     let strange: Vec<&Step> = strange.collect();
     assert!(strange.len() > 20, "{}", strange.len());
     assert!(strange.iter().all(|step| !is_ok(step)));

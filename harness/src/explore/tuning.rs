@@ -10,7 +10,7 @@ pub(super) fn tune(case: &mut Case) {
         "lock-lamport" | "lock-manager" | "lock-ring" => {
             case.options = json!({ "lease_ms": 150 });
         }
-        "lock-quorum" => case.options = json!({ "lease_ms": 300, "ttl_ms": 200 }),
+        "lock-quorum" => case.options = json!({ "lease_ms": 300, "ttl_ms": 250 }),
         "semaphore" => case.options = json!({ "lease_ms": 150, "wait_ms": 80 }),
         _ => {}
     }

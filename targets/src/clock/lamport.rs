@@ -32,9 +32,17 @@ impl LamportClock {
         self.time
     }
 
+    /// Takes up a time that it was told, without an event of its own: what comes next is later.
+    pub const fn observe(&mut self, told: u64) {
+        let told = if told < TIME_MAX { told } else { TIME_MAX };
+        if self.time < told {
+            self.time = told;
+        }
+    }
+
     /// A message arrived that was sent at `sent`: the time of its arrival, later than both.
     pub fn witness(&mut self, sent: u64) -> u64 {
-        self.time = self.time.max(sent.min(TIME_MAX));
+        self.observe(sent);
         self.tick()
     }
 }
@@ -82,6 +90,15 @@ mod tests {
         assert_eq!(clock.witness(3), 6);
         assert_eq!(clock.witness(9), 10);
         assert_eq!(clock.witness(10), 11);
+    }
+
+    #[test]
+    fn what_was_observed_is_earlier_than_what_comes_next() {
+        let mut clock = LamportClock::at(5);
+        clock.observe(3);
+        assert_eq!(clock.time(), 5);
+        clock.observe(8);
+        assert_eq!((clock.time(), clock.tick()), (8, 9));
     }
 
     #[test]

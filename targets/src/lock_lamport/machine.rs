@@ -199,7 +199,7 @@ impl Node {
             return Ok(());
         }
         if self.bug != Some(Bug::StaleClock) {
-            self.clock.witness(sent.max(time));
+            self.clock.observe(sent.max(time));
             self.keep_clock(out);
         }
         let process = self

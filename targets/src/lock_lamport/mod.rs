@@ -9,7 +9,8 @@
 //! will never make one, since my clock is beyond yours. So the lock is granted in the order of the
 //! stamps, and a stamp as one number is an honest fencing token: each grant has a higher one.
 //!
-//! What differs from the paper: a node makes one request for each of its clients (it need not wait
+//! As in the paper only requests make the clock tick; whatever else arrives is only taken up.
+//! What differs from it: a node makes one request for each of its clients (it need not wait
 //! for one to end before the next); a deferring node says so (`later`), which lets a client's
 //! request be acknowledged once every node has seen it, so that whoever asks after that comes after
 //! it in real time too (as in Lamport's own algorithm); what was not replied to is asked again, so
@@ -72,7 +73,7 @@ pub static TARGET: Reference = Reference {
             name: "no-tiebreak",
             about: "requests of the same time are told apart by nobody, and none defers to another",
             workload: "lock",
-            faults: &[],
+            faults: &["delay"],
             anomalies: &["double-hold"],
         },
         PlantedBug {

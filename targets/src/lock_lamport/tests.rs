@@ -53,16 +53,16 @@ fn who_asks_after_another_was_acknowledged_comes_after_it() {
         "0 c1@n1 request       -> n1>n2:claim 1
          1 n1>n2               -> n2>n1:reply 1
          2 n2>n1               -> c1:ticket 2
-         3 c2@n2 request       -> n2>n1:claim 3
-         4 n2>n1               -> n1>n2:later 3
-         5 n1>n2               -> c2:ticket 7
-         6 c2@n2 acquire 7     ->
+         3 c2@n2 request       -> n2>n1:claim 2
+         4 n2>n1               -> n1>n2:later 2
+         5 n1>n2               -> c2:ticket 5
+         6 c2@n2 acquire 5     ->
          7 c1@n1 acquire 2     -> c1:token 2
          8 c1@n1 enter         -> c1:token 2
          9 c1@n1 release 2     -> c1:ok
-         9 c1@n1 release 2     -> n1>n2:reply 3 c1:ok
+         9 c1@n1 release 2     -> n1>n2:reply 2 c1:ok
          9 c1@n1 release 2     -> c1:error 22
-         10 n1>n2              -> c2:token 7",
+         10 n1>n2              -> c2:token 5",
     );
 }
 
@@ -104,13 +104,13 @@ fn a_hold_ends_with_its_lease_and_the_next_is_replied_to() {
          1 n1>n2               -> n2>n1:reply 1
          2 n2>n1               -> c1:ticket 2
          3 c1@n1 acquire 2     -> c1:token 2
-         950 c2@n2 request     -> n2>n1:claim 3
-         951 n2>n1             -> n1>n2:later 3
-         952 n1>n2             -> c2:ticket 7
-         953 c2@n2 acquire 7   ->
-         1002 wait             -> n2>n1:claim 3
-         1003 wait             -> n1>n2:reply 3
-         1004 n1>n2            -> c2:token 7
+         950 c2@n2 request     -> n2>n1:claim 2
+         951 n2>n1             -> n1>n2:later 2
+         952 n1>n2             -> c2:ticket 5
+         953 c2@n2 acquire 5   ->
+         1002 wait             -> n2>n1:claim 2
+         1003 wait             -> n1>n2:reply 2
+         1004 n1>n2            -> c2:token 5
          1005 c1@n1 renew 2    -> c1:error 22",
     );
 }
@@ -140,12 +140,12 @@ fn a_hold_survives_the_crash_of_its_node_with_a_full_lease() {
          2 n2>n1               -> c1:ticket 2
          3 c1@n1 acquire 2     -> c1:token 2
          4 crash n1            ->
-         5 c2@n2 request       -> n2>n1:claim 3
-         6 n2>n1               -> n1>n2:later 3
-         7 c1@n1 release 2     -> n1>n2:reply 3 c1:ok
-         8 n1>n2               -> c2:ticket 7
+         5 c2@n2 request       -> n2>n1:claim 2
+         6 n2>n1               -> n1>n2:later 2
+         7 c1@n1 release 2     -> n1>n2:reply 2 c1:ok
+         8 n1>n2               -> c2:ticket 5
          9 n1>n2               ->
-         10 c2@n2 acquire 7    -> c2:token 7",
+         10 c2@n2 acquire 5    -> c2:token 5",
     );
 }
 

@@ -174,9 +174,8 @@ impl Node {
                 );
                 let (enough, ttl) = (self.enough(), self.terms.ttl);
                 if let Some(attempt) = self.attempts.get_mut(&lock)
-                    && attempt.round == round
+                    && attempt.answered(round, src, granted, enough, ttl)
                 {
-                    attempt.answered(src, granted, enough, ttl);
                     self.advance(&lock, now, out);
                 }
             }
@@ -206,9 +205,7 @@ impl Node {
                 let from = self.pauses.get(lock).copied().unwrap_or(0);
                 if now >= from {
                     self.pauses.remove(lock);
-                    self.rounds += 1;
-                    self.attempts
-                        .insert(lock.clone(), Attempt::new(value, self.rounds, now));
+                    self.attempts.insert(lock.clone(), Attempt::new(value));
                     self.ask(lock, now, out);
                 }
             }
@@ -226,14 +223,16 @@ impl Node {
         let Some(attempt) = self.attempts.get_mut(lock) else {
             return;
         };
+        self.rounds += 1;
+        attempt.begin(self.rounds, now);
         let ends = now.saturating_add(ttl);
         let granted = self.instance.lease(lock, attempt.value, ends, now);
-        attempt.answered(&self.id, granted, enough, ttl);
+        attempt.answered(self.rounds, &self.id, granted, enough, ttl);
         let body = Body::new("lease")
             .with("lock", json!(lock))
             .with("value", attempt.value)
             .with("ttl_ms", ttl / MILLISECOND)
-            .with("round", attempt.round);
+            .with("round", self.rounds);
         for peer in self.nodes.iter().filter(|node| **node != self.id) {
             out.send(peer, body.clone());
         }
@@ -277,16 +276,11 @@ impl Node {
             let Some(attempt) = self.attempts.get(&lock) else {
                 continue;
             };
-            let age = now.saturating_sub(attempt.began);
-            let refused = attempt.count(false) > self.nodes.len() - self.enough();
+            let age = attempt.age(now);
+            let refused = attempt.refused() > self.nodes.len() - self.enough();
             if held && !attempt.is_valid(now) {
                 self.give_up(&lock, out);
             } else if held && age >= self.terms.ttl / 3 {
-                self.rounds += 1;
-                let round = self.rounds;
-                if let Some(attempt) = self.attempts.get_mut(&lock) {
-                    attempt.again(round, now);
-                }
                 self.ask(&lock, now, out);
             } else if !held && (refused || age >= self.terms.ttl / 3) {
                 self.give_up(&lock, out);
