@@ -5,8 +5,10 @@
 //! is one file, one `pub mod` and one row in [`ALL`].
 #![forbid(unsafe_code)]
 
+pub mod fenced_mutex;
 pub mod generator;
 pub mod lock;
+pub mod mutex;
 pub mod register;
 pub mod semaphore;
 
@@ -73,8 +75,8 @@ pub trait Workload: Send + Sync {
 /// Every workload.
 pub static ALL: &[&dyn Workload] = &[
     &lock::LOCK,
-    &lock::MUTEX,
-    &lock::FENCED_MUTEX,
+    &mutex::MUTEX,
+    &fenced_mutex::FENCED_MUTEX,
     &register::Register,
     &semaphore::Semaphore,
 ];

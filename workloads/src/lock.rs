@@ -5,7 +5,7 @@
 //! holding beyond the first lease, letting the lease lapse, or releasing as a stranger. At the
 //! end every lock is taken and given back once more, which shows that it still can be.
 //!
-//! There are three workloads of this load, which differ in what is judged.
+//! Two other workloads, `mutex` and `fenced-mutex`, are this same load, judged by less.
 
 mod live;
 mod round;
@@ -124,9 +124,9 @@ impl Options {
 
 /// A workload of locks: the same load, judged by what the target promises.
 pub struct Lock {
-    name: &'static str,
-    about: &'static str,
-    checkers: &'static [&'static str],
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) checkers: &'static [&'static str],
 }
 
 /// Locks that are granted in the order of requests.
@@ -134,21 +134,6 @@ pub static LOCK: Lock = Lock {
     name: "lock",
     about: "critical sections under queued locks with leases, re-entry and fencing tokens",
     checkers: &["mutual-exclusion", "fencing", "fifo"],
-};
-
-/// Locks that promise nothing but that one client at a time holds them, whose tokens only tell
-/// holds apart.
-pub static MUTEX: Lock = Lock {
-    name: "mutex",
-    about: "the same under locks that are granted in any order, with tokens in none",
-    checkers: &["mutual-exclusion"],
-};
-
-/// Locks that are granted in any order, with fencing tokens.
-pub static FENCED_MUTEX: Lock = Lock {
-    name: "fenced-mutex",
-    about: "the same under locks that are granted in any order, with fencing tokens",
-    checkers: &["mutual-exclusion", "fencing"],
 };
 
 impl Workload for Lock {
