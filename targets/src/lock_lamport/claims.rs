@@ -86,7 +86,9 @@ impl Claims {
 
     /// Takes out those deferred that need not wait any more.
     pub(super) fn take_deferred(&mut self, waits: impl Fn(u64) -> bool) -> Vec<(u64, NodeId)> {
-        let free = self.deferred.extract_if(.., |number, _| !waits(*number));
-        free.collect()
+        let all = std::mem::take(&mut self.deferred).into_iter();
+        let (waiting, free) = all.partition::<BTreeMap<_, _>, _>(|(number, _)| waits(*number));
+        self.deferred = waiting;
+        free.into_iter().collect()
     }
 }
