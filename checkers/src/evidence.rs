@@ -130,7 +130,8 @@ fn missed(evidence: &Evidence, record: &Record) -> Vec<String> {
 /// What the record can show for itself.
 ///
 /// * *Cross-observations*: reads (also as steps of transactions, and compare-and-sets) that found
-///   a value, or a list whose last element, only other clients had written, and holds of a lock that follow another client's.
+///   a value, or a list whose last element, only other clients had written, and holds of a lock
+///   or permits of a semaphore that follow another client's.
 /// * *Overlap*: the share of operations outstanding at some instant between the injection and the
 ///   cure of a fault that was not skipped.
 /// * *Final reads*: successful reads, or where there are none grants, invoked after the last cure
@@ -138,7 +139,7 @@ fn missed(evidence: &Evidence, record: &Record) -> Vec<String> {
 pub fn gather(record: &Record) -> Evidence {
     let history = &record.history;
     let mut evidence = Evidence {
-        cross_observations: cross_reads(history) + cross_holds(history),
+        cross_observations: cross_reads(history) + cross_holds(history) + cross_permits(history),
         concurrency_peak: concurrency_peak(history),
         ..Evidence::default()
     };
@@ -255,6 +256,19 @@ fn cross_holds(history: &History) -> u64 {
     crossings
 }
 
+/// Grants of permits that follow another client's of the same semaphore.
+fn cross_permits(history: &History) -> u64 {
+    let mut last: FxHashMap<&Scalar, u64> = FxHashMap::default();
+    let mut crossings = 0;
+    for call in history.calls().iter().filter(|call| call.is_ok()) {
+        if let Operation::AcquirePermits { key, .. } = &call.operation {
+            let before = last.insert(key, call.process);
+            crossings += u64::from(before.is_some_and(|before| before != call.process));
+        }
+    }
+    crossings
+}
+
 fn concurrency_peak(history: &History) -> u64 {
     let mut changes: Vec<(u64, bool)> = Vec::new();
     for call in history.calls() {
@@ -328,7 +342,14 @@ fn final_reads(history: &History, installed: &[&FaultSpan], end: Nanos) -> u64 {
     if history.calls().iter().any(|call| read(&call.operation)) {
         return answered(read);
     }
-    answered(|op| matches!(op, Operation::Acquire { .. } | Operation::TryAcquire { .. }))
+    answered(|operation| {
+        matches!(
+            operation,
+            Operation::Acquire { .. }
+                | Operation::TryAcquire { .. }
+                | Operation::AcquirePermits { .. }
+        )
+    })
 }
 
 #[cfg(test)]

@@ -134,6 +134,7 @@ pub mod transactional_causal;
 pub mod unique_ids;
 pub mod vector_clocks;
 pub mod verify;
+pub mod wakeup;
 pub mod writes_follow_reads;
 
 mod clocks;
@@ -242,6 +243,7 @@ pub static ALL: &[&dyn Checker] = &[
     &reentrancy::Reentrancy,
     &leases::Leases,
     &semaphore::Semaphore,
+    &wakeup::Wakeup,
     &convergence::Convergence,
     &staleness::Staleness,
     &lamport_clocks::LamportClocks,

@@ -24,11 +24,11 @@ fn schedules() -> u64 {
     wanted.map_or(SCHEDULES, |n| n.parse().unwrap())
 }
 
-/// All targets, or the one that `TRIBUNAL_TARGET` names.
+/// Every target, or those whose name contains `TRIBUNAL_TARGET`.
 fn targets() -> impl Iterator<Item = &'static dyn Target> {
-    let wanted = std::env::var("TRIBUNAL_TARGET").ok();
+    let wanted = std::env::var("TRIBUNAL_TARGET").unwrap_or_default();
     let all = tribunal_targets::ALL.iter().copied();
-    all.filter(move |target| wanted.as_ref().is_none_or(|name| target.name() == name))
+    all.filter(move |target| target.name().contains(&wanted))
 }
 
 /// A correct target under one of its workloads.
@@ -116,11 +116,11 @@ fn every_planted_bug_shows_in_some_schedule() {
 
 #[test]
 fn a_seed_repeats_its_schedule() {
-    for target in tribunal_targets::ALL {
+    for target in targets() {
         let workload = target.bugs().first().map(|bug| bug.workload);
         let workload = workload.and_then(tribunal_workloads::find);
         let Some(workload) = workload else { continue };
-        let case = Case::new(*target, workload);
+        let case = Case::new(target, workload);
         let [once, again] = [case.explore(7).unwrap(), case.explore(7).unwrap()];
         assert!(once.history == again.history, "{}", target.name());
         let other = case.explore(8).unwrap();

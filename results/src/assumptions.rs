@@ -27,6 +27,9 @@ pub struct Assumptions {
     /// Whether logical clocks tick by one at every recorded event: Lamport's by his rule, maximum
     /// plus one, and a vector clock at the node's own entry.
     pub clocks_exact: bool,
+    /// How long, in milliseconds, a request for permits waits in a first-in-first-out queue before
+    /// it is refused as `temporarily-unavailable`; such a refusal tells nothing if absent.
+    pub wait_ms: Option<u64>,
     /// By how much, in milliseconds, a hybrid clock may be ahead of the physical clock of its node;
     /// by any time if absent.
     pub hybrid_drift_ms: Option<u64>,
@@ -38,7 +41,8 @@ pub struct Assumptions {
 impl Default for Assumptions {
     /// One permit, given back by its holder, entered as often as liked; clocks within 200 parts
     /// per million of each other; no account overdrawn; no bound on staleness; replicas agree within a second;
-    /// logical clocks may tick as they like, and hybrid ones run ahead.
+    /// logical clocks may tick as they like, and hybrid ones run ahead; a refusal of permits tells
+    /// nothing.
     fn default() -> Self {
         Self {
             permits: 1,
@@ -50,6 +54,7 @@ impl Default for Assumptions {
             staleness_ms: None,
             settle_ms: 1000,
             clocks_exact: false,
+            wait_ms: None,
             hybrid_drift_ms: None,
             isolation: None,
         }

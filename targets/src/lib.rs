@@ -7,11 +7,17 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod clock;
 pub mod database;
+pub mod lock_lamport;
 pub mod lock_manager;
+pub mod lock_quorum;
+pub mod lock_ring;
+mod locks;
 pub mod node;
 pub mod paxos_kv;
 pub mod quorum_register;
+pub mod semaphore;
 pub mod shape;
 pub mod transaction;
 pub mod twophase_kv;
@@ -182,9 +188,13 @@ pub trait Target: Send + Sync {
 
 /// Every target.
 pub static ALL: &[&dyn Target] = &[
+    &lock_lamport::TARGET,
     &lock_manager::TARGET,
+    &lock_quorum::TARGET,
+    &lock_ring::TARGET,
     &paxos_kv::TARGET,
     &quorum_register::TARGET,
+    &semaphore::TARGET,
     &twophase_kv::TARGET,
     &database::TARGET,
 ];

@@ -158,50 +158,41 @@ async fn exercise(kind: Kind, session: &mut Session, key: &str) {
             let value = 5.into();
             ok(session, Operation::Write { key: lock(), value }).await;
         }
-        Kind::Request | Kind::Acquire => {
+        Kind::Request | Kind::Acquire | Kind::Renew | Kind::Release => {
             let answer = ok(session, Operation::Request { lock: lock() }).await;
             let Answer::Ticket(ticket) = answer else {
                 panic!("{answer:?} is no ticket")
             };
-            let ticket = Some(ticket);
-            let Grant { token, .. } = grant(
-                session,
-                Operation::Acquire {
-                    lock: lock(),
-                    ticket,
-                },
-            )
-            .await;
-            ok(
-                session,
-                Operation::Release {
-                    lock: lock(),
-                    token,
-                },
-            )
-            .await;
+            let acquire = Operation::Acquire {
+                lock: lock(),
+                ticket: Some(ticket),
+            };
+            let Grant { token, .. } = grant(session, acquire).await;
+            let (lock, renewed) = (lock(), lock());
+            let renew = Operation::Renew {
+                lock: renewed,
+                token,
+            };
+            assert_eq!(grant(session, renew).await.token, token);
+            ok(session, Operation::Release { lock, token }).await;
         }
-        Kind::TryAcquire | Kind::Renew | Kind::Release | Kind::GuardedWrite => {
+        Kind::TryAcquire | Kind::GuardedWrite => {
             let Grant { token, .. } = grant(session, Operation::TryAcquire { lock: lock() }).await;
-            let renewed = grant(
-                session,
-                Operation::Renew {
-                    lock: lock(),
-                    token,
-                },
-            )
-            .await;
-            assert_eq!(renewed.token, token);
             let (key, value) = (lock(), 1.into());
             ok(session, Operation::GuardedWrite { key, value, token }).await;
-            ok(
-                session,
-                Operation::Release {
-                    lock: lock(),
-                    token,
-                },
-            )
-            .await;
+            let lock = lock();
+            ok(session, Operation::Release { lock, token }).await;
+        }
+        Kind::AcquirePermits | Kind::ReleasePermits => {
+            let (key, permits) = (lock(), 1);
+            let taken = grant(session, Operation::AcquirePermits { key, permits }).await;
+            let (key, token) = (lock(), Some(taken.token));
+            let back = Operation::ReleasePermits {
+                key,
+                permits,
+                token,
+            };
+            ok(session, back).await;
         }
         kind => panic!("no conformance test for {kind} yet: write it"),
     }
@@ -233,8 +224,11 @@ fn names_are_unique_and_in_kebab_case() {
 
 #[test]
 fn every_bug_names_a_workload_faults_and_anomalies_that_exist() {
-    const WORKLOADS: [&str; 2] = ["lock", "register"];
-    const FAULTS: [&str; 7] = [
+    const WORKLOADS: [&str; 5] = ["lock", "mutex", "fenced-mutex", "register", "semaphore"];
+    const FAULTS: [&str; 10] = [
+        "omission",
+        "duplication",
+        "reordering",
         "kill",
         "restart",
         "pause",
@@ -243,7 +237,7 @@ fn every_bug_names_a_workload_faults_and_anomalies_that_exist() {
         "reset",
         "refuse",
     ];
-    const ANOMALIES: [&str; 12] = [
+    const ANOMALIES: [&str; 15] = [
         "stale-read",
         "phantom-read",
         "aborted-read",
@@ -253,6 +247,9 @@ fn every_bug_names_a_workload_faults_and_anomalies_that_exist() {
         "token-not-monotonic",
         "stale-token-accepted",
         "overtaking",
+        "over-grant",
+        "lost-signal",
+        "passed-over",
         "crash",
         "unexpected-exit",
         "not-recovered",

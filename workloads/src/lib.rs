@@ -6,11 +6,14 @@
 #![forbid(unsafe_code)]
 
 pub mod bank;
+pub mod fenced_mutex;
 pub mod generator;
 pub mod list_append;
 pub mod lock;
+pub mod mutex;
 pub mod register;
 pub mod rw_register;
+pub mod semaphore;
 
 mod transactions;
 
@@ -81,8 +84,11 @@ pub trait Workload: Send + Sync {
 
 /// Every workload.
 pub static ALL: &[&dyn Workload] = &[
-    &lock::Lock,
+    &lock::LOCK,
+    &mutex::MUTEX,
+    &fenced_mutex::FENCED_MUTEX,
     &register::Register,
+    &semaphore::Semaphore,
     &list_append::ListAppend,
     &rw_register::RwRegister,
     &bank::Bank,

@@ -4,6 +4,8 @@
 //! fencing token, release; now and then renewing, entering again, trying without queueing,
 //! holding beyond the first lease, letting the lease lapse, or releasing as a stranger. At the
 //! end every lock is taken and given back once more, which shows that it still can be.
+//!
+//! Two other workloads, `mutex` and `fenced-mutex`, are this same load, judged by less.
 
 mod live;
 mod round;
@@ -120,16 +122,27 @@ impl Options {
     }
 }
 
-/// The lock workload.
-pub struct Lock;
+/// A workload of locks: the same load, judged by what the target promises.
+pub struct Lock {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) checkers: &'static [&'static str],
+}
+
+/// Locks that are granted in the order of requests.
+pub static LOCK: Lock = Lock {
+    name: "lock",
+    about: "critical sections under queued locks with leases, re-entry and fencing tokens",
+    checkers: &["mutual-exclusion", "fencing", "fifo"],
+};
 
 impl Workload for Lock {
     fn name(&self) -> &'static str {
-        "lock"
+        self.name
     }
 
     fn about(&self) -> &'static str {
-        "critical sections under queued locks with leases, re-entry and fencing tokens"
+        self.about
     }
 
     fn needs(&self) -> &'static [Kind] {
@@ -141,7 +154,7 @@ impl Workload for Lock {
     }
 
     fn checkers(&self) -> &'static [&'static str] {
-        &["mutual-exclusion", "fencing", "fifo"]
+        self.checkers
     }
 
     fn program(&self, options: &Json, setting: &Setting) -> Result<Program, OptionError> {

@@ -19,6 +19,7 @@ mod sessions;
 mod settled;
 mod snapshots;
 mod stale;
+mod waits;
 
 pub use objects::order as object_order;
 pub use register::order as register_order;
@@ -140,6 +141,7 @@ pub fn witness(record: &Record, anomaly: &Anomaly) -> Result<(), String> {
         | "resurrected"
         | "replica-went-back" => settled::contradiction(record, anomaly),
         "too-stale" => stale::contradiction(record, anomaly),
+        "lost-signal" | "passed-over" => waits::contradiction(record, anomaly),
         name if CLOCKS.contains(&name) => clocks::contradiction(record, anomaly),
         name => of_object(record, name, anomaly, calls),
     }

@@ -6,8 +6,13 @@ use super::Case;
 
 /// Sets what differs from the defaults for this target, workload or bug.
 pub(super) fn tune(case: &mut Case) {
-    if case.target.name() == "lock-manager" {
-        case.options = json!({ "lease_ms": 150 });
+    match case.target.name() {
+        "lock-lamport" | "lock-manager" | "lock-ring" => {
+            case.options = json!({ "lease_ms": 150 });
+        }
+        "lock-quorum" => case.options = json!({ "lease_ms": 300, "ttl_ms": 250 }),
+        "semaphore" => case.options = json!({ "lease_ms": 150, "wait_ms": 80 }),
+        _ => {}
     }
     if case.target.name() == "paxos-kv" {
         case.options = json!({ "election_ms": 60, "snapshot_every": 20 });

@@ -40,6 +40,10 @@ static BUILT_IN: &[BuiltIn] = &[
         text: include_str!("../../suites/lock.yaml"),
     },
     BuiltIn {
+        name: "lock-safety",
+        text: include_str!("../../suites/lock-safety.yaml"),
+    },
+    BuiltIn {
         name: "paxos",
         text: include_str!("../../suites/paxos.yaml"),
     },

@@ -4,7 +4,7 @@ use crate::PlantedBug;
 
 /// Which bug a node shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bug {
+pub(crate) enum Bug {
     DoubleGrant,
     LifoQueue,
     ForgetOnRestart,
@@ -15,7 +15,7 @@ pub(super) enum Bug {
 }
 
 impl Bug {
-    pub(super) fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "double-grant" => Self::DoubleGrant,
             "lifo-queue" => Self::LifoQueue,
@@ -29,7 +29,7 @@ impl Bug {
     }
 }
 
-pub(super) const BUGS: [PlantedBug; 7] = [
+pub(crate) const BUGS: [PlantedBug; 7] = [
     row(
         "double-grant",
         "now and then the head of the queue is granted a lock that is held",

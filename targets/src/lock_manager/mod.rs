@@ -6,30 +6,24 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `lock` | one lock, as a value |
-//! | `request` | what clients ask |
-//! | `coordinator` | the machine of the first node |
-//! | `relay` | the machine of the others |
+//! | `coordinator` | the machine of the first node; the others are relays |
 //! | `bug` | the planted bugs |
+//!
+//! The locks themselves, requests and relays are in [`locks`](crate::locks).
 
 mod bug;
 mod coordinator;
-mod lock;
-mod relay;
-mod request;
 #[cfg(test)]
 mod tests;
 
-use serde::Deserialize;
-use serde_json::Value as Json;
 use tribunal_results::Kind;
-use tribunal_results::options::{OptionError, decode};
+use tribunal_results::options::OptionError;
 
-use self::bug::{BUGS, Bug};
+use self::bug::BUGS;
+pub(crate) use self::bug::Bug;
 use self::coordinator::Coordinator;
-use self::lock::Rules;
-use self::relay::Relay;
-use crate::node::{MILLISECOND, Machine, Reference};
+use crate::locks::{LeaseOptions, Relay, Rules};
+use crate::node::{Machine, Reference};
 use crate::{NodeSpec, Shape};
 
 /// The lock manager, as a row of the catalogue.
@@ -56,43 +50,15 @@ pub static TARGET: Reference = Reference {
     ],
     shape: Shape::Star,
     bugs: &BUGS,
-    check_options: |options| Options::read(options).map(drop),
+    check_options: |options| LeaseOptions::read(options).map(drop),
     assume: |_, _| {},
     machine,
 };
 
-/// The longest lease, in milliseconds: a day.
-const LEASE_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Options {
-    /// How long a hold lasts unless it is renewed, in milliseconds.
-    lease_ms: u64,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { lease_ms: 1_500 }
-    }
-}
-
-impl Options {
-    fn read(options: &Json) -> Result<Self, OptionError> {
-        let options: Self = decode(options)?;
-        match options.lease_ms {
-            1..=LEASE_MS_MAX => Ok(options),
-            wrong => Err(OptionError::new(
-                "lease_ms",
-                format!("{wrong} is no lease; it lasts from 1 to {LEASE_MS_MAX} ms"),
-            )),
-        }
-    }
-}
-
 fn machine(spec: &NodeSpec) -> Result<Box<dyn Machine>, OptionError> {
     let rules = Rules {
-        lease: Options::read(&spec.options)?.lease_ms * MILLISECOND,
+        lease: LeaseOptions::read(&spec.options)?.lease(),
+        grants_by_itself: true,
         bug: spec.bug.as_deref().and_then(Bug::from_name),
     };
     let nodes = spec.nodes.clone();

@@ -11,8 +11,7 @@ use tribunal_results::Scalar;
 use super::TARGET;
 use super::bug::Bug;
 use super::coordinator::Coordinator;
-use super::lock::Rules;
-use super::relay::Relay;
+use crate::locks::{Relay, Rules};
 use crate::node::{Input, MILLISECOND, Machine, Nanos, Outbox};
 use crate::wire::{Body, Message};
 
@@ -95,6 +94,7 @@ impl Stage {
 fn coordinator(bug: Option<Bug>) -> Coordinator {
     let rules = Rules {
         lease: 1_000 * MILLISECOND,
+        grants_by_itself: true,
         bug,
     };
     Coordinator::new("n1".into(), vec!["n1".into(), "n2".into()], rules)
@@ -371,6 +371,61 @@ fn locks_are_independent() {
     let (src, dest) = ("c2".into(), "n1".into());
     let sent = stage.step(Input::Message(Message { src, dest, body }), 0);
     assert_eq!(sent, ["c2:token 1"]);
+}
+
+/// Whatever part of its log the coordinator finds, it keeps what clients were told by then: who
+/// holds the lock how many times, which tokens and tickets are taken, and what was accepted.
+#[test]
+fn after_any_prefix_of_its_log_the_coordinator_keeps_what_was_told_by_then() {
+    let mut whole = Stage::new(None);
+    for line in [
+        "0 c1 request",
+        "1 c1 acquire 1 0",
+        "2 c1 acquire",
+        "3 c1 guarded_write 1",
+        "4 c1 release 1",
+        "5 c1 release 1",
+        "6 c2 try_acquire",
+        "7 c2 release 2",
+    ] {
+        whole.play(line);
+    }
+    // After so many records: the holder, its entries and its token, and the highest token
+    // accepted.
+    let told = [
+        (1, "c1", 0, 0, 0),
+        (2, "c1", 1, 1, 0),
+        (3, "c1", 2, 1, 0),
+        (4, "c1", 2, 1, 1),
+        (5, "c1", 1, 1, 1),
+        (6, "c1", 0, 1, 1),
+        (7, "c2", 1, 2, 1),
+        (8, "c2", 0, 2, 1),
+    ];
+    assert_eq!(whole.log.len(), told.len());
+    for (records, owner, entries, token, accepted) in told {
+        let mut stage = Stage::new(None);
+        stage.log = whole.log[..records].to_vec();
+        stage.crash(10 * MILLISECOND);
+        let mut play = |line: &str| stage.play(line);
+        if entries > 0 {
+            assert_eq!(play("11 c3 try_acquire"), "c3:error 11", "{records}");
+        }
+        for _ in 0..entries {
+            let release = format!("12 {owner} release {token}");
+            assert_eq!(play(&release), format!("{owner}:ok"), "{records}");
+        }
+        let release = format!("12 {owner} release {token}");
+        assert_eq!(play(&release), format!("{owner}:error 22"), "{records}");
+        let stale = match accepted {
+            0 => "c9:ok",
+            _ => "c9:error 22",
+        };
+        assert_eq!(play("13 c9 guarded_write 0"), stale, "{records}");
+        let next = format!("c3:token {}", token + 1);
+        assert_eq!(play("14 c3 try_acquire"), next, "{records}");
+        assert_eq!(play("15 c4 request"), "c4:ticket 1001", "{records}");
+    }
 }
 
 #[test]

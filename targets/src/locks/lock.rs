@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 use tribunal_results::NodeId;
 
-use super::bug::Bug;
+use crate::lock_manager::Bug;
 use crate::node::Nanos;
 use crate::wire::WireError;
 
@@ -14,31 +14,34 @@ const QUEUE_MAX: usize = 10_000;
 
 /// What every lock of a coordinator obeys.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rules {
+pub(crate) struct Rules {
     /// How long a hold lasts unless it is renewed.
-    pub(super) lease: Nanos,
+    pub(crate) lease: Nanos,
+    /// Whether a free lock goes to the head of the queue by itself, under a token that it counts;
+    /// if not, it waits to be told by [`Lock::admit`].
+    pub(crate) grants_by_itself: bool,
     /// The planted bug shown, if any.
-    pub(super) bug: Option<Bug>,
+    pub(crate) bug: Option<Bug>,
 }
 
 /// Where a request came from, and where its answer goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Origin {
+pub(crate) struct Origin {
     /// The client: the owner of what it gets.
-    pub(super) client: NodeId,
+    pub(crate) client: NodeId,
     /// The node that relayed the request, if the client is connected to another one.
-    pub(super) via: Option<NodeId>,
+    pub(crate) via: Option<NodeId>,
     /// The client's number for the request.
-    pub(super) msg_id: Option<u64>,
+    pub(crate) msg_id: Option<u64>,
 }
 
 /// A claimed hold: what must survive a crash, since its owner relies on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Claim {
-    pub(super) owner: NodeId,
-    pub(super) token: u64,
+pub(crate) struct Claim {
+    pub(crate) owner: NodeId,
+    pub(crate) token: u64,
     /// How many times the owner has entered; at least 1.
-    pub(super) entries: u64,
+    pub(crate) entries: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -62,11 +65,13 @@ struct Ticket {
 
 /// One lock.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Lock {
+pub(crate) struct Lock {
     /// The highest token that was granted.
     token: u64,
     hold: Option<Hold>,
     queue: VecDeque<Ticket>,
+    /// The ticket whose turn it is, and the token for it, where the lock has to be told.
+    turn: Option<(u64, u64)>,
     /// Grants and waits since the start; only planted bugs look at them.
     grants: u64,
     waits: u64,
@@ -75,7 +80,7 @@ pub(super) struct Lock {
 impl Lock {
     /// Takes up what the log says. The end of the lease is not in the log: see
     /// [`restart_leases`](Self::restart_leases).
-    pub(super) fn recover(&mut self, claim: Option<Claim>) {
+    pub(crate) fn recover(&mut self, claim: Option<Claim>) {
         self.hold = claim.map(|claim| {
             self.token = self.token.max(claim.token);
             Hold {
@@ -90,7 +95,7 @@ impl Lock {
 
     /// After recovery a live hold gets its full lease anew. It can't have been promised longer,
     /// so nobody's promise is broken, whatever the time between crash and restart.
-    pub(super) fn restart_leases(&mut self, now: Nanos, rules: &Rules) {
+    pub(crate) fn restart_leases(&mut self, now: Nanos, rules: &Rules) {
         if rules.bug == Some(Bug::ForgetOnRestart) {
             self.hold = None;
         }
@@ -100,7 +105,7 @@ impl Lock {
     }
 
     /// What a crash must not lose.
-    pub(super) fn claim(&self) -> Option<Claim> {
+    pub(crate) fn claim(&self) -> Option<Claim> {
         let hold = self.hold.as_ref().filter(|hold| hold.entries > 0)?;
         Some(Claim {
             owner: hold.owner.clone(),
@@ -110,7 +115,7 @@ impl Lock {
     }
 
     /// Joins the queue.
-    pub(super) fn request(&mut self, number: u64, owner: NodeId) -> Result<(), WireError> {
+    pub(crate) fn request(&mut self, number: u64, owner: NodeId) -> Result<(), WireError> {
         if self.hold.as_ref().is_some_and(|hold| hold.owner == owner) {
             return Err(WireError::precondition(format!(
                 "{owner} has the lock already"
@@ -136,7 +141,7 @@ impl Lock {
 
     /// Claims the hold that a ticket was granted, and gives its token; or, if its turn has not
     /// come, waits for it until `until`.
-    pub(super) fn acquire(
+    pub(crate) fn acquire(
         &mut self,
         number: u64,
         origin: Origin,
@@ -170,7 +175,7 @@ impl Lock {
     }
 
     /// Enters a lock that the owner holds once more.
-    pub(super) fn enter(
+    pub(crate) fn enter(
         &mut self,
         owner: &NodeId,
         now: Nanos,
@@ -187,7 +192,7 @@ impl Lock {
     }
 
     /// Takes the lock at once, or not at all.
-    pub(super) fn try_acquire(
+    pub(crate) fn try_acquire(
         &mut self,
         owner: &NodeId,
         now: Nanos,
@@ -216,7 +221,7 @@ impl Lock {
     }
 
     /// Prolongs a hold.
-    pub(super) fn renew(
+    pub(crate) fn renew(
         &mut self,
         owner: &NodeId,
         token: u64,
@@ -231,7 +236,7 @@ impl Lock {
     }
 
     /// Leaves the lock once; the last time frees it.
-    pub(super) fn release(
+    pub(crate) fn release(
         &mut self,
         owner: &NodeId,
         token: u64,
@@ -260,14 +265,14 @@ impl Lock {
     }
 
     /// Ends the hold if its lease is over, not a nanosecond before.
-    pub(super) fn lapse(&mut self, now: Nanos) {
+    pub(crate) fn lapse(&mut self, now: Nanos) {
         if self.hold.as_ref().is_some_and(|hold| hold.ends <= now) {
             self.hold = None;
         }
     }
 
     /// Takes tickets whose acquire has waited long enough out of the queue, and says whom to tell.
-    pub(super) fn withdraw(&mut self, now: Nanos) -> Vec<Origin> {
+    pub(crate) fn withdraw(&mut self, now: Nanos) -> Vec<Origin> {
         let mut withdrawn = Vec::new();
         self.queue.retain(|ticket| match &ticket.waiting {
             Some((origin, until)) if *until <= now => {
@@ -281,15 +286,23 @@ impl Lock {
 
     /// If the lock is free, grants it to the head of the queue. If that one's acquire waits, the
     /// hold is claimed at once: whom to tell, and the token.
-    pub(super) fn grant(&mut self, now: Nanos, rules: &Rules) -> Option<(Origin, u64)> {
+    pub(crate) fn grant(&mut self, now: Nanos, rules: &Rules) -> Option<(Origin, u64)> {
         if self.hold.is_some() {
             return None;
         }
-        let next = match rules.bug {
-            Some(Bug::LifoQueue) => self.queue.pop_back(),
-            _ => self.queue.pop_front(),
-        }?;
-        let token = self.next_token(rules);
+        let at = match rules.bug {
+            Some(Bug::LifoQueue) => self.queue.len().checked_sub(1)?,
+            _ => 0,
+        };
+        let number = self.queue.get(at)?.number;
+        let token = match self.turn {
+            _ if rules.grants_by_itself => self.next_token(rules),
+            Some((ticket, token)) if ticket == number => token,
+            _ => return None,
+        };
+        self.turn = None;
+        let next = self.queue.remove(at)?;
+        self.token = self.token.max(token);
         self.hold = Some(Hold {
             owner: next.owner,
             ticket: Some(next.number),
@@ -298,6 +311,32 @@ impl Lock {
             ends: now + rules.lease,
         });
         next.waiting.map(|(origin, _)| (origin, token))
+    }
+
+    /// It is that ticket's turn, under that token: granted as soon as it is at the head of the
+    /// queue and the lock is free.
+    pub(crate) const fn admit(&mut self, ticket: u64, token: u64) {
+        self.turn = Some((ticket, token));
+    }
+
+    /// The numbers of the tickets in the queue, in order.
+    pub(crate) fn tickets(&self) -> impl Iterator<Item = u64> + '_ {
+        self.queue.iter().map(|ticket| ticket.number)
+    }
+
+    /// The token under which it is held, claimed or not.
+    pub(crate) fn held_under(&self) -> Option<u64> {
+        self.hold.as_ref().map(|hold| hold.token)
+    }
+
+    /// Ends the hold, whoever relies on it.
+    pub(crate) fn revoke(&mut self) {
+        self.hold = None;
+    }
+
+    /// Takes a ticket out of the queue.
+    pub(crate) fn forget(&mut self, number: u64) {
+        self.queue.retain(|ticket| ticket.number != number);
     }
 
     fn next_token(&mut self, rules: &Rules) -> u64 {
@@ -309,7 +348,7 @@ impl Lock {
     }
 
     /// When something is due by itself: the end of the lease, or of a wait.
-    pub(super) fn next_deadline(&self) -> Option<Nanos> {
+    pub(crate) fn next_deadline(&self) -> Option<Nanos> {
         let waits = self
             .queue
             .iter()

@@ -1,4 +1,4 @@
-//! What clients ask of the lock manager.
+//! What clients ask of a lock.
 
 use tribunal_results::Scalar;
 
@@ -12,7 +12,7 @@ const WAIT_MS_MAX: u64 = 60_000;
 
 /// A request, taken apart.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Request {
+pub(crate) enum Request {
     /// Something about one lock.
     Lock(Scalar, Action),
     /// A write to a resource that checks fencing tokens.
@@ -21,7 +21,7 @@ pub(super) enum Request {
 
 /// What to do with a lock.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Action {
+pub(crate) enum Action {
     Request,
     Acquire { ticket: u64, wait: Nanos },
     Enter,
@@ -31,7 +31,7 @@ pub(super) enum Action {
 }
 
 impl Request {
-    pub(super) fn parse(body: &Body) -> Result<Self, WireError> {
+    pub(crate) fn parse(body: &Body) -> Result<Self, WireError> {
         let action = match body.kind() {
             "request" => Action::Request,
             "acquire" => match body.field("ticket")? {

@@ -6,18 +6,18 @@ use tribunal_results::NodeId;
 use crate::Status;
 use crate::node::heartbeat::{HEARTBEAT_TIMER, Heartbeat};
 use crate::node::{Input, Machine, Nanos, Outbox};
-use crate::wire::{Body, Message, WireError};
+use crate::wire::{Body, Code, Message, WireError};
 
 /// The machine of every node but the first.
 #[derive(Debug)]
-pub(super) struct Relay {
+pub(crate) struct Relay {
     nodes: Vec<NodeId>,
     coordinator: NodeId,
     heartbeat: Heartbeat,
 }
 
 impl Relay {
-    pub(super) fn new(nodes: Vec<NodeId>, coordinator: NodeId) -> Self {
+    pub(crate) fn new(nodes: Vec<NodeId>, coordinator: NodeId) -> Self {
         Self {
             nodes,
             heartbeat: Heartbeat::new(vec![coordinator.clone()]),
@@ -48,7 +48,10 @@ impl Relay {
                 .with("body", body);
             return out.send(&self.coordinator, relayed);
         }
-        let error = WireError::unavailable(format!("no connection to {}", self.coordinator));
+        // Not "temporarily unavailable", which is the coordinator's own word for a lock that is
+        // taken: what was never asked tells nothing about it.
+        let text = format!("no connection to {}", self.coordinator);
+        let error = WireError::new(Code::Abort, text);
         out.send(client, error.body().in_reply(body.msg_id()));
     }
 }
