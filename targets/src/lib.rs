@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod clock;
+pub mod eventual_kv;
 pub mod lock_manager;
 pub mod node;
 pub mod quorum_register;
@@ -170,7 +172,11 @@ pub trait Target: Send + Sync {
 }
 
 /// Every target.
-pub static ALL: &[&dyn Target] = &[&lock_manager::TARGET, &quorum_register::TARGET];
+pub static ALL: &[&dyn Target] = &[
+    &eventual_kv::TARGET,
+    &lock_manager::TARGET,
+    &quorum_register::TARGET,
+];
 
 /// The target of that name.
 pub fn find(name: &str) -> Option<&'static dyn Target> {

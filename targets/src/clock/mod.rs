@@ -1,0 +1,12 @@
+//! Logical clocks: time as the order of causes and effects, carried on messages.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`hybrid`] | hybrid logical clocks: close to physical time, and never against causality |
+//! | [`vector`] | vector clocks: tell causes from what is merely concurrent |
+
+pub mod hybrid;
+pub mod vector;
+
+pub use hybrid::HybridClock;
+pub use vector::VectorClock;
