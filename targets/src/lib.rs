@@ -6,6 +6,7 @@
 //! in [`ALL`]. A target knows nothing of who is broken or when, nor of what is checked.
 #![forbid(unsafe_code)]
 
+pub mod causal_kv;
 pub mod client;
 pub mod clock;
 pub mod eventual_kv;
@@ -116,6 +117,14 @@ pub trait Client: Send {
     /// the connection, and the outcome is then unknown.
     fn invoke<'a>(&'a mut self, operation: &'a Operation) -> Pending<'a, Outcome>;
 
+    /// What the node has told the session to bring along to any other node: opaque to the client.
+    fn context(&self) -> Option<&Json> {
+        None
+    }
+
+    /// Goes on with what an earlier connection of the same session was told.
+    fn resume(&mut self, _context: Json) {}
+
     /// Whether the connection can carry another operation: false once it has failed or an answer
     /// is missing on it, or if the node is seen to have closed it.
     fn is_usable(&mut self) -> bool {
@@ -173,6 +182,7 @@ pub trait Target: Send + Sync {
 
 /// Every target.
 pub static ALL: &[&dyn Target] = &[
+    &causal_kv::TARGET,
     &eventual_kv::TARGET,
     &lock_manager::TARGET,
     &quorum_register::TARGET,

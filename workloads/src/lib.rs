@@ -5,9 +5,14 @@
 //! is one file, one `pub mod` and one row in [`ALL`].
 #![forbid(unsafe_code)]
 
+pub mod causal;
+pub mod convergence;
+pub mod counter;
 pub mod generator;
 pub mod lock;
 pub mod register;
+pub mod set;
+pub mod unique_ids;
 
 pub use generator::{Completion, Generator, Offer, Proposal, Route, Threads, View};
 use serde_json::Value as Json;
@@ -29,6 +34,16 @@ pub struct Setting {
     pub rate: f64,
     /// Seeds every choice of the workload.
     pub seed: u64,
+}
+
+/// The node, as a number, that a thread asks for its operation number `nth`, from 0.
+pub const fn node_of(thread: usize, nth: u64, moves_after: Option<u64>, nodes: usize) -> usize {
+    let moves = match moves_after {
+        Some(after) if after > 0 => nth / after,
+        _ => 0,
+    };
+    let nodes = if nodes == 0 { 1 } else { nodes };
+    ((thread % nodes) + (moves % nodes as u64) as usize) % nodes
 }
 
 /// How long a finale may take, in nanoseconds: what can't be had until then is given up.
@@ -62,6 +77,12 @@ pub trait Workload: Send + Sync {
     /// Says what checkers may take for granted under it, by its options.
     fn assume(&self, _options: &Json, _assume: &mut Assumptions) {}
 
+    /// After how many operations a client goes on to the next node; `None` if each stays where it
+    /// is. Its process and its session go with it.
+    fn moves_after(&self, _options: &Json) -> Option<u64> {
+        None
+    }
+
     /// The load itself. Called once to check the options, before anything starts.
     ///
     /// # Errors
@@ -70,7 +91,15 @@ pub trait Workload: Send + Sync {
 }
 
 /// Every workload.
-pub static ALL: &[&dyn Workload] = &[&lock::Lock, &register::Register];
+pub static ALL: &[&dyn Workload] = &[
+    &causal::Causal,
+    &convergence::Convergence,
+    &counter::Counter,
+    &lock::Lock,
+    &register::Register,
+    &set::Set,
+    &unique_ids::UniqueIds,
+];
 
 /// The workload of that name.
 pub fn find(name: &str) -> Option<&'static dyn Workload> {

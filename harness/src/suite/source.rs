@@ -30,7 +30,11 @@ impl BuiltIn {
     }
 }
 
-static BUILT_IN: [BuiltIn; 4] = [
+static BUILT_IN: [BuiltIn; 5] = [
+    BuiltIn {
+        name: "convergence",
+        text: include_str!("../../suites/convergence.yaml"),
+    },
     BuiltIn {
         name: "demo",
         text: include_str!("../../suites/demo.yaml"),

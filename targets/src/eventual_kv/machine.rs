@@ -147,7 +147,7 @@ impl Replica {
 
     /// The change that an operation asks for.
     fn change(&mut self, asked: &Operation, now: Nanos) -> Result<Change, WireError> {
-        check_size(asked)?;
+        operation::check_size(asked, SCALAR_BYTES_MAX)?;
         if self.store.len() >= UPDATES_MAX {
             return Err(WireError::unavailable("the store is full"));
         }
@@ -326,26 +326,6 @@ impl Replica {
         if up && self.peers.contains(peer) && !self.abandoned.contains(peer) {
             self.send_digest(peer, true, out);
         }
-    }
-}
-
-/// Keys and values must be short, so that every update fits a message.
-fn check_size(asked: &Operation) -> Result<(), WireError> {
-    let size = |scalar: Option<&Scalar>| match scalar {
-        Some(Scalar::Text(text)) => text.len(),
-        _ => 0,
-    };
-    let value = match asked {
-        Operation::Write { value, .. }
-        | Operation::Add { value, .. }
-        | Operation::Remove { value, .. } => Some(value),
-        _ => None,
-    };
-    match size(asked.key()).max(size(value)) > SCALAR_BYTES_MAX {
-        true => Err(WireError::precondition(format!(
-            "keys and values may have {SCALAR_BYTES_MAX} bytes at most"
-        ))),
-        false => Ok(()),
     }
 }
 
