@@ -12,6 +12,7 @@ pub mod clock;
 pub mod eventual_kv;
 pub mod lock_manager;
 pub mod node;
+pub mod primary_backup;
 pub mod quorum_register;
 pub mod wire;
 
@@ -185,6 +186,7 @@ pub static ALL: &[&dyn Target] = &[
     &causal_kv::TARGET,
     &eventual_kv::TARGET,
     &lock_manager::TARGET,
+    &primary_backup::TARGET,
     &quorum_register::TARGET,
 ];
 

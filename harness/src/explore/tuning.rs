@@ -9,4 +9,8 @@ pub(super) fn tune(case: &mut Case) {
     if case.target.name() == "lock-manager" {
         case.options = json!({ "lease_ms": 150 });
     }
+    // It promises nothing to sessions that move.
+    if case.target.name() == "primary-backup" {
+        case.load = json!({ "moves_after": 0 });
+    }
 }
