@@ -254,7 +254,14 @@ impl<'c> World<'c> {
     fn strike(&mut self, fault: Fault) {
         match fault {
             Fault::Crash { node } => self.crash(node),
-            Fault::Pause { node, until } => self.nodes[node].paused_until = until,
+            // A node that is paused is not paused again: were its end moved, what waits for it would
+            // be overtaken by what comes later.
+            Fault::Pause { node, until } => {
+                let paused_until = &mut self.nodes[node].paused_until;
+                if *paused_until <= self.now {
+                    *paused_until = until;
+                }
+            }
             Fault::Hold { from, to, until } => {
                 self.connections.entry((from, to)).or_default().held_until = until;
             }
