@@ -130,16 +130,22 @@ fn missed(evidence: &Evidence, record: &Record) -> Vec<String> {
 /// What the record can show for itself.
 ///
 /// * *Cross-observations*: reads (also as steps of transactions, and compare-and-sets) that found
-///   a value, or a list whose last element, only other clients had written, and holds of a lock
-///   or permits of a semaphore that follow another client's.
+///   a value, or a list whose last element, only other clients had written, or a set with an
+///   element that only others had added, or a counter that only others had incremented; holds of a
+///   lock or permits of a semaphore that follow another client's; identifiers given to others than
+///   the first client.
 /// * *Overlap*: the share of operations outstanding at some instant between the injection and the
 ///   cure of a fault that was not skipped.
-/// * *Final reads*: successful reads, or where there are none grants, invoked after the last cure
+/// * *Final reads*: successful reads, or where there are none grants and identifiers, invoked after the last cure
 ///   of such a fault; without any, in the last tenth of the record.
 pub fn gather(record: &Record) -> Evidence {
     let history = &record.history;
     let mut evidence = Evidence {
-        cross_observations: cross_reads(history) + cross_holds(history) + cross_permits(history),
+        cross_observations: cross_reads(history)
+            + cross_counts(history)
+            + cross_holds(history)
+            + cross_permits(history)
+            + cross_identifiers(history),
         concurrency_peak: concurrency_peak(history),
         ..Evidence::default()
     };
@@ -183,7 +189,7 @@ fn cross_reads<'h>(history: &'h History) -> u64 {
             Operation::Write { key, value } | Operation::Cas { key, to: value, .. } => {
                 wrote(key, value);
             }
-            Operation::Append { key, value } => wrote(key, value),
+            Operation::Append { key, value } | Operation::Add { key, value } => wrote(key, value),
             Operation::Txn { micros } => {
                 for micro in micros {
                     if let Micro::Write { key, value } | Micro::Append { key, value } = micro {
@@ -201,6 +207,9 @@ fn cross_reads<'h>(history: &'h History) -> u64 {
     let crossings = |call: &Call| match (&call.operation, &call.outcome) {
         (Operation::Read { key }, Outcome::Ok(Answer::Value(Some(value)))) => {
             u64::from(crosses(call, key, value))
+        }
+        (Operation::Members { key }, Outcome::Ok(Answer::Values(values))) => {
+            u64::from(values.iter().any(|value| crosses(call, key, value)))
         }
         (Operation::Cas { key, from, .. }, Outcome::Ok(_)) => u64::from(crosses(call, key, from)),
         (Operation::Txn { .. }, Outcome::Ok(Answer::Txn(micros))) => {
@@ -243,6 +252,31 @@ impl Writers {
             Self::Many(all) => !all.contains(&process),
         }
     }
+}
+
+/// Counters that are not at 0, read by clients that never incremented them.
+fn cross_counts(history: &History) -> u64 {
+    let calls = history.calls().iter();
+    let own: BTreeSet<(&Scalar, u64)> = calls
+        .filter_map(|call| match &call.operation {
+            Operation::Increment { key, .. } => Some((key, call.process)),
+            _ => None,
+        })
+        .collect();
+    let crosses = |call: &&Call| match (&call.operation, &call.outcome) {
+        (Operation::Count { key }, Outcome::Ok(Answer::Value(Some(count)))) => {
+            *count != Scalar::Int(0) && !own.contains(&(key, call.process))
+        }
+        _ => false,
+    };
+    history.calls().iter().filter(crosses).count() as u64
+}
+
+fn cross_identifiers(history: &History) -> u64 {
+    let given = |call: &&Call| call.is_ok() && matches!(call.operation, Operation::Generate { .. });
+    let mut given = history.calls().iter().filter(given);
+    let first = given.next().map(|call| call.process);
+    given.filter(|call| Some(call.process) != first).count() as u64
 }
 
 fn cross_holds(history: &History) -> u64 {
@@ -348,6 +382,7 @@ fn final_reads(history: &History, installed: &[&FaultSpan], end: Nanos) -> u64 {
             Operation::Acquire { .. }
                 | Operation::TryAcquire { .. }
                 | Operation::AcquirePermits { .. }
+                | Operation::Generate { .. }
         )
     })
 }
@@ -423,6 +458,53 @@ mod tests {
         let history = History::from_events(events).unwrap_or_default();
         assert_eq!(history.calls().len(), 3);
         assert_eq!(cross_reads(&history), 2);
+    }
+
+    #[test]
+    fn what_others_added_incremented_or_were_given_counts_too() {
+        use tribunal_results::{Body, Event, Process};
+        let key = || Scalar::from("x");
+        let add = |value: i64| Operation::Add {
+            key: key(),
+            value: value.into(),
+        };
+        let (members, count) = (
+            Operation::Members { key: key() },
+            Operation::Count { key: key() },
+        );
+        let increment = Operation::Increment { key: key(), by: 2 };
+        let generate = Operation::Generate { key: key() };
+        let value = |value: i64| Answer::Value(Some(value.into()));
+        let mut events = Vec::new();
+        for (process, asked, answer) in [
+            (1, add(1), Answer::Done),
+            (1, members.clone(), Answer::Values(vec![1.into()])),
+            (2, members, Answer::Values(vec![1.into()])),
+            (2, count.clone(), value(0)),
+            (1, increment, Answer::Done),
+            (1, count.clone(), value(2)),
+            (2, count, value(2)),
+            (1, generate.clone(), value(7)),
+            (1, generate.clone(), value(8)),
+            (2, generate, value(9)),
+        ] {
+            for body in [
+                Body::Invoke(asked.clone()),
+                Body::Complete(asked, Outcome::Ok(answer)),
+            ] {
+                events.push(Event {
+                    index: events.len() as u64,
+                    time: 0,
+                    process: Process::Client(process),
+                    node: None,
+                    body,
+                });
+            }
+        }
+        let history = History::from_events(events).unwrap_or_default();
+        assert_eq!(history.calls().len(), 10);
+        let crossed = [cross_reads, cross_counts, cross_identifiers].map(|of| of(&history));
+        assert_eq!(crossed, [1, 1, 1]);
     }
 
     #[test]

@@ -138,7 +138,8 @@ fn record(path: &std::path::Path) -> anyhow::Result<()> {
             Session::new(&NOTHING, spec)
         };
         let nodes = vec!["n1".into()];
-        let mut clients = Clients::start(CLIENTS, nodes, Arc::clone(&recorder), Box::new(open));
+        let mut clients =
+            Clients::start(CLIENTS, nodes, None, Arc::clone(&recorder), Arc::new(open));
         let (_stop, mut stopped) = watch::channel(false);
         clients
             .run_for(Duration::MAX, &mut Flood { left: OPERATIONS }, &mut stopped)

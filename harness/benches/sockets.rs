@@ -178,8 +178,9 @@ async fn drive(
     let mut clients = Clients::start(
         clients,
         nodes.to_vec(),
+        None,
         Arc::clone(recorder),
-        Box::new(open),
+        Arc::new(open),
     );
     let (_stop, mut stopped) = watch::channel(false);
     clients.run_for(TIME, &mut *load(), &mut stopped).await;

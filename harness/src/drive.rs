@@ -30,18 +30,26 @@ struct Done {
 /// What a thread has outstanding.
 struct Outstanding {
     operation: Operation,
+    node: Option<NodeId>,
     process: u64,
     route: Route,
 }
 
-/// Makes the session of a thread that acts as a process.
-pub type OpenSession = Box<dyn Fn(usize, u64) -> Session + Send>;
+/// Makes a session with a node, given by its number, for a process.
+pub type OpenSession = Arc<dyn Fn(usize, u64) -> Session + Send + Sync>;
+
+/// What a worker is asked to do: at which node, as which process, and what.
+type Request = (usize, u64, Operation);
 
 /// The clients of a run, from its first operation to its last.
 pub struct Clients {
     threads: Threads,
     nodes: Vec<NodeId>,
-    workers: Vec<mpsc::Sender<(u64, Operation)>>,
+    /// After how many operations each moves to the next node, if ever.
+    moves_after: Option<u64>,
+    /// How many operations each thread has begun.
+    begun: Vec<u64>,
+    workers: Vec<mpsc::Sender<Request>>,
     outstanding: Vec<Option<Outstanding>>,
     busy: usize,
     done: mpsc::Receiver<Done>,
@@ -51,10 +59,12 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// `count` clients, thread `t` bound to node `t % nodes`. Must be called in a runtime.
+    /// `count` clients; thread `t` begins at node `t % nodes`, and stays there unless it moves.
+    /// Must be called in a runtime.
     pub fn start(
         count: usize,
         nodes: Vec<NodeId>,
+        moves_after: Option<u64>,
         recorder: Arc<Recorder>,
         open: OpenSession,
     ) -> Self {
@@ -62,6 +72,8 @@ impl Clients {
         let mut clients = Self {
             threads: Threads::new(count),
             nodes,
+            moves_after,
+            begun: vec![0; count],
             workers: Vec::with_capacity(count),
             outstanding: (0..count).map(|_| None).collect(),
             busy: 0,
@@ -123,26 +135,34 @@ impl Clients {
         }
     }
 
-    fn node_of(&self, thread: usize) -> Option<NodeId> {
-        self.nodes.get(thread % self.nodes.len().max(1)).cloned()
+    /// The node that a thread asks next, as a number.
+    fn node_of(&self, thread: usize) -> usize {
+        let nth = self.begun.get(thread).copied().unwrap_or(0);
+        tribunal_workloads::node_of(thread, nth, self.moves_after, self.nodes.len())
     }
 
     async fn invoke(&mut self, proposal: Proposal, generator: &mut dyn Generator) {
         let thread = proposal.thread;
         let process = self.threads.process(thread);
         let body = Body::Invoke(proposal.operation.clone());
+        let at = self.node_of(thread);
+        let node = self.nodes.get(at).cloned();
         let now = self
             .recorder
-            .record(Process::Client(process), self.node_of(thread), body);
+            .record(Process::Client(process), node.clone(), body);
         generator.taken(&self.view(now), &proposal, &proposal.route);
         self.threads.take(thread);
         let Proposal {
             operation, route, ..
         } = proposal;
-        let request = (process, operation.clone());
+        let request = (at, process, operation.clone());
+        if let Some(begun) = self.begun.get_mut(thread) {
+            *begun += 1;
+        }
         if let Some(slot) = self.outstanding.get_mut(thread) {
             *slot = Some(Outstanding {
                 operation,
+                node,
                 process,
                 route,
             });
@@ -204,6 +224,7 @@ impl Clients {
         } = done;
         let Some(Outstanding {
             operation,
+            node,
             process,
             route,
         }) = self.outstanding.get_mut(thread).and_then(Option::take)
@@ -211,7 +232,6 @@ impl Clients {
             return;
         };
         self.busy -= 1;
-        let node = self.node_of(thread);
         let body = Body::Complete(operation.clone(), outcome.clone());
         let now = self.recorder.record(Process::Client(process), node, body);
         self.threads.give_back(thread, false);
@@ -232,14 +252,19 @@ impl Clients {
         }
     }
 
-    fn spawn(&self, thread: usize) -> mpsc::Sender<(u64, Operation)> {
-        let (requests, mut inbox) = mpsc::channel::<(u64, Operation)>(1);
-        let process = self.threads.process(thread);
-        let mut session = (self.open)(thread, process);
+    fn spawn(&self, thread: usize) -> mpsc::Sender<Request> {
+        let (requests, mut inbox) = mpsc::channel::<Request>(1);
+        let (mut at, process) = (self.node_of(thread), self.threads.process(thread));
+        let open = Arc::clone(&self.open);
+        let mut session = open(at, process);
         let report = self.report.clone();
         tokio::spawn(async move {
             let mut current = process;
-            while let Some((process, operation)) = inbox.recv().await {
+            while let Some((node, process, operation)) = inbox.recv().await {
+                if node != at {
+                    session = session.moved(open(node, process));
+                    at = node;
+                }
                 if process != current {
                     session.renumber(process);
                     current = process;

@@ -6,9 +6,11 @@
 //! in [`ALL`]. A target knows nothing of who is broken or when, nor of what is checked.
 #![forbid(unsafe_code)]
 
+pub mod causal_kv;
 pub mod client;
 pub mod clock;
 pub mod database;
+pub mod eventual_kv;
 pub mod lock_lamport;
 pub mod lock_manager;
 pub mod lock_quorum;
@@ -16,6 +18,7 @@ pub mod lock_ring;
 mod locks;
 pub mod node;
 pub mod paxos_kv;
+pub mod primary_backup;
 pub mod quorum_register;
 pub mod semaphore;
 pub mod shape;
@@ -126,6 +129,14 @@ pub trait Client: Send {
     /// the connection, and the outcome is then unknown.
     fn invoke<'a>(&'a mut self, operation: &'a Operation) -> Pending<'a, Outcome>;
 
+    /// What the node has told the session to bring along to any other node: opaque to the client.
+    fn context(&self) -> Option<&Json> {
+        None
+    }
+
+    /// Goes on with what an earlier connection of the same session was told.
+    fn resume(&mut self, _context: Json) {}
+
     /// Whether the connection can carry another operation: false once it has failed or an answer
     /// is missing on it, or if the node is seen to have closed it.
     fn is_usable(&mut self) -> bool {
@@ -192,9 +203,12 @@ pub static ALL: &[&dyn Target] = &[
     &lock_manager::TARGET,
     &lock_quorum::TARGET,
     &lock_ring::TARGET,
-    &paxos_kv::TARGET,
-    &quorum_register::TARGET,
     &semaphore::TARGET,
+    &quorum_register::TARGET,
+    &paxos_kv::TARGET,
+    &primary_backup::TARGET,
+    &causal_kv::TARGET,
+    &eventual_kv::TARGET,
     &twophase_kv::TARGET,
     &database::TARGET,
 ];

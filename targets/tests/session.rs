@@ -23,6 +23,8 @@ enum Behaviour {
     Leaves,
     /// Says hello, and answers with what is no answer to the request before the answer.
     Babbles,
+    /// Says hello, and answers with the number that it told the session last: one more each time.
+    Counts,
 }
 
 /// A node of that behaviour; tells the name in each hello that it hears.
@@ -67,6 +69,14 @@ async fn serve(stream: TcpStream, behaviour: Behaviour, hellos: mpsc::Sender<Str
             }
             Behaviour::Silent | Behaviour::Leaves => {}
             Behaviour::Closes => return,
+            Behaviour::Counts => {
+                let told = message["body"]["context"].as_u64().unwrap_or(0);
+                let next = told + 1;
+                say(
+                    json!({ "type": "read_ok", "value": told, "context": next, "in_reply_to": id }),
+                )
+                .await;
+            }
             Behaviour::Babbles => {
                 say(json!({ "type": "read_ok", "value": 1, "in_reply_to": id - 1 })).await;
                 say(json!({ "type": "gossip" })).await;
@@ -130,6 +140,23 @@ async fn a_connection_lost_after_a_request_is_unknown_for_writes() {
     let mut session = session(spec);
     unknown(&session.perform(&write()).await, "connection-lost");
     failed(&session.perform(&read()).await, "connection-lost");
+}
+
+#[tokio::test]
+async fn what_a_node_told_a_session_goes_with_it_to_other_nodes_but_not_to_other_processes() {
+    let (here, _) = node(Behaviour::Counts).await;
+    let (there, _) = node(Behaviour::Counts).await;
+    let counted = |count: i64| Outcome::Ok(Answer::Value(Some(count.into())));
+    let mut session = session(here);
+    for count in 0..3 {
+        assert_eq!(session.perform(&read()).await, counted(count));
+    }
+    let mut session = session.moved(Session::new(find("quorum-register").unwrap(), there));
+    for count in 3..5 {
+        assert_eq!(session.perform(&read()).await, counted(count));
+    }
+    session.renumber(12);
+    assert_eq!(session.perform(&read()).await, counted(0));
 }
 
 #[tokio::test]

@@ -5,17 +5,28 @@
 //! is one file, one `pub mod` and one row in [`ALL`].
 #![forbid(unsafe_code)]
 
+<<<<<<< HEAD
 pub mod bank;
 pub mod fenced_mutex;
+=======
+pub mod causal;
+pub mod convergence;
+pub mod counter;
+>>>>>>> kv
 pub mod generator;
 pub mod list_append;
 pub mod lock;
 pub mod mutex;
 pub mod register;
+<<<<<<< HEAD
 pub mod rw_register;
 pub mod semaphore;
 
 mod transactions;
+=======
+pub mod set;
+pub mod unique_ids;
+>>>>>>> kv
 
 pub use generator::{Completion, Generator, Offer, Proposal, Route, Threads, View};
 use serde_json::Value as Json;
@@ -37,6 +48,16 @@ pub struct Setting {
     pub rate: f64,
     /// Seeds every choice of the workload.
     pub seed: u64,
+}
+
+/// The node, as a number, that a thread asks for its operation number `nth`, from 0.
+pub const fn node_of(thread: usize, nth: u64, moves_after: Option<u64>, nodes: usize) -> usize {
+    let moves = match moves_after {
+        Some(after) if after > 0 => nth / after,
+        _ => 0,
+    };
+    let nodes = if nodes == 0 { 1 } else { nodes };
+    ((thread % nodes) + (moves % nodes as u64) as usize) % nodes
 }
 
 /// How long a finale may take, in nanoseconds: what can't be had until then is given up.
@@ -75,6 +96,12 @@ pub trait Workload: Send + Sync {
     /// Says what checkers may take for granted under it, by its options.
     fn assume(&self, _options: &Json, _assume: &mut Assumptions) {}
 
+    /// After how many operations a client goes on to the next node; `None` if each stays where it
+    /// is. Its process and its session go with it.
+    fn moves_after(&self, _options: &Json) -> Option<u64> {
+        None
+    }
+
     /// The load itself. Called once to check the options, before anything starts.
     ///
     /// # Errors
@@ -84,6 +111,7 @@ pub trait Workload: Send + Sync {
 
 /// Every workload.
 pub static ALL: &[&dyn Workload] = &[
+<<<<<<< HEAD
     &lock::LOCK,
     &mutex::MUTEX,
     &fenced_mutex::FENCED_MUTEX,
@@ -92,6 +120,15 @@ pub static ALL: &[&dyn Workload] = &[
     &list_append::ListAppend,
     &rw_register::RwRegister,
     &bank::Bank,
+=======
+    &causal::Causal,
+    &convergence::Convergence,
+    &counter::Counter,
+    &lock::Lock,
+    &register::Register,
+    &set::Set,
+    &unique_ids::UniqueIds,
+>>>>>>> kv
 ];
 
 /// The workload of that name.

@@ -1,14 +1,22 @@
 //! What the clients saw, as a history.
 
+use std::collections::HashMap;
+
 use tribunal_results::{Body, Event, History, HistoryError, Nanos, NodeId, Process};
 use tribunal_workloads::generator::simulate::{Asked, Trace};
 
 /// The traces, one after the other, as one history. At one instant, ends come before beginnings.
-/// Each trace counts its processes from 0, so those of later ones are moved on.
+/// Each trace counts its processes from 0, so those of later ones are moved on. `moves_after` says
+/// after how many operations a thread goes on to the next node.
 ///
 /// # Errors
 /// A process was asked for two things at once, which no simulation does.
-pub(super) fn of(traces: &[Trace], nodes: &[NodeId]) -> Result<History, HistoryError> {
+pub(super) fn of(
+    traces: &[Trace],
+    nodes: &[NodeId],
+    moves_after: Option<u64>,
+) -> Result<History, HistoryError> {
+    let mut begun: HashMap<usize, u64> = HashMap::new();
     let mut events: Vec<(Nanos, bool, u64, Option<NodeId>, Body)> = Vec::new();
     let mut first = 0;
     for trace in traces {
@@ -20,7 +28,10 @@ pub(super) fn of(traces: &[Trace], nodes: &[NodeId]) -> Result<History, HistoryE
                 process,
                 operation,
             } = &step.asked;
-            let node = nodes.get(thread % nodes.len().max(1)).cloned();
+            let nth = begun.entry(*thread).or_default();
+            let node = tribunal_workloads::node_of(*thread, *nth, moves_after, nodes.len());
+            let node = nodes.get(node).cloned();
+            *nth += 1;
             last = last.max(*process + 1);
             let process = first + process;
             let invoke = Body::Invoke(operation.clone());

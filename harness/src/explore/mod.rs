@@ -115,7 +115,7 @@ impl Case {
         let ids = world.ids();
         world.end()?;
         Ok(Record {
-            history: history::of(&[main, finale], &ids)?,
+            history: history::of(&[main, finale], &ids, self.moves_after())?,
             assume: self.assume(),
             ..Record::default()
         })
@@ -135,6 +135,11 @@ impl Case {
         let mut found = verdicts.iter().flat_map(|verdict| &verdict.anomalies);
         self.bug
             .is_some_and(|bug| found.any(|anomaly| bug.anomalies.contains(&&*anomaly.name)))
+    }
+
+    /// After how many operations clients go on to the next node.
+    fn moves_after(&self) -> Option<u64> {
+        self.workload.moves_after(&self.load)
     }
 
     /// What may go wrong: all that the target survives, and what its bug needs to show.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
+use serde_json::Value as Json;
 use tribunal_results::{Nanos, NodeId, Operation, Outcome, Reason};
 use tribunal_targets::NodeSpec;
 use tribunal_targets::client::{translate, unknown};
@@ -92,6 +93,7 @@ struct Connection {
 /// A client's operation under way.
 struct Open {
     thread: usize,
+    process: u64,
     node: usize,
     operation: Operation,
 }
@@ -111,6 +113,9 @@ pub(super) struct World<'c> {
     agenda: BTreeMap<(Nanos, u64), Due>,
     counter: u64,
     open: HashMap<u64, Open>,
+    /// How many operations each thread has begun, and what each process brings along.
+    begun: HashMap<usize, u64>,
+    contexts: HashMap<u64, Json>,
     ended: VecDeque<(usize, Nanos, Outcome)>,
     /// Why a node could not be started again: its own log is of no use to it.
     failure: Option<anyhow::Error>,
@@ -139,6 +144,8 @@ impl<'c> World<'c> {
             agenda: BTreeMap::new(),
             counter: 0,
             open: HashMap::new(),
+            begun: HashMap::new(),
+            contexts: HashMap::new(),
             ended: VecDeque::new(),
             failure: None,
         };
@@ -173,6 +180,8 @@ impl<'c> World<'c> {
         let holds = self.connections.values().map(|c| c.held_until);
         let over = pauses.chain(holds).fold(self.now, Nanos::max);
         self.calm = true;
+        // Processes are counted anew from here on.
+        self.contexts.clear();
         over + settle
     }
 
@@ -223,6 +232,9 @@ impl<'c> World<'c> {
             }
             Due::Answer { msg_id, body } => {
                 if let Some(open) = self.open.remove(&msg_id) {
+                    if let Some(context) = body.json(translate::CONTEXT) {
+                        self.contexts.insert(open.process, context.clone());
+                    }
                     let outcome = translate::outcome(&open.operation, &body);
                     self.ended.push_back((open.thread, self.now, outcome));
                 }
@@ -242,7 +254,14 @@ impl<'c> World<'c> {
     fn strike(&mut self, fault: Fault) {
         match fault {
             Fault::Crash { node } => self.crash(node),
-            Fault::Pause { node, until } => self.nodes[node].paused_until = until,
+            // A node that is paused is not paused again: were its end moved, what waits for it would
+            // be overtaken by what comes later.
+            Fault::Pause { node, until } => {
+                let paused_until = &mut self.nodes[node].paused_until;
+                if *paused_until <= self.now {
+                    *paused_until = until;
+                }
+            }
             Fault::Hold { from, to, until } => self.connection(from, to).held_until = until,
             Fault::Isolate { node, until } => {
                 for other in self.others(node) {
@@ -452,7 +471,10 @@ impl<'c> World<'c> {
 impl System for &mut World<'_> {
     fn ask(&mut self, asked: &Asked) -> Option<(Nanos, Outcome)> {
         self.run_until(asked.time);
-        let node = asked.thread % self.nodes.len();
+        let nth = self.begun.entry(asked.thread).or_default();
+        let moves_after = self.case.moves_after();
+        let node = tribunal_workloads::node_of(asked.thread, *nth, moves_after, self.nodes.len());
+        *nth += 1;
         let latency = self.latency();
         if self.nodes[node].machine.is_none() {
             return Some((latency, Outcome::Fail(Reason::new("refused", ""))));
@@ -461,11 +483,13 @@ impl System for &mut World<'_> {
         let msg_id = self.counter;
         let open = Open {
             thread: asked.thread,
+            process: asked.process,
             node,
             operation: asked.operation.clone(),
         };
         self.open.insert(msg_id, open);
         let body = translate::request(&asked.operation, Duration::from_nanos(self.case.timeout));
+        let body = translate::in_context(body, self.contexts.get(&asked.process));
         let message = Message {
             src: format!("c{}", asked.process).into(),
             dest: self.nodes[node].id.clone(),

@@ -446,9 +446,9 @@ fn open_clients(
         addresses.push((node.clone(), address));
     }
     let timeout = plan.timeout.0;
-    let open = move |thread: usize, process: u64| {
+    let open = move |node: usize, process: u64| {
         // There is at least one node: the plan was checked.
-        let (node, address) = addresses[thread % addresses.len()].clone();
+        let (node, address) = addresses[node % addresses.len()].clone();
         Session::new(
             target,
             ClientSpec {
@@ -459,11 +459,14 @@ fn open_clients(
             },
         )
     };
+    let workload = tribunal_workloads::find(&plan.workload.workload);
+    let moves_after = workload.and_then(|load| load.moves_after(&plan.workload.options));
     Ok(Clients::start(
         plan.clients,
         nodes.to_vec(),
+        moves_after,
         Arc::clone(recorder),
-        Box::new(open),
+        Arc::new(open),
     ))
 }
 

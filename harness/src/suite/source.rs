@@ -32,6 +32,10 @@ impl BuiltIn {
 
 static BUILT_IN: &[BuiltIn] = &[
     BuiltIn {
+        name: "convergence",
+        text: include_str!("../../suites/convergence.yaml"),
+    },
+    BuiltIn {
         name: "demo",
         text: include_str!("../../suites/demo.yaml"),
     },

@@ -9,6 +9,7 @@
 pub mod translate;
 pub mod wire_client;
 
+use serde_json::Value as Json;
 use tokio::time::timeout;
 use tribunal_results::{Operation, Outcome, Reason};
 
@@ -20,6 +21,8 @@ pub struct Session {
     target: &'static dyn Target,
     spec: ClientSpec,
     client: Option<Box<dyn Client>>,
+    /// What its node told it last to bring along.
+    context: Option<Json>,
 }
 
 impl Session {
@@ -29,6 +32,16 @@ impl Session {
             target,
             spec,
             client: None,
+            context: None,
+        }
+    }
+
+    /// The same session at another node: it brings along what it was told.
+    #[must_use]
+    pub fn moved(self, to: Self) -> Self {
+        Self {
+            context: self.context,
+            ..to
         }
     }
 
@@ -39,7 +52,10 @@ impl Session {
         let mut client = match self.client.take().and_then(usable) {
             Some(client) => client,
             None => match open(self.target, &self.spec).await {
-                Ok(client) => client,
+                Ok(mut client) => {
+                    self.context.iter().cloned().for_each(|c| client.resume(c));
+                    client
+                }
                 Err(reason) => return Outcome::Fail(reason),
             },
         };
@@ -50,15 +66,19 @@ impl Session {
             );
             return unknown(operation, Reason::new("timeout", text));
         };
+        if let Some(context) = client.context() {
+            self.context = Some(context.clone());
+        }
         if !matches!(outcome, Outcome::Info(_)) {
             self.client = usable(client);
         }
         outcome
     }
 
-    /// Goes on as another process, on a new connection.
+    /// Goes on as another process, on a new connection: as a new session.
     pub fn renumber(&mut self, process: u64) {
         self.client = None;
+        self.context = None;
         self.spec.process = process;
     }
 }

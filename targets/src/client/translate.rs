@@ -22,6 +22,18 @@ pub fn request(operation: &Operation, timeout: Duration) -> Body {
     }
 }
 
+/// The field of requests and replies in which a session carries from node to node what it has
+/// seen. Nodes write it and read it; clients only bring it along.
+pub const CONTEXT: &str = "context";
+
+/// The same request by a session that was told `context` last.
+pub fn in_context(request: Body, context: Option<&Json>) -> Body {
+    match context {
+        Some(context) => request.with(CONTEXT, context.clone()),
+        None => request,
+    }
+}
+
 /// How long the node may let an acquire wait: clearly shorter than the client itself waits, so
 /// that the definite answer at the wait's end still arrives.
 fn wait_ms(timeout: Duration) -> Json {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use serde_json::Value as Json;
 use tokio::io::{AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -40,6 +41,7 @@ pub async fn open(spec: &ClientSpec) -> Result<Box<dyn Client>, Reason> {
             wire,
             timeout: spec.timeout,
             broken: false,
+            context: None,
         })),
         Err(e) => Err(reason_of(&e, spec)),
     }
@@ -142,11 +144,13 @@ struct WireClient {
     wire: Wire,
     timeout: Duration,
     broken: bool,
+    context: Option<Json>,
 }
 
 impl WireClient {
     async fn perform(&mut self, operation: &Operation) -> Outcome {
         let body = translate::request(operation, self.timeout);
+        let body = translate::in_context(body, self.context.as_ref());
         let (msg_id, line) = match self.wire.compose(body) {
             Ok(composed) => composed,
             Err(e) => return Outcome::Fail(Reason::new("not-sent", e.to_string())),
@@ -166,6 +170,9 @@ impl WireClient {
         match answer {
             Ok(answer) => {
                 self.broken = false;
+                if let Some(context) = answer.json(translate::CONTEXT) {
+                    self.context = Some(context.clone());
+                }
                 translate::outcome(operation, &answer)
             }
             Err(e) => unknown(operation, Reason::new("connection-lost", e.to_string())),
@@ -176,6 +183,14 @@ impl WireClient {
 impl Client for WireClient {
     fn invoke<'a>(&'a mut self, operation: &'a Operation) -> Pending<'a, Outcome> {
         Box::pin(self.perform(operation))
+    }
+
+    fn context(&self) -> Option<&Json> {
+        self.context.as_ref()
+    }
+
+    fn resume(&mut self, context: Json) {
+        self.context = Some(context);
     }
 
     fn is_usable(&mut self) -> bool {

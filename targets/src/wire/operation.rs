@@ -86,6 +86,30 @@ pub fn answer(operation: &Operation, reply: &Body) -> Result<Answer, String> {
     operation.parse_answer(value)
 }
 
+/// Checks that the key of an operation, and the value that it writes, adds or removes, are short
+/// enough for a node to pass on in messages of its own.
+///
+/// # Errors
+/// [`Code::PreconditionFailed`] if one has more than `bytes_max` bytes.
+pub fn check_size(operation: &Operation, bytes_max: usize) -> Result<(), WireError> {
+    let bytes = |scalar: Option<&Scalar>| match scalar {
+        Some(Scalar::Text(text)) => text.len(),
+        _ => 0,
+    };
+    let value = match operation {
+        Operation::Write { value, .. }
+        | Operation::Add { value, .. }
+        | Operation::Remove { value, .. } => Some(value),
+        _ => None,
+    };
+    match bytes(operation.key()).max(bytes(value)) > bytes_max {
+        true => Err(WireError::precondition(format!(
+            "keys and values may have {bytes_max} bytes at most"
+        ))),
+        false => Ok(()),
+    }
+}
+
 fn type_of(kind: Kind) -> String {
     kind.name().replace('-', "_")
 }

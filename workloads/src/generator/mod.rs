@@ -29,6 +29,7 @@
 //! | [`Sequence`], [`Sequence::phases`] | one child after another; or with a barrier between |
 //! | [`Stagger`] | a total rate |
 //! | [`Limit`], [`TimeLimit`] | so many operations; so much time |
+//! | [`Rest`] | not before some time has passed |
 //! | [`UntilOk`] | again until one succeeds |
 //! | [`Deferred`] | made when it is first asked |
 //!
@@ -43,6 +44,7 @@ mod limit;
 mod mix;
 mod per_key;
 mod reserve;
+mod rest;
 mod sequence;
 pub mod simulate;
 mod soonest;
@@ -59,6 +61,7 @@ pub use limit::Limit;
 pub use mix::Mix;
 pub use per_key::{KeyTurn, PerKey, RecentKeys};
 pub use reserve::Reserve;
+pub use rest::Rest;
 pub use sequence::Sequence;
 pub use stagger::Stagger;
 pub use time_limit::TimeLimit;
