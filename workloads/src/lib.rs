@@ -5,28 +5,21 @@
 //! is one file, one `pub mod` and one row in [`ALL`].
 #![forbid(unsafe_code)]
 
-<<<<<<< HEAD
 pub mod bank;
-pub mod fenced_mutex;
-=======
 pub mod causal;
 pub mod convergence;
 pub mod counter;
->>>>>>> kv
+pub mod fenced_mutex;
 pub mod generator;
 pub mod list_append;
 pub mod lock;
 pub mod mutex;
 pub mod register;
-<<<<<<< HEAD
 pub mod rw_register;
 pub mod semaphore;
-
-mod transactions;
-=======
 pub mod set;
+mod transactions;
 pub mod unique_ids;
->>>>>>> kv
 
 pub use generator::{Completion, Generator, Offer, Proposal, Route, Threads, View};
 use serde_json::Value as Json;
@@ -111,24 +104,19 @@ pub trait Workload: Send + Sync {
 
 /// Every workload.
 pub static ALL: &[&dyn Workload] = &[
-<<<<<<< HEAD
     &lock::LOCK,
     &mutex::MUTEX,
     &fenced_mutex::FENCED_MUTEX,
-    &register::Register,
     &semaphore::Semaphore,
+    &register::Register,
+    &set::Set,
+    &counter::Counter,
+    &unique_ids::UniqueIds,
+    &causal::Causal,
+    &convergence::Convergence,
     &list_append::ListAppend,
     &rw_register::RwRegister,
     &bank::Bank,
-=======
-    &causal::Causal,
-    &convergence::Convergence,
-    &counter::Counter,
-    &lock::Lock,
-    &register::Register,
-    &set::Set,
-    &unique_ids::UniqueIds,
->>>>>>> kv
 ];
 
 /// The workload of that name.

@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     reason = "a wrong answer to a helper must end the test"
 )]
+#![allow(clippy::panic, reason = "a test may panic")]
 
 use std::collections::{BTreeMap, BTreeSet};
 

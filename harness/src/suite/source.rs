@@ -117,7 +117,11 @@ impl Source {
                     format!("there is no built-in suite `{name}`"),
                     format!(
                         "there are: {}; a suite of your own is given by its path",
-                        BUILT_IN.iter().map(|suite| suite.name).collect::<Vec<_>>().join(", ")
+                        BUILT_IN
+                            .iter()
+                            .map(|suite| suite.name)
+                            .collect::<Vec<_>>()
+                            .join(", ")
                     ),
                 )),
             },
