@@ -32,6 +32,10 @@ impl BuiltIn {
 
 static BUILT_IN: &[BuiltIn] = &[
     BuiltIn {
+        name: "cap",
+        text: include_str!("../../suites/cap.yaml"),
+    },
+    BuiltIn {
         name: "convergence",
         text: include_str!("../../suites/convergence.yaml"),
     },
