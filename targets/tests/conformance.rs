@@ -158,6 +158,13 @@ async fn exercise(kind: Kind, session: &mut Session, key: &str) {
             let value = 5.into();
             ok(session, Operation::Write { key: lock(), value }).await;
         }
+        Kind::Cas => {
+            let (key, value) = (lock(), 5.into());
+            ok(session, Operation::Write { key, value }).await;
+            // All writes write this, so that it holds whoever else is there.
+            let (key, from, to) = (lock(), 5.into(), 5.into());
+            ok(session, Operation::Cas { key, from, to }).await;
+        }
         Kind::Request | Kind::Acquire => {
             let answer = ok(session, Operation::Request { lock: lock() }).await;
             let Answer::Ticket(ticket) = answer else {
@@ -234,7 +241,7 @@ fn names_are_unique_and_in_kebab_case() {
 #[test]
 fn every_bug_names_a_workload_faults_and_anomalies_that_exist() {
     const WORKLOADS: [&str; 2] = ["lock", "register"];
-    const FAULTS: [&str; 7] = [
+    const FAULTS: [&str; 10] = [
         "kill",
         "restart",
         "pause",
@@ -242,6 +249,9 @@ fn every_bug_names_a_workload_faults_and_anomalies_that_exist() {
         "partition",
         "reset",
         "refuse",
+        "omission",
+        "duplication",
+        "reordering",
     ];
     const ANOMALIES: [&str; 12] = [
         "stale-read",
