@@ -158,6 +158,13 @@ async fn exercise(kind: Kind, session: &mut Session, key: &str) {
             let value = 5.into();
             ok(session, Operation::Write { key: lock(), value }).await;
         }
+        Kind::Cas => {
+            let (key, value) = (lock(), 5.into());
+            ok(session, Operation::Write { key, value }).await;
+            // All writes write this, so that it holds whoever else is there.
+            let (key, from, to) = (lock(), 5.into(), 5.into());
+            ok(session, Operation::Cas { key, from, to }).await;
+        }
         Kind::Request | Kind::Acquire | Kind::Renew | Kind::Release => {
             let answer = ok(session, Operation::Request { lock: lock() }).await;
             let Answer::Ticket(ticket) = answer else {
