@@ -105,11 +105,11 @@ impl Front {
                 return None;
             }
         };
-        if let Some(step) = open.statement.steps.get(step).cloned() {
-            if let Err(error) = self.take(number, &step) {
-                self.refused(number, &error, out);
-                return None;
-            }
+        if let Some(step) = open.statement.steps.get(step).cloned()
+            && let Err(error) = self.take(number, &step)
+        {
+            self.refused(number, &error, out);
+            return None;
         }
         let open = self.open.get_mut(&number)?;
         open.phase = Phase::Step(step + 1);
