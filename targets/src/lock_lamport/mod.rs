@@ -75,7 +75,7 @@ pub static TARGET: Reference = Reference {
             about: "requests of the same time are told apart by nobody, and none defers to another",
             workload: "lock",
             faults: &["delay"],
-            anomalies: &["double-hold"],
+            anomalies: &["double-hold", "token-not-monotonic"],
         },
         PlantedBug {
             name: "stale-clock",
