@@ -6,6 +6,7 @@
 //! in [`ALL`]. A target knows nothing of who is broken or when, nor of what is checked.
 #![forbid(unsafe_code)]
 
+pub mod cache;
 pub mod causal_kv;
 pub mod client;
 pub mod clock;
@@ -183,6 +184,7 @@ pub trait Target: Send + Sync {
 
 /// Every target.
 pub static ALL: &[&dyn Target] = &[
+    &cache::TARGET,
     &causal_kv::TARGET,
     &eventual_kv::TARGET,
     &lock_manager::TARGET,

@@ -246,6 +246,11 @@ async fn exercise(kind: Kind, session: &mut Session, key: &str) {
             let again = ok(session, Operation::Generate { key: lock() }).await;
             assert_ne!(once, again);
         }
+        Kind::Custom => {
+            let (name, value) = ("inspect".into(), serde_json::json!({ "key": key }));
+            let answer = ok(session, Operation::Custom { name, value }).await;
+            assert!(matches!(answer, Answer::Custom(_)), "{answer:?}");
+        }
         kind => panic!("no conformance test for {kind} yet: write it"),
     }
 }
@@ -276,7 +281,7 @@ fn names_are_unique_and_in_kebab_case() {
 
 #[test]
 fn every_bug_names_a_workload_faults_and_anomalies_that_exist() {
-    const WORKLOADS: [&str; 4] = ["causal", "convergence", "lock", "register"];
+    const WORKLOADS: [&str; 5] = ["cache", "causal", "convergence", "lock", "register"];
     const FAULTS: [&str; 10] = [
         "kill",
         "restart",
@@ -289,7 +294,7 @@ fn every_bug_names_a_workload_faults_and_anomalies_that_exist() {
         "duplication",
         "reordering",
     ];
-    const ANOMALIES: [&str; 19] = [
+    const ANOMALIES: [&str; 24] = [
         "stale-read",
         "phantom-read",
         "aborted-read",
@@ -309,6 +314,11 @@ fn every_bug_names_a_workload_faults_and_anomalies_that_exist() {
         "lost-own-write",
         "non-monotonic-read",
         "cyclic-conflict",
+        "deleted-value",
+        "expired-value",
+        "too-few-replicas",
+        "over-capacity",
+        "not-least-recently-used",
     ];
     for target in ALL {
         assert!(target.survives().iter().all(|fault| FAULTS.contains(fault)));

@@ -5,6 +5,7 @@
 //! is one file, one `pub mod` and one row in [`ALL`].
 #![forbid(unsafe_code)]
 
+pub mod cache;
 pub mod causal;
 pub mod convergence;
 pub mod counter;
@@ -92,6 +93,7 @@ pub trait Workload: Send + Sync {
 
 /// Every workload.
 pub static ALL: &[&dyn Workload] = &[
+    &cache::Cache,
     &causal::Causal,
     &convergence::Convergence,
     &counter::Counter,

@@ -30,7 +30,11 @@ impl BuiltIn {
     }
 }
 
-static BUILT_IN: [BuiltIn; 5] = [
+static BUILT_IN: [BuiltIn; 6] = [
+    BuiltIn {
+        name: "cache",
+        text: include_str!("../../suites/cache.yaml"),
+    },
     BuiltIn {
         name: "convergence",
         text: include_str!("../../suites/convergence.yaml"),

@@ -222,7 +222,7 @@ fn what_is_not_there_is_told_with_what_is() {
     };
     let error = refused(Source::BuiltIn("dmeo"));
     assert!(
-        error.contains("there are: convergence, demo, lock, register, planted"),
+        error.contains("there are: cache, convergence, demo, lock, register, planted"),
         "{error}"
     );
     let error = refused(Source::File("no/such.yaml".into()));
