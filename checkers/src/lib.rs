@@ -85,6 +85,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bank;
+pub mod cache;
 pub mod causal;
 pub mod causal_convergence;
 pub mod causal_delivery;
@@ -224,6 +225,7 @@ pub static ALL: &[&dyn Checker] = &[
     &total_queue::TotalQueue,
     &unique_ids::UniqueIds,
     &counter::Counter,
+    &cache::Cache,
     &bank::Bank,
     &long_fork::LongFork,
     &causal_reverse::CausalReverse,

@@ -6,6 +6,7 @@
 //! in [`ALL`]. A target knows nothing of who is broken or when, nor of what is checked.
 #![forbid(unsafe_code)]
 
+pub mod cache;
 pub mod causal_kv;
 pub mod client;
 pub mod clock;
@@ -207,6 +208,7 @@ pub static ALL: &[&dyn Target] = &[
     &quorum_register::TARGET,
     &paxos_kv::TARGET,
     &primary_backup::TARGET,
+    &cache::TARGET,
     &causal_kv::TARGET,
     &eventual_kv::TARGET,
     &twophase_kv::TARGET,

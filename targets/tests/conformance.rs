@@ -244,6 +244,11 @@ async fn exercise(kind: Kind, session: &mut Session, key: &str) {
             let again = ok(session, Operation::Generate { key: lock() }).await;
             assert_ne!(once, again);
         }
+        Kind::Custom => {
+            let (name, value) = ("inspect".into(), serde_json::json!({ "key": key }));
+            let answer = ok(session, Operation::Custom { name, value }).await;
+            assert!(matches!(answer, Answer::Custom(_)), "{answer:?}");
+        }
         kind => panic!("no conformance test for {kind} yet: write it"),
     }
 }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bank;
+pub mod cache;
 pub mod causal;
 pub mod convergence;
 pub mod counter;
@@ -108,6 +109,7 @@ pub static ALL: &[&dyn Workload] = &[
     &mutex::MUTEX,
     &fenced_mutex::FENCED_MUTEX,
     &semaphore::Semaphore,
+    &cache::Cache,
     &register::Register,
     &set::Set,
     &counter::Counter,

@@ -32,6 +32,10 @@ impl BuiltIn {
 
 static BUILT_IN: &[BuiltIn] = &[
     BuiltIn {
+        name: "cache",
+        text: include_str!("../../suites/cache.yaml"),
+    },
+    BuiltIn {
         name: "cap",
         text: include_str!("../../suites/cap.yaml"),
     },
