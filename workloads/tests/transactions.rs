@@ -1,7 +1,6 @@
 //! The workloads of transactions against a store that is right, but not always reached.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     reason = "a wrong answer to a helper must end the test"
 )]
 #![allow(clippy::panic, reason = "a test may panic")]
