@@ -12,25 +12,24 @@ pub(super) fn tune(case: &mut Case) {
         }
         "lock-quorum" => case.options = json!({ "lease_ms": 300, "ttl_ms": 250 }),
         "semaphore" => case.options = json!({ "lease_ms": 150, "wait_ms": 80 }),
+        "paxos-kv" => {
+            case.options = json!({ "election_ms": 60, "snapshot_every": 20 });
+            case.isolates = true;
+        }
+        "primary-backup" => {
+            case.options = json!({ "silence_ms": 150 });
+            // It promises nothing to sessions that move.
+            case.load = json!({ "moves_after": 0 });
+        }
         _ => {}
-    }
-    if case.target.name() == "paxos-kv" {
-        case.options = json!({ "election_ms": 60, "snapshot_every": 20 });
-        case.isolates = true;
     }
     match case.bug.map(|bug| bug.name) {
         // What the only acceptor forgets, nobody knows.
         Some("forget-promise") => case.options["members"] = json!(["n1"]),
         // The more that is under way when something goes wrong, the more is lost.
         Some("minority-commit" | "stale-read") => (case.clients, case.rate) = (12, 800.0),
+        // Where whoever only reads is certified too, the primary notices.
+        Some("fractured-read") => case.options = json!({ "level": "serializable" }),
         _ => {}
-    }
-    // Where whoever only reads is certified too, the primary notices.
-    if case.bug.is_some_and(|bug| bug.name == "fractured-read") {
-        case.options = json!({ "level": "serializable" });
-    }
-    // It promises nothing to sessions that move.
-    if case.target.name() == "primary-backup" {
-        case.load = json!({ "moves_after": 0 });
     }
 }

@@ -14,10 +14,6 @@ use crate::wire::{Body, Message, WireError, operation};
 
 /// How often a node looks around, and a primary lets itself be heard.
 const TICK_EVERY: Nanos = 20 * MILLISECOND;
-/// The next in line takes over after so long a silence, the one after it after twice as long.
-const SILENCE_MAX: Nanos = 150 * MILLISECOND;
-/// A node that was not woken for so long stood still: what it knows may be old.
-const STANDSTILL: Nanos = 60 * MILLISECOND;
 /// How many of its clients' writes a node may have passed on and not heard of again.
 const FORWARDED_MAX: usize = 10_000;
 /// How many registers there may be, and the most bytes of a key or value, so that a whole state
@@ -45,6 +41,8 @@ pub(super) struct Node {
     id: NodeId,
     nodes: Vec<NodeId>,
     bug: Option<Bug>,
+    /// The next in line takes over after so long a silence, the one after it after twice as long.
+    silence: Nanos,
     replica: Replica,
     /// Whether the state of the view's primary is still to come.
     behind: bool,
@@ -64,11 +62,12 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn new(id: NodeId, nodes: Vec<NodeId>, bug: Option<Bug>) -> Self {
+    pub(super) fn new(id: NodeId, nodes: Vec<NodeId>, silence: Nanos, bug: Option<Bug>) -> Self {
         Self {
             id,
             nodes,
             bug,
+            silence,
             replica: Replica::default(),
             behind: false,
             doubted: BTreeSet::new(),
@@ -368,13 +367,19 @@ impl Node {
 
     /// Notices that the node stood still: then it knows neither who is silent nor who is primary.
     fn wake(&mut self, now: Nanos) {
-        if now.saturating_sub(self.woken) > STANDSTILL {
+        if now.saturating_sub(self.woken) > self.standstill() {
             self.heard = now;
             if self.is_primary() {
                 self.doubt();
             }
         }
         self.woken = now;
+    }
+
+    /// A node that was not woken for so long stood still: what it knows may be old. Shorter than
+    /// what makes others take over, by more than a beat and its way.
+    const fn standstill(&self) -> Nanos {
+        self.silence / 5 * 2
     }
 
     fn doubt(&mut self) {
@@ -389,7 +394,7 @@ impl Node {
             for backup in self.others() {
                 out.send(backup, self.own_beat());
             }
-        } else if now.saturating_sub(self.heard) > SILENCE_MAX.saturating_mul(self.place_in_line())
+        } else if now.saturating_sub(self.heard) > self.silence.saturating_mul(self.place_in_line())
         {
             self.take_over(self.replica.view, out);
         }
@@ -439,7 +444,7 @@ impl Machine for Node {
 
     fn status(&self, now: Nanos) -> Status {
         let is_primary = self.is_primary();
-        let silent = now.saturating_sub(self.heard) > SILENCE_MAX;
+        let silent = now.saturating_sub(self.heard) > self.silence;
         Status {
             ready: match is_primary {
                 true => self.doubted.is_empty(),

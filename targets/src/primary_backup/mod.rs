@@ -37,12 +37,15 @@ mod replica;
 #[cfg(test)]
 mod tests;
 
+use std::ops::RangeInclusive;
+
 use serde::Deserialize;
+use serde_json::Value as Json;
 use tribunal_results::Kind;
 use tribunal_results::options::{OptionError, decode};
 
 use self::machine::Node;
-use crate::node::{Machine, Reference};
+use crate::node::{MILLISECOND, Machine, Reference};
 use crate::{NodeSpec, PlantedBug, Shape};
 
 /// The store with one primary, as a row of the catalogue.
@@ -66,15 +69,44 @@ pub static TARGET: Reference = Reference {
             "non-monotonic-read",
         ],
     }],
-    check_options: |options| decode::<Options>(options).map(drop),
+    check_options: |options| Options::read(options).map(drop),
     assume: |_, _| {},
     machine,
 };
 
-/// There is nothing to choose.
+/// The shortest and the longest patience, in milliseconds.
+const SILENCE_MS: RangeInclusive<u64> = 100..=60_000;
+
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Options {}
+#[serde(deny_unknown_fields, default)]
+struct Options {
+    /// After so long a silence of the primary the next in line takes over, in milliseconds. Where
+    /// messages or nodes may be later than that, there are two primaries.
+    silence_ms: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { silence_ms: 600 }
+    }
+}
+
+impl Options {
+    fn read(options: &Json) -> Result<Self, OptionError> {
+        let options: Self = decode(options)?;
+        match SILENCE_MS.contains(&options.silence_ms) {
+            true => Ok(options),
+            false => Err(OptionError::new(
+                "silence_ms",
+                format!(
+                    "must be from {} to {}",
+                    SILENCE_MS.start(),
+                    SILENCE_MS.end()
+                ),
+            )),
+        }
+    }
+}
 
 /// Which planted bug a node shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,8 +121,8 @@ impl Bug {
 }
 
 fn machine(spec: &NodeSpec) -> Result<Box<dyn Machine>, OptionError> {
-    decode::<Options>(&spec.options)?;
+    let silence = Options::read(&spec.options)?.silence_ms * MILLISECOND;
     let bug = spec.bug.as_deref().and_then(Bug::from_name);
-    let node = Node::new(spec.id.clone(), spec.nodes.clone(), bug);
+    let node = Node::new(spec.id.clone(), spec.nodes.clone(), silence, bug);
     Ok(Box::new(node))
 }

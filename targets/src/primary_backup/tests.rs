@@ -23,7 +23,12 @@ struct Cluster {
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
 
 fn machine(id: &str, bug: Option<Bug>) -> Machined {
-    Machined::new(id.into(), NODES.map(Into::into).to_vec(), bug)
+    Machined::new(
+        id.into(),
+        NODES.map(Into::into).to_vec(),
+        150 * MILLISECOND,
+        bug,
+    )
 }
 
 impl Cluster {
