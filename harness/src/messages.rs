@@ -110,13 +110,13 @@ struct Line {
 struct Inside {
     #[serde(rename = "type", default)]
     what: String,
-    stamp: Option<Stamp>,
+    clocks: Option<Stamp>,
 }
 
 impl Tap for Journal {
     fn sent(&self, from: &NodeId, to: &NodeId, line: &[u8]) -> Option<u64> {
-        let Inside { what, stamp } = serde_json::from_slice::<Line>(line).ok()?.body;
-        let stamp = stamp?;
+        let Inside { what, clocks } = serde_json::from_slice::<Line>(line).ok()?.body;
+        let stamp = clocks?;
         let number = stamp.message;
         self.note(Seen::Sent {
             from: from.clone(),

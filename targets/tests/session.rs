@@ -177,7 +177,7 @@ async fn only_the_answer_to_the_request_counts_and_the_connection_is_kept() {
 }
 
 #[tokio::test]
-async fn an_operation_that_the_protocol_lacks_fails_and_a_closed_connection_is_replaced() {
+async fn a_closed_connection_is_replaced_and_what_was_sent_on_it_is_of_unknown_end() {
     let (spec, mut hellos) = node(Behaviour::Leaves).await;
     let mut session = session(spec);
     let custom = Operation::Custom {
@@ -185,7 +185,7 @@ async fn an_operation_that_the_protocol_lacks_fails_and_a_closed_connection_is_r
         value: Json::Null,
     };
     for _ in 0..3 {
-        failed(&session.perform(&custom).await, "not-supported");
+        unknown(&session.perform(&custom).await, "connection-lost");
         hellos.recv().await.unwrap();
         // Whether or not the end of the connection is seen before the next operation, that one
         // is not sent into the void.

@@ -5,6 +5,7 @@
 //! and plain on purpose, and know nothing of how the checkers came to their answer.
 
 mod amounts;
+mod cache;
 mod clocks;
 mod elements;
 mod levels;
@@ -142,6 +143,12 @@ pub fn witness(record: &Record, anomaly: &Anomaly) -> Result<(), String> {
         | "replica-went-back" => settled::contradiction(record, anomaly),
         "too-stale" => stale::contradiction(record, anomaly),
         "lost-signal" | "passed-over" => waits::contradiction(record, anomaly),
+        "unwritten-value"
+        | "deleted-value"
+        | "expired-value"
+        | "too-few-replicas"
+        | "over-capacity"
+        | "not-least-recently-used" => cache::contradiction(record, anomaly),
         name if CLOCKS.contains(&name) => clocks::contradiction(record, anomaly),
         name => of_object(record, name, anomaly, calls),
     }

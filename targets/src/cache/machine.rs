@@ -51,6 +51,8 @@ pub(super) struct Node {
     nodes: Vec<NodeId>,
     ttl: Nanos,
     bug: Option<Bug>,
+    /// The other nodes to which there is a connection: what is sent to others is lost.
+    linked: BTreeSet<NodeId>,
     ring: Ring,
     entries: Entries,
     /// The number of the last change of each key that arrived here.
@@ -70,6 +72,7 @@ impl Node {
             bug,
             ring: Ring::new(&nodes, options.replicas, bug),
             nodes,
+            linked: BTreeSet::new(),
             entries: Entries::new(options.capacity, bug),
             latest: BTreeMap::new(),
             starts: 0,
@@ -153,6 +156,14 @@ impl Node {
         }
     }
 
+    /// Refuses what would be lost: nothing was sent yet.
+    fn check_linked(&self, node: &NodeId) -> Result<(), WireError> {
+        match *node == self.id || self.linked.contains(node) {
+            true => Ok(()),
+            false => Err(WireError::unavailable(format!("no connection to {node}"))),
+        }
+    }
+
     /// Remembers a request that is passed on; its number.
     fn pass_on(&mut self, asked: Asked) -> u64 {
         let number = self.number();
@@ -176,10 +187,10 @@ impl Node {
             asked.answer(&Answer::Value(value), out);
             return Ok(());
         }
-        let number = self.pass_on(asked);
-        let turn = usize::try_from(number % owners.len() as u64).unwrap_or_default();
-        let fetch = Body::new("fetch").with("number", number);
+        let turn = usize::try_from(self.next % owners.len() as u64).unwrap_or_default();
         if let Some(owner) = owners.get(turn) {
+            self.check_linked(owner)?;
+            let fetch = Body::new("fetch").with("number", self.pass_on(asked));
             out.send(owner, fetch.with("key", json!(key)));
         }
         Ok(())
@@ -195,6 +206,9 @@ impl Node {
         out: &mut Outbox,
     ) -> Result<(), WireError> {
         let owners = self.owners(key)?;
+        if let Some(first) = owners.first() {
+            self.check_linked(first)?;
+        }
         let number = self.pass_on(asked);
         match owners.first() {
             Some(first) if *first != self.id => {
@@ -353,14 +367,16 @@ impl Machine for Node {
                 out.persist(&Record::Started);
             }
             Input::Message(message) => self.message(&message, now, out),
-            Input::Timer(_) | Input::Link { .. } => {}
+            Input::Link { peer, up: true } => drop(self.linked.insert(peer)),
+            Input::Link { peer, up: false } => drop(self.linked.remove(&peer)),
+            Input::Timer(_) => {}
         }
     }
 
     fn status(&self, _now: Nanos) -> Status {
         let (bytes, capacity) = (self.entries.bytes(), self.entries.capacity());
         Status {
-            ready: true,
+            ready: self.linked.len() + 1 == self.nodes.len(),
             role: "replica".to_owned(),
             leader: None,
             detail: format!("{bytes} of {capacity} bytes"),

@@ -29,6 +29,10 @@ impl Cluster {
         };
         for at in 0..NODES.len() {
             cluster.step(at, Input::Start);
+            for peer in NODES.iter().filter(|peer| **peer != NODES[at]) {
+                let peer = (*peer).into();
+                cluster.step(at, Input::Link { peer, up: true });
+            }
         }
         cluster
     }
@@ -223,6 +227,11 @@ fn a_restarted_node_has_forgotten_all_and_numbers_beyond_its_earlier_life() {
         (stamps.clone().min().unwrap(), stamps.max().unwrap())
     };
     second.step(Input::Start, 0, &mut Outbox::default());
+    for node in [&mut first, &mut second] {
+        for peer in nodes.iter().skip(1).cloned() {
+            node.step(Input::Link { peer, up: true }, 0, &mut Outbox::default());
+        }
+    }
     assert!(stamp(&mut first).1 < stamp(&mut second).0);
 }
 

@@ -53,8 +53,8 @@ pub(super) struct Database {
     front: Front,
     heartbeat: Heartbeat,
     starts: u64,
-    /// Whether the primary has said that this node belongs to the database.
-    joined: bool,
+    /// Whether this node belongs to the database, once the primary has said so.
+    joined: Option<bool>,
     /// The version that the primary had when it first answered in this life. Until the copy has
     /// it, it may be older than what clients of this node have seen.
     catch_up: Option<u64>,
@@ -80,7 +80,7 @@ impl Database {
             leader,
             primary,
             starts: 0,
-            joined: is_primary,
+            joined: is_primary.then_some(true),
             catch_up: is_primary.then_some(0),
             refusals: 0,
             local: VecDeque::new(),
@@ -93,7 +93,7 @@ impl Database {
 
     fn serves(&self) -> bool {
         let newest = self.front.versions.newest;
-        self.joined && self.catch_up.is_some_and(|version| version <= newest)
+        self.joined == Some(true) && self.catch_up.is_some_and(|version| version <= newest)
     }
 
     fn send(&mut self, to: &NodeId, body: Body, out: &mut Outbox) {
@@ -181,7 +181,7 @@ impl Database {
             "commits" if *src == self.leader && self.primary.is_none() => {
                 let newest = body.field("newest")?;
                 if body.field::<Option<u64>>("life")? == Some(self.starts) {
-                    self.joined = true;
+                    self.joined = Some(true);
                     self.catch_up.get_or_insert(newest);
                 }
                 let commits: Vec<Writes> = body.field("commits")?;
@@ -189,7 +189,7 @@ impl Database {
                     self.fetch(out);
                 }
             }
-            "outsider" if *src == self.leader => self.joined = false,
+            "outsider" if *src == self.leader => self.joined = Some(false),
             _ => {}
         }
         Ok(())
@@ -385,11 +385,11 @@ impl Machine for Database {
         let version = self.front.versions.newest;
         Status {
             // A node that nobody has taken in yet has nothing to wait for.
-            ready: reached && (self.serves() || !self.joined),
+            ready: reached && (self.serves() || self.joined == Some(false)),
             role: match (&self.primary, self.joined) {
                 (Some(_), _) => "primary".to_owned(),
-                (None, true) => "replica".to_owned(),
-                (None, false) => "spare".to_owned(),
+                (None, Some(true)) => "replica".to_owned(),
+                (None, _) => "spare".to_owned(),
             },
             leader: Some(self.leader.clone()),
             detail: match reached {

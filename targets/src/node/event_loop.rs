@@ -112,6 +112,29 @@ impl EventLoop {
         }
     }
 
+    /// The message as it leaves.
+    fn stamped(&mut self, dest: &NodeId, body: Body) -> Body {
+        let stamper = self.stamper.as_mut();
+        let Some(stamper) = stamper.filter(|_| self.routes.reaches_peer(dest)) else {
+            return body;
+        };
+        match stamper.stamp(body.clone()) {
+            Ok(stamped) => stamped,
+            Err(error) => {
+                self.stop_stamping_unless(Some(error));
+                body
+            }
+        }
+    }
+
+    /// Clocks that might run backwards one day are worse than none.
+    fn stop_stamping_unless(&mut self, error: Option<io::Error>) {
+        if let Some(error) = error {
+            note(&format!("messages are no longer stamped: {error}"));
+            self.stamper = None;
+        }
+    }
+
     /// Answers what concerns the node itself, and gives the rest to the machine.
     fn take_message(&mut self, connection: u64, mut message: Message) {
         match message.body.kind() {
@@ -132,10 +155,14 @@ impl EventLoop {
                 .answer(connection, &message, Body::new("hello_ok")),
             _ => {
                 self.routes.heard(connection, &message.src);
-                match &mut self.stamper {
+                let taken = match &mut self.stamper {
                     Some(stamper) => stamper.take(&mut message.body),
-                    None => drop(message.body.remove(stamp::FIELD)),
-                }
+                    None => {
+                        message.body.remove(stamp::FIELD);
+                        Ok(())
+                    }
+                };
+                self.stop_stamping_unless(taken.err());
                 self.step(Input::Message(message));
             }
         }
@@ -159,10 +186,7 @@ impl EventLoop {
                 .map_err(io::Error::other)??;
         }
         for (dest, body) in out.messages.drain(..) {
-            let body = match &mut self.stamper {
-                Some(stamper) if self.routes.reaches_peer(&dest) => stamper.stamp(body),
-                _ => body,
-            };
+            let body = self.stamped(&dest, body);
             self.routes.send(&dest, body);
         }
         self.timers.extend(out.timers.drain(..).map(Reverse));

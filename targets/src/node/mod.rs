@@ -23,7 +23,7 @@ mod stderr;
 mod wal;
 
 use std::collections::BinaryHeap;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -129,7 +129,12 @@ pub async fn run_with(target: &str, spec: NodeSpec, stamps: bool) -> Result<(), 
     let mut machine = reference::machine(target, &spec)?;
     let wal = recover(target, &spec, &mut *machine)?;
     let stamper = match stamps {
-        true => Some(stamper(&spec)?),
+        true => Some(
+            Stamper::open(&spec.id, &spec.nodes, &spec.data).map_err(|source| NodeError::Log {
+                data: spec.data.clone(),
+                source,
+            })?,
+        ),
         false => None,
     };
     let listener = TcpListener::bind(spec.listen)
@@ -169,26 +174,6 @@ pub async fn run_with(target: &str, spec: NodeSpec, stamps: bool) -> Result<(), 
         .run(events, stop)
         .await
         .map_err(|source| NodeError::Log { data, source })
-}
-
-/// The clocks of this life of the node. That it lives once more is noted before anybody hears of
-/// it: a byte in a file of its own for each life.
-fn stamper(spec: &NodeSpec) -> Result<Stamper, NodeError> {
-    let note_life = || -> io::Result<u64> {
-        let mut file = std::fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(spec.data.join("lives"))?;
-        let life = file.metadata()?.len();
-        file.write_all(b".")?;
-        file.sync_all()?;
-        Ok(life)
-    };
-    let life = note_life().map_err(|source| NodeError::Log {
-        data: spec.data.clone(),
-        source,
-    })?;
-    Ok(Stamper::new(&spec.id, &spec.nodes, life))
 }
 
 /// Opens the log and gives every record in it to the machine.
