@@ -38,6 +38,16 @@ const SERIAL: [&str; 7] = [
     "not-snapshot-isolated",
 ];
 
+/// What a cache may not do.
+const CACHES: [&str; 6] = [
+    "unwritten-value",
+    "deleted-value",
+    "expired-value",
+    "too-few-replicas",
+    "over-capacity",
+    "not-least-recently-used",
+];
+
 /// What the message journal shows.
 const CLOCKS: [&str; 10] = [
     "lamport-clock-not-rising",
@@ -143,12 +153,7 @@ pub fn witness(record: &Record, anomaly: &Anomaly) -> Result<(), String> {
         | "replica-went-back" => settled::contradiction(record, anomaly),
         "too-stale" => stale::contradiction(record, anomaly),
         "lost-signal" | "passed-over" => waits::contradiction(record, anomaly),
-        "unwritten-value"
-        | "deleted-value"
-        | "expired-value"
-        | "too-few-replicas"
-        | "over-capacity"
-        | "not-least-recently-used" => cache::contradiction(record, anomaly),
+        name if CACHES.contains(&name) => cache::contradiction(record, anomaly),
         name if CLOCKS.contains(&name) => clocks::contradiction(record, anomaly),
         name => of_object(record, name, anomaly, calls),
     }

@@ -27,9 +27,9 @@ impl Cluster {
             answers: Vec::new(),
             now: 0,
         };
-        for at in 0..NODES.len() {
+        for (at, node) in NODES.iter().enumerate() {
             cluster.step(at, Input::Start);
-            for peer in NODES.iter().filter(|peer| **peer != NODES[at]) {
+            for peer in NODES.iter().filter(|peer| *peer != node) {
                 let peer = (*peer).into();
                 cluster.step(at, Input::Link { peer, up: true });
             }
