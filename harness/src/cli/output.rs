@@ -98,8 +98,8 @@ const AVAILABLE: f64 = 0.5;
 pub(super) fn print_parted(runs: &[Finished]) {
     let parted =
         |run: &Finished| Some((run.verdict.evidence.availability?, run.info.target.clone()));
-    let rows: Vec<_> = runs
-        .iter()
+    let right = runs.iter().filter(|run| run.info.bug.is_none());
+    let rows: Vec<_> = right
         .filter_map(|run| Some((run, parted(run)?)))
         .collect();
     if rows.len() < 2 {
