@@ -99,9 +99,7 @@ pub(super) fn print_parted(runs: &[Finished]) {
     let parted =
         |run: &Finished| Some((run.verdict.evidence.availability?, run.info.target.clone()));
     let right = runs.iter().filter(|run| run.info.bug.is_none());
-    let rows: Vec<_> = right
-        .filter_map(|run| Some((run, parted(run)?)))
-        .collect();
+    let rows: Vec<_> = right.filter_map(|run| Some((run, parted(run)?))).collect();
     if rows.len() < 2 {
         return;
     }

@@ -38,6 +38,9 @@ pub(super) struct Prove {
     /// Seeds that each is tried with
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     seeds: u64,
+    /// Don't try the targets without their bugs
+    #[arg(long)]
+    bugs_only: bool,
     /// Trials at once; by default one for each processor
     #[arg(long)]
     jobs: Option<NonZeroUsize>,
@@ -73,6 +76,7 @@ pub(super) fn run(args: &Prove) -> Done {
     let ask = Ask {
         plans,
         seeds: args.seeds,
+        controls: !args.bugs_only,
         jobs: args.jobs.map_or(processors, NonZeroUsize::get),
         within: args.within.0,
         out: args.out.out.clone(),

@@ -29,6 +29,8 @@ pub struct Ask {
     pub plans: Vec<(String, Plan)>,
     /// How many seeds each is tried with.
     pub seeds: u64,
+    /// Whether the targets are tried without their bugs, too.
+    pub controls: bool,
     /// How many trials go on at once.
     pub jobs: usize,
     /// A contradiction that is complete later in its run than this does not count as found.
@@ -123,7 +125,7 @@ fn subjects(ask: &Ask) -> Vec<Subject> {
     let bugs: Vec<Subject> = ask.plans.iter().map(|plan| of(plan, false)).collect();
     let mut seen = Vec::new();
     let mut controls = Vec::new();
-    for named in &ask.plans {
+    for named in ask.plans.iter().filter(|_| ask.controls) {
         let mut bare = named.1.clone();
         (bare.target.bug, bare.name, bare.seed) = (None, String::new(), 0);
         bare.expect.clear();
