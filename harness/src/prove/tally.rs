@@ -35,7 +35,7 @@ fn detection(subject: &Subject, ask: &Ask, trials: &[(u64, Trial, Came)]) -> Det
                 missed.push(miss(format!("{anomaly} only after {seconds:.2} s")));
             }
             Came::Nothing => missed.push(miss("every checker is content".into())),
-            Came::Other(claim) => missed.push(miss(claim.clone())),
+            Came::Other(why) | Came::Undecided(why) => missed.push(miss(why.clone())),
             Came::Broken(why) => broken.push(miss(why.clone())),
         }
     }
@@ -63,7 +63,9 @@ fn control(subject: &Subject, trials: &[(u64, Trial, Came)]) -> Control {
             Came::Nothing => quiet += 1,
             Came::Found { anomaly, .. } => false_alarms.push(miss(*seed, trial, anomaly.clone())),
             Came::Other(claim) => false_alarms.push(miss(*seed, trial, claim.clone())),
-            Came::Broken(why) => broken.push(miss(*seed, trial, why.clone())),
+            Came::Undecided(why) | Came::Broken(why) => {
+                broken.push(miss(*seed, trial, why.clone()));
+            }
         }
     }
     let alarms = false_alarms.len() as u64;

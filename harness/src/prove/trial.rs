@@ -43,6 +43,8 @@ pub enum Came {
     Nothing,
     /// Something was found that had no business there.
     Other(String),
+    /// The checkers could not tell, or too little happened.
+    Undecided(String),
     /// There is no verdict, and why.
     Broken(String),
 }
@@ -128,6 +130,9 @@ fn came(stdout: &[u8], stderr: &[u8]) -> Came {
             Came::Nothing
         }
         (ResultClass::Violation, _) => Came::Other(verdict.claim.clone()),
+        (ResultClass::Insufficient | ResultClass::Inconclusive, _) => {
+            Came::Undecided(verdict.claim.clone())
+        }
         (class, _) => Came::Broken(format!("{}: {}", class.name(), verdict.claim)),
     }
 }
