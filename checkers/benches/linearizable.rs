@@ -13,11 +13,12 @@ mod measure;
 #[path = "../tests/random/simulation.rs"]
 mod simulation;
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use simulation::{Mix, simulate, spoil};
 use tribunal_checkers::{Budget, linearizable};
-use tribunal_results::{Assumptions, Event, History, Validity, Verdict};
+use tribunal_results::{Assumptions, Body, Event, History, Outcome, Validity, Verdict};
 
 /// The shortest of so many times on the wall is told: the machine may be busy with others.
 const WALL_ROUNDS: u32 = 7;
@@ -26,6 +27,8 @@ const WALL_ROUNDS: u32 = 7;
 struct Scenario {
     name: &'static str,
     mix: Mix,
+    /// Whether compare-and-sets that were refused are left out.
+    granted: bool,
     truth: Validity,
 }
 
@@ -51,6 +54,7 @@ const fn valid(name: &'static str, mix: Mix) -> Scenario {
     Scenario {
         name,
         mix,
+        granted: false,
         truth: Validity::Valid,
     }
 }
@@ -59,7 +63,15 @@ const fn invalid(name: &'static str, mix: Mix) -> Scenario {
     Scenario {
         name,
         mix,
+        granted: false,
         truth: Validity::Invalid,
+    }
+}
+
+const fn granted(scenario: Scenario) -> Scenario {
+    Scenario {
+        granted: true,
+        ..scenario
     }
 }
 
@@ -91,6 +103,11 @@ fn scenarios() -> Vec<Scenario> {
         valid("unique 10^6 × 10 clients", sized(1_000_000, 10, UNIQUE)),
         invalid("unique 10^5, spoilt", sized(100_000, 10, UNIQUE)),
         valid("unique with cas 10^5", chains),
+        valid("unique with cas 10^6", sized(1_000_000, 10, chains)),
+        granted(valid(
+            "unique with cas 10^6, granted",
+            sized(1_000_000, 10, chains),
+        )),
         invalid("unique with cas 10^5, spoilt", chains),
         valid("unique 10^3 × 20 clients", sized(1_000, 20, UNIQUE)),
         invalid("unique 10^3 × 20 clients, spoilt", sized(1_000, 20, UNIQUE)),
@@ -134,10 +151,34 @@ fn wall_nanos(history: &History, threads: usize) -> u128 {
     start.elapsed().as_nanos()
 }
 
+/// The same history without operations that failed.
+fn without_refusals(events: Vec<Event>) -> Vec<Event> {
+    let mut keep = vec![true; events.len()];
+    let mut invoked = HashMap::new();
+    for (at, event) in events.iter().enumerate() {
+        match event.body {
+            Body::Invoke(_) => drop(invoked.insert(event.process, at)),
+            Body::Complete(_, Outcome::Fail(_)) => {
+                keep[at] = false;
+                keep[invoked[&event.process]] = false;
+            }
+            _ => {}
+        }
+    }
+    let kept = events.into_iter().zip(keep).filter(|(_, keep)| *keep);
+    (0..)
+        .zip(kept)
+        .map(|(index, (event, _))| Event { index, ..event })
+        .collect()
+}
+
 fn run(scenario: &Scenario) {
     let mut events: Vec<Event> = simulate(1, scenario.mix);
     if scenario.truth == Validity::Invalid {
         spoil(&mut events);
+    }
+    if scenario.granted {
+        events = without_refusals(events);
     }
     let history = History::from_events(events).expect("a well-formed history");
     let (verdict, cost) = measure::measure(|| check(&history, 1));
@@ -149,7 +190,7 @@ fn run(scenario: &Scenario) {
         figure("steps"),
         figure("configurations-peak"),
     );
-    measure::row(scenario.name, scenario.mix.operations, cost, &said);
+    measure::row(scenario.name, history.calls().len() as u64, cost, &said);
     if scenario.mix.keys > 1 {
         for threads in [1, 2] {
             let nanos = (0..WALL_ROUNDS)

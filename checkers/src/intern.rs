@@ -3,6 +3,8 @@
 //! Most histories name things by counting, so an integer is its own place in a table; that saves
 //! the hash, and neighbours in time are neighbours in memory. Others are hashed.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 use tribunal_results::Scalar;
 
@@ -13,16 +15,16 @@ const PLACES_EACH: usize = 2;
 
 /// The numbers of scalars.
 #[derive(Debug, Default)]
-pub(crate) struct Numbers<'a> {
+pub(crate) struct Numbers {
     /// Of each small integer its number plus one; 0 if it has none.
     table: Vec<u32>,
     places: usize,
     integers: FxHashMap<i64, u32>,
-    texts: FxHashMap<&'a str, u32>,
+    texts: FxHashMap<Arc<str>, u32>,
     next: u32,
 }
 
-impl<'a> Numbers<'a> {
+impl Numbers {
     /// None yet; about so many are expected.
     pub(crate) fn expecting(scalars: usize) -> Self {
         Self {
@@ -38,19 +40,22 @@ impl<'a> Numbers<'a> {
                 Some(place) => self.table.get(place)?.checked_sub(1),
                 None => self.integers.get(n).copied(),
             },
-            Scalar::Text(text) => self.texts.get(&**text).copied(),
+            Scalar::Text(text) => self.texts.get(text).copied(),
         }
     }
 
     /// The number of a scalar; the next one if it is new.
-    pub(crate) fn number(&mut self, scalar: &'a Scalar) -> u32 {
+    pub(crate) fn number(&mut self, scalar: &Scalar) -> u32 {
         let next = self.next;
         let number = match scalar {
             Scalar::Int(n) => match self.place(*n) {
                 Some(place) => self.tabled(place),
                 None => *self.integers.entry(*n).or_insert(next),
             },
-            Scalar::Text(text) => *self.texts.entry(text).or_insert(next),
+            Scalar::Text(text) => match self.texts.get(text) {
+                Some(number) => *number,
+                None => *self.texts.entry(text.clone()).or_insert(next),
+            },
         };
         self.next += u32::from(number == next);
         number

@@ -69,7 +69,7 @@ struct Entry<'a> {
 #[derive(Default)]
 struct Queue<'a> {
     entries: Vec<Entry<'a>>,
-    numbers: Numbers<'a>,
+    numbers: Numbers,
     /// Calls that saw the queue empty, in the order of invocation.
     empty: Vec<&'a Call>,
     /// Invocations of dequeues of unknown end, in order.

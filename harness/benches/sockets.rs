@@ -1,7 +1,8 @@
 //! How many operations a second a whole run completes over real sockets, and where the time goes.
 //!
-//! `cargo bench --bench sockets`. A cluster of real processes of each target that serves registers
-//! under as many writes and reads as its clients can ask for, through the fabric as in every run;
+//! `cargo bench --bench sockets`. A cluster of real processes under as many operations as its
+//! clients can ask for (writes and reads of registers, or rounds of many short critical sections),
+//! through the fabric as in every run;
 //! and, as the peer in the same program, the same clients against the nodes' own addresses. Prints
 //! completed operations a second, latency, and the CPU seconds of each part; and before, how often
 //! a second the disk makes a small append durable, which bounds what a log can do without group
@@ -21,21 +22,26 @@ use tribunal::recorder::Recorder;
 use tribunal_nemesis::fabric::{Fabric, LinkSpec};
 use tribunal_results::journal::{self, Header};
 use tribunal_results::run::RunDir;
-use tribunal_results::{NodeId, Operation};
+use tribunal_results::{Kind, NodeId, Operation};
 use tribunal_targets::client::Session;
 use tribunal_targets::{ClientSpec, NodeSpec, Router, Target};
+use tribunal_workloads::Setting;
 use tribunal_workloads::generator::{FromFn, Generator, Seed};
 
 const TIME: Duration = Duration::from_secs(4);
 const NODES: usize = 3;
 const KEYS: u64 = 64;
 /// The targets that are measured.
-const TARGETS: [&str; 2] = ["quorum-register", "paxos-kv"];
+const TARGETS: [&str; 3] = ["quorum-register", "paxos-kv", "lock-manager"];
+/// As many locks as there can be.
+const LOCKS: u64 = 26;
 /// How many appends tell the disk's rate, and of how many bytes each.
 const SYNCS: u32 = 500;
 const SYNC_BYTES: usize = 512;
 
+/// `cargo bench --bench sockets -- NAME` measures one target alone.
 fn main() -> anyhow::Result<()> {
+    let wanted = std::env::args().skip(1).find(|it| !it.starts_with('-'));
     let fabric = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("fabric")
@@ -45,7 +51,8 @@ fn main() -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     anstream::println!("the disk makes {:.0} appends a second durable", syncs()?);
-    for name in TARGETS {
+    let is_wanted = |name: &&str| wanted.as_deref().is_none_or(|wanted| wanted == *name);
+    for name in TARGETS.into_iter().filter(is_wanted) {
         head(name);
         for clients in [1, 10, 50, 200] {
             for proxied in [true, false] {
@@ -147,7 +154,7 @@ async fn measure(
     )?;
     let recorder = Arc::new(recorder);
     let before = Cpu::now(&cluster, &nodes)?;
-    drive(target, clients, &nodes, addresses, &recorder).await;
+    drive(target, clients, &nodes, addresses, &recorder).await?;
     let after = Cpu::now(&cluster, &nodes)?;
     recorder.close().map_err(|e| anyhow::anyhow!(e))?;
     cluster.stop().await;
@@ -157,11 +164,11 @@ async fn measure(
 
 async fn drive(
     target: &'static dyn Target,
-    clients: usize,
+    threads: usize,
     nodes: &[NodeId],
     addresses: Vec<std::net::SocketAddr>,
     recorder: &Arc<Recorder>,
-) {
+) -> anyhow::Result<()> {
     let names = nodes.to_vec();
     let open = move |thread: usize, process: u64| {
         let (node, address) = (names[thread % NODES].clone(), addresses[thread % NODES]);
@@ -176,18 +183,40 @@ async fn drive(
         )
     };
     let mut clients = Clients::start(
-        clients,
+        threads,
         nodes.to_vec(),
         None,
         Arc::clone(recorder),
         Arc::new(open),
     );
     let (_stop, mut stopped) = watch::channel(false);
-    clients.run_for(TIME, &mut *load(), &mut stopped).await;
+    let mut load = load(target, threads)?;
+    clients.run_for(TIME, &mut *load, &mut stopped).await;
+    Ok(())
+}
+
+fn load(target: &dyn Target, clients: usize) -> anyhow::Result<Box<dyn Generator>> {
+    if !target.operations().contains(&Kind::Acquire) {
+        return Ok(registers());
+    }
+    let options = serde_json::json!({
+        "locks": LOCKS, "hold": "0ms", "renew_share": 0, "reenter_share": 0, "try_share": 0,
+        "stranger_share": 0, "long_share": 0, "abandon_share": 0,
+    });
+    let setting = Setting {
+        clients,
+        nodes: NODES,
+        available: target.operations().to_vec(),
+        time_limit: 2 * TIME.as_nanos() as u64,
+        rate: f64::INFINITY,
+        seed: 1,
+    };
+    let locks = tribunal_workloads::find("lock").context("no such workload")?;
+    Ok(locks.program(&options, &setting)?.main)
 }
 
 /// Half reads, half writes of unique values, on any free thread.
-fn load() -> Box<dyn Generator> {
+fn registers() -> Box<dyn Generator> {
     Box::new(FromFn::new(Seed::new(1), |_, n| {
         let key = format!("k{}", n / 2 % KEYS).into();
         let value = i64::try_from(n).unwrap_or(0).into();

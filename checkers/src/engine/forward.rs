@@ -194,6 +194,7 @@ impl<M: Model> Forward<M> {
         let mut seen = Antichain::default();
         let mut work = Work::default();
         let mut reached = Vec::new();
+        let mut looked = 0;
         for config in std::mem::take(&mut self.current) {
             if config.has(bit) {
                 next.insert(config.without(bit));
@@ -206,6 +207,8 @@ impl<M: Model> Forward<M> {
                 continue;
             }
             self.successors(&config, &mut reached);
+            // Each may have been looked at once for itself and once for each of its successors.
+            looked += ((self.mutators.len() + self.optional.len()) * (1 + reached.len())) as u64;
             for reached in reached.drain(..) {
                 self.steps += 1;
                 if reached.has(bit) {
@@ -220,13 +223,13 @@ impl<M: Model> Forward<M> {
             self.peak = self.peak.max((seen.len() + next.len()) as u64);
             let bytes =
                 2 * (seen.bytes() + next.bytes()) + self.log.bytes() + self.transitions.bytes();
-            let compared = (seen.compared() + next.compared()) / COMPARISONS_PER_STEP;
+            let compared = (looked + seen.compared() + next.compared()) / COMPARISONS_PER_STEP;
             if self.steps + compared > self.budget.steps || bytes > self.budget.bytes {
                 self.steps += compared;
                 return Err(Halt::Exhausted);
             }
         }
-        self.steps += (seen.compared() + next.compared()) / COMPARISONS_PER_STEP;
+        self.steps += (looked + seen.compared() + next.compared()) / COMPARISONS_PER_STEP;
         self.close(bit);
         self.current = next.into_configs().collect();
         self.narrow();

@@ -32,7 +32,7 @@ impl Followed {
             Family::Semaphore | Family::Register | Family::List | Family::Stack => return None,
         };
         Some(Self {
-            object: Object::new(family, key),
+            object: Object::new(family, key, 0),
             family,
             forward,
             open: FxHashMap::default(),

@@ -6,10 +6,9 @@
 
 mod readers;
 
-use rustc_hash::FxHashMap;
-use tribunal_results::{Assumptions, Call, Scalar};
+use tribunal_results::{Assumptions, Call};
 
-use super::{Element, Kind};
+use super::Kind;
 use crate::Budget;
 use crate::engine::{self, Breadth, Forward, Halt, Log, Slot};
 use crate::model::{Model, Op};
@@ -146,26 +145,5 @@ impl<R: Reader + Send + 'static> Search for Live<R> {
 
     fn bytes(&self) -> u64 {
         self.forward.bytes()
-    }
-}
-
-/// Numbers values by their first appearance, from 1.
-#[derive(Debug, Default)]
-pub(crate) struct Numbering {
-    integers: FxHashMap<i64, Element>,
-    texts: FxHashMap<Scalar, Element>,
-}
-
-impl Numbering {
-    /// The number of a value.
-    pub(crate) fn of(&mut self, value: &Scalar) -> Element {
-        let next = (self.integers.len() + self.texts.len()) as Element + 1;
-        match value {
-            Scalar::Int(integer) => *self.integers.entry(*integer).or_insert(next),
-            text @ Scalar::Text(_) => match self.texts.get(text) {
-                Some(number) => *number,
-                None => *self.texts.entry(text.clone()).or_insert(next),
-            },
-        }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) use counter::object as counter;
 pub(crate) use custom::objects as custom;
 pub(crate) use groups::{Group, Kind, claims, groups};
 pub(crate) use kv::object as kv;
-pub(crate) use live::{Numbering, Search, live};
+pub(crate) use live::{Search, live};
 pub(crate) use queue::object as queue;
 pub(crate) use semaphore::object as semaphore;
 pub(crate) use set::objects as sets;

@@ -4,6 +4,7 @@ use rustc_hash::FxHashMap;
 use tribunal_results::{Answer, Call, History, Kind, Operation, Outcome, Reason, Scalar};
 
 use super::{Columns, DONE, NO, NONE, OPEN, OUTSIDE, Refused, Row, YES};
+use crate::intern::Numbers;
 
 /// What kind of object operations work on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -48,7 +49,7 @@ impl Family {
 /// The calls of a history object by object, sorted by family and key (linearizability is local:
 /// Herlihy & Wing 1990). Calls of other families are left out.
 pub fn by_object(history: &History) -> Vec<Columns> {
-    let objects = placed(history.calls(), |_| true);
+    let objects = placed(history.calls(), 1, |_| true);
     let columns = objects.iter().map(|it| it.columns(history.calls()));
     columns.collect()
 }
@@ -67,8 +68,7 @@ pub(crate) struct Placed<'a> {
 impl Placed<'_> {
     /// What happened to it.
     pub(crate) fn columns(&self, calls: &[Call]) -> Columns {
-        let mut object = Object::new(self.family, self.key);
-        object.columns.reserve(self.places.len());
+        let mut object = Object::new(self.family, self.key, self.places.len());
         for place in &self.places {
             if let Some(call) = calls.get(*place as usize) {
                 object.push(*place as usize, call);
@@ -78,12 +78,44 @@ impl Placed<'_> {
     }
 }
 
-/// The objects of these calls that are of a wanted family, sorted by family and key.
-pub(crate) fn placed(calls: &[Call], wanted: impl Fn(Family) -> bool) -> Vec<Placed<'_>> {
+/// The objects of these calls that are of a wanted family, sorted by family and key; found on so
+/// many threads.
+pub(crate) fn placed(
+    calls: &[Call],
+    threads: usize,
+    wanted: impl Fn(Family) -> bool + Sync,
+) -> Vec<Placed<'_>> {
+    if threads < 2 {
+        return placed_from(0, calls, wanted);
+    }
+    let part = calls.len().div_ceil(threads).max(1);
+    let wanted = &wanted;
+    let mut objects: Vec<Placed<'_>> = std::thread::scope(|scope| {
+        let find = |(at, calls)| scope.spawn(move || placed_from(at * part, calls, wanted));
+        let finders: Vec<_> = calls.chunks(part).enumerate().map(find).collect();
+        let found = finders.into_iter().map(|finder| finder.join());
+        found
+            .flat_map(|it| it.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    // What was found of an object by several threads stays in the order of its parts.
+    objects.sort_by_key(|it| (it.family, it.key));
+    objects.dedup_by(|later, first| {
+        let same = (later.family, later.key) == (first.family, first.key);
+        if same {
+            first.places.append(&mut later.places);
+        }
+        same
+    });
+    objects
+}
+
+/// The same of calls of which the first has that place, on this thread.
+fn placed_from(first: usize, calls: &[Call], wanted: impl Fn(Family) -> bool) -> Vec<Placed<'_>> {
     let mut of_key: FxHashMap<(Family, &Scalar), usize> = FxHashMap::default();
     let mut objects: Vec<Placed<'_>> = Vec::new();
     let mut last = 0;
-    for (place, call) in calls.iter().enumerate() {
+    for (place, call) in (first..).zip(calls) {
         let family = Family::of(call.operation.kind()).filter(|family| wanted(*family));
         let (Some(family), Some(key)) = (family, call.operation.key()) else {
             continue;
@@ -120,7 +152,7 @@ pub(crate) fn of_calls(family: Family, key: &Scalar, calls: &[&Call]) -> Option<
     if !calls.iter().all(|call| has_form(call)) {
         return None;
     }
-    let mut object = Object::new(family, key);
+    let mut object = Object::new(family, key, calls.len());
     for (place, call) in calls.iter().enumerate() {
         object.push(place, call);
     }
@@ -146,31 +178,30 @@ pub(crate) fn has_form(call: &Call) -> bool {
 #[derive(Debug)]
 pub(crate) struct Object {
     columns: Columns,
-    numbers: FxHashMap<Scalar, u32>,
+    numbers: Numbers,
     values: Vec<Scalar>,
 }
 
 impl Object {
-    /// An object to which nothing happened yet.
-    pub(crate) fn new(family: Family, key: &Scalar) -> Self {
+    /// An object to which nothing happened yet; so many calls are expected.
+    pub(crate) fn new(family: Family, key: &Scalar, calls: usize) -> Self {
         let mut columns = Columns::new(family);
         columns.key = Some(key.clone());
+        columns.reserve(calls);
         Self {
             columns,
-            numbers: FxHashMap::default(),
+            numbers: Numbers::expecting(calls),
             values: Vec::new(),
         }
     }
 
     /// The number of a value, in the order of first appearance, from 1.
     fn number(&mut self, value: &Scalar) -> u32 {
-        if let Some(number) = self.numbers.get(value) {
-            return *number;
+        let number = self.numbers.number(value);
+        if number as usize == self.values.len() {
+            self.values.push(value.clone());
         }
-        self.values.push(value.clone());
-        let number = self.values.len() as u32;
-        self.numbers.insert(value.clone(), number);
-        number
+        number + 1
     }
 
     /// What happened until now.

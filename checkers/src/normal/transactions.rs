@@ -328,8 +328,8 @@ impl<'a> Transactions<'a> {
 /// Adds calls.
 struct Builder<'a> {
     all: Transactions<'a>,
-    keys: Numbers<'a>,
-    values: Numbers<'a>,
+    keys: Numbers,
+    values: Numbers,
 }
 
 impl<'a> Builder<'a> {

@@ -3,14 +3,14 @@
 use tribunal_results::{Answer, Call, Operation, Outcome};
 
 use super::{ABSENT, Blocks, Step, says_other};
-use crate::models::Numbering;
+use crate::intern::Numbers;
 use crate::stream::State;
 
 /// A register on its way.
 #[derive(Debug, Default)]
 pub(crate) struct Followed {
     blocks: Blocks,
-    values: Numbering,
+    values: Numbers,
     refusals: bool,
     /// The latest event so far.
     now: u64,
@@ -70,7 +70,7 @@ impl Followed {
 
     /// What a call did; nothing if it says nothing.
     fn step(&mut self, call: &Call) -> Option<Step> {
-        let mut number = |value| self.values.of(value);
+        let mut number = |value| self.values.number(value) + 1;
         Some(match (&call.operation, &call.outcome) {
             (_, Outcome::Fail(_)) => return None,
             (Operation::Write { value, .. }, _) => Step::Write(number(value)),

@@ -3,12 +3,14 @@
 //! That its blocks can be put in an order says nothing of refusals: each needs a moment at which
 //! its value was not there. Here one order of the blocks is made (a forward zone stands at its
 //! first return, a backward one at its last call, or after the forward zone in which that lies),
-//! and each refusal gets the first place in it that will do. If one has none, another order of
-//! the blocks may have: then a search has to tell.
+//! and each refusal gets the first place in it that will do. If one has none, perhaps a mutator of
+//! unknown end whose value nobody saw took the value away between two blocks. Otherwise another
+//! order of the blocks may have one: then a search has to tell.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
+use rustc_hash::{FxHashMap, FxHashSet};
 use tribunal_results::Call;
 
 use super::{ABSENT, Entry, Value, prune};
@@ -23,18 +25,9 @@ pub(crate) fn order<'a>(
     refused: &[(Value, &'a Call)],
 ) -> Option<Vec<&'a Call>> {
     let kept = prune(entries);
-    let places = Blocks::new(&kept)?.points();
-    let mut sequence: Vec<(&Entry<'a>, _)> = kept
-        .iter()
-        .map(|entry| {
-            let value = entry.op.step.leaves() as usize;
-            let is_reader = entry.op.step.sets().is_none();
-            Some((entry, (*places.get(value)?, is_reader, entry.op.call)))
-        })
-        .collect::<Option<_>>()?;
-    sequence.sort_unstable_by_key(|(_, place)| *place);
-    let sequence: Vec<&Entry<'a>> = sequence.into_iter().map(|(entry, _)| entry).collect();
-    let mut slots = slots(&sequence, refused)?.into_iter().peekable();
+    let sequence = Blocks::new(&kept)?.sequence(&kept);
+    let spares = Spares::of(entries, &kept, refused);
+    let mut slots = slots(&sequence, refused, spares)?.into_iter().peekable();
     let mut order = Vec::new();
     for at in 0..=sequence.len() {
         while let Some((_, call)) = slots.next_if(|(slot, _)| *slot == at) {
@@ -96,6 +89,46 @@ impl Blocks {
         Some(Self { stands, zones })
     }
 
+    /// The entries in the order of their blocks, in these by the order of their values, of each
+    /// value the writer first.
+    fn sequence<'e, 'a>(&self, entries: &'e [Entry<'a>]) -> Vec<&'e Entry<'a>> {
+        let points = self.points();
+        let mut values: Vec<usize> = (0..points.len()).collect();
+        values.sort_unstable_by_key(|value| points.get(*value));
+        let mut ranks = vec![0; values.len()];
+        for (rank, value) in values.into_iter().enumerate() {
+            if let Some(place) = ranks.get_mut(value) {
+                *place = rank;
+            }
+        }
+        let group = |entry: &Entry<'_>| {
+            let rank = ranks.get(entry.op.step.leaves() as usize);
+            2 * rank.copied().unwrap_or_default() + usize::from(entry.op.step.sets().is_none())
+        };
+        // By counting: how many come before each group, and then each in its place.
+        let mut starts = vec![0; 2 * ranks.len() + 1];
+        for entry in entries {
+            if let Some(count) = starts.get_mut(group(entry) + 1) {
+                *count += 1;
+            }
+        }
+        let mut before = 0;
+        for count in &mut starts {
+            before += *count;
+            *count = before;
+        }
+        let mut sequence: Vec<&Entry<'a>> = entries.iter().collect();
+        for entry in entries {
+            if let Some(next) = starts.get_mut(group(entry)) {
+                if let Some(place) = sequence.get_mut(*next) {
+                    *place = entry;
+                }
+                *next += 1;
+            }
+        }
+        sequence
+    }
+
     /// What to sort values by: the instant of their block, the block, and the place in it.
     fn points(&self) -> Vec<(u64, usize, u32)> {
         let zones = self.zones.iter().copied();
@@ -117,10 +150,62 @@ impl Blocks {
     }
 }
 
-/// Before which place of the sequence each refusal comes, in order; `None` if one has no place.
+/// Mutators of unknown end whose value nobody needs, nor was refused for: each to be used once.
+struct Spares<'a> {
+    /// Writes, in the order of invocation.
+    writes: VecDeque<&'a Call>,
+    /// The first compare-and-set that expects each value.
+    swaps: FxHashMap<Value, &'a Call>,
+}
+
+impl<'a> Spares<'a> {
+    /// Those of the entries that were not kept.
+    fn of(entries: &[Entry<'a>], kept: &[Entry<'a>], refused: &[(Value, &'a Call)]) -> Self {
+        let asked: FxHashSet<Value> = refused.iter().map(|(value, _)| *value).collect();
+        let mut spares = Self {
+            writes: VecDeque::new(),
+            swaps: FxHashMap::default(),
+        };
+        // Both are in the order of invocation.
+        let mut kept = kept.iter().peekable();
+        for entry in entries {
+            let is_kept = kept.next_if(|kept| kept.is(entry)).is_some();
+            if is_kept || asked.contains(&entry.op.step.leaves()) {
+                continue;
+            }
+            match entry.op.step.needs() {
+                None => spares.writes.push_back(entry.call),
+                Some(value) => drop(spares.swaps.entry(value).or_insert(entry.call)),
+            }
+        }
+        spares
+    }
+
+    /// One that was called before that instant and can take the value away.
+    fn take(&mut self, value: Value, before: u64) -> Option<&'a Call> {
+        let in_time = |call: &&Call| call.invoked.index < before;
+        if let Some(call) = self.swaps.get(&value).filter(|call| in_time(call)) {
+            return Some(call);
+        }
+        self.writes.front().filter(|call| in_time(call))?;
+        self.writes.pop_front()
+    }
+}
+
+/// A refusal and before which place of the sequence it comes.
+struct Slot<'a> {
+    at: usize,
+    call: &'a Call,
+    /// Whether something else has to take the value away first.
+    needs_spare: bool,
+}
+
+/// Before which place of the sequence each refusal comes, and each mutator that is used for one,
+/// in order; `None` if one has no place.
 fn slots<'a>(
     sequence: &[&Entry<'a>],
     refused: &[(Value, &'a Call)],
+    spares: Spares<'a>,
 ) -> Option<Vec<(usize, &'a Call)>> {
     let ends = from_the_end(sequence, NEVER, |entry, ret, _| {
         entry.op.ret.unwrap_or(NEVER).min(ret)
@@ -149,18 +234,63 @@ fn slots<'a>(
             floor = floor.max(slot);
             open.pop();
         }
-        let mut slot = ends.partition_point(|end| *end < called).max(floor);
-        if there(sequence, slot) == value {
-            slot = gone.get(slot).copied().unwrap_or(usize::MAX);
+        let mut at = ends.partition_point(|end| *end < called).max(floor);
+        if there(sequence, at) == value {
+            at = gone.get(at).copied().unwrap_or(sequence.len() + 1);
         }
-        if slot > begins.partition_point(|begin| *begin <= ret) {
-            return None;
+        let last = begins.partition_point(|begin| *begin <= ret);
+        // Its block may end earlier than the next one begins.
+        let needs_spare = at > last;
+        if needs_spare {
+            at -= 1;
+            let next = sequence.get(at).and_then(|entry| entry.op.step.needs());
+            if at > last || next == Some(value) {
+                return None;
+            }
         }
-        open.push(Reverse((ret, slot)));
-        found.push((slot, call));
+        open.push(Reverse((ret, at)));
+        found.push(Slot {
+            at,
+            call,
+            needs_spare,
+        });
     }
-    found.sort_by_key(|(slot, _)| *slot);
-    Some(found)
+    found.sort_by_key(|slot| slot.at);
+    with_spares(sequence, &ends, &found, spares)
+}
+
+/// The refusals, with a mutator before the first at each place that needs one. It must have been
+/// called before anything that comes after it returned.
+fn with_spares<'a>(
+    sequence: &[&Entry<'a>],
+    ends: &[u64],
+    found: &[Slot<'a>],
+    mut spares: Spares<'a>,
+) -> Option<Vec<(usize, &'a Call)>> {
+    // When each is due, and before which refusal it comes.
+    let mut due: Vec<(u64, usize)> = Vec::new();
+    let mut first = 0;
+    for group in found.chunk_by(|a, b| a.at == b.at) {
+        if let Some(at) = group.iter().position(|slot| slot.needs_spare) {
+            let after = group.iter().skip(at);
+            let rets = after.filter_map(|slot| slot.call.returned());
+            let next = group.first().and_then(|slot| ends.get(slot.at)).copied();
+            due.push((rets.chain(next).min().unwrap_or(NEVER), first + at));
+        }
+        first += group.len();
+    }
+    due.sort_unstable();
+    let mut used: FxHashMap<usize, &Call> = FxHashMap::default();
+    for (end, at) in due {
+        let value = there(sequence, found.get(at)?.at);
+        used.insert(at, spares.take(value, end)?);
+    }
+    let slots = found.iter().enumerate().flat_map(|(at, slot)| {
+        let spare = used.get(&at).copied();
+        let calls = spare.into_iter().chain([slot.call]);
+        calls.map(|call| (slot.at, call))
+    });
+    Some(slots.collect())
 }
 
 /// The value that is there before that place.

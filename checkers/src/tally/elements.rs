@@ -28,7 +28,7 @@ pub(crate) struct Set<'a> {
     pub(crate) elements: Vec<Added<'a>>,
     /// Reads that were answered, in the order of invocation.
     pub(crate) reads: Vec<(&'a Call, &'a [Scalar])>,
-    numbers: Numbers<'a>,
+    numbers: Numbers,
 }
 
 impl<'a> Set<'a> {

@@ -43,33 +43,63 @@ fn end(call: &Call) -> Option<u64> {
     }
 }
 
-/// Whether an order explains all answers of a register's calls: each that succeeded is in it, none
-/// twice, none that failed, none after one that was only invoked when it had returned, and each
-/// finds what the ones before left. Calls are named by the index of their invocation.
+/// What a compare-and-set did not find, if it was refused for that reason.
+fn missed(call: &Call) -> Option<&Scalar> {
+    match (&call.operation, &call.outcome) {
+        (Operation::Cas { from, .. }, Outcome::Fail(reason))
+            if reason.code == "precondition-failed" =>
+        {
+            Some(from)
+        }
+        _ => None,
+    }
+}
+
+/// The end of a call that took effect or told something for certain.
+fn told(call: &Call) -> Option<u64> {
+    let ended = || call.completed.map(|stamp| stamp.index);
+    end(call).or_else(|| missed(call).and_then(|_| ended()))
+}
+
+/// Whether an order explains all answers of a register's calls: each that succeeded or found
+/// something else than it expected is in it, none twice, no other that failed, none after one that
+/// was only invoked when it had returned, and each finds what the ones before left. Calls are
+/// named by the index of their invocation.
 ///
 /// # Errors
 /// The first call that does not fit, and why.
 pub fn order<'a>(calls: impl Iterator<Item = &'a Call>, order: &[u64]) -> Result<(), String> {
-    let mut left: BTreeMap<u64, &Call> = calls.map(|call| (call.invoked.index, call)).collect();
+    let mut left: Vec<(u64, Option<&Call>)> =
+        calls.map(|call| (call.invoked.index, Some(call))).collect();
+    left.sort_by_key(|(index, _)| *index);
     let (mut content, mut latest): (Content<'_>, u64) = (None, 0);
     for index in order {
         let refuse = |why: &str| Err(format!("the call at event {index} {why}"));
-        let Some(call) = left.remove(index) else {
+        let at = left.binary_search_by_key(index, |(index, _)| *index);
+        let call = at.ok().and_then(|at| left.get_mut(at)?.1.take());
+        let Some(call) = call else {
             return refuse("is in the order twice, or unknown");
         };
+        if told(call).is_some_and(|end| end < latest) {
+            return refuse("had returned before another was invoked that comes before it");
+        }
+        latest = latest.max(call.invoked.index);
+        if let Some(missed) = missed(call) {
+            if content == Some(missed) {
+                return refuse("did not find what was there");
+            }
+            continue;
+        }
         let Ok((found, leaves)) = effect(call) else {
             return refuse("had no effect");
         };
-        if end(call).is_some_and(|end| end < latest) {
-            return refuse("had returned before another was invoked that comes before it");
-        }
         if found.is_some_and(|found| found != content) {
             return refuse("found something else than was there");
         }
-        latest = latest.max(call.invoked.index);
         content = leaves.or(content);
     }
-    match left.values().find(|call| end(call).is_some()) {
+    let mut left = left.into_iter().filter_map(|(_, call)| call);
+    match left.find(|call| told(call).is_some()) {
         Some(call) => Err(format!(
             "the call at event {} is missing",
             call.invoked.index

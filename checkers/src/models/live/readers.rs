@@ -7,12 +7,13 @@ use rustc_hash::FxHashMap;
 use tribunal_results::{Answer, Assumptions, Call, Operation, Outcome, Scalar};
 
 use super::super::{Cells, Element, cas, counter, kv, queue, semaphore, set, stack};
-use super::{Numbering, Reader};
+use super::Reader;
+use crate::intern::Numbers;
 use crate::register::{self, ABSENT};
 
 /// A register with calls of its own alone.
 #[derive(Default)]
-pub(super) struct Registers(Numbering);
+pub(super) struct Registers(Numbers);
 
 impl Reader for Registers {
     type Model = cas::Refusing;
@@ -23,7 +24,7 @@ impl Reader for Registers {
 
     fn read(&mut self, call: &Call, _: &cas::Refusing) -> Vec<cas::Step> {
         use register::Step::{Cas, Read, Write};
-        let mut of = |value| self.0.of(value);
+        let mut of = |value| self.0.number(value) + 1;
         let step = match (&call.operation, &call.outcome) {
             (Operation::Cas { from, .. }, Outcome::Fail(reason))
                 if register::says_other(reason) =>
@@ -46,7 +47,7 @@ impl Reader for Registers {
 pub(super) struct Keys {
     room: usize,
     keys: FxHashMap<Scalar, u32>,
-    values: Numbering,
+    values: Numbers,
 }
 
 impl Keys {
@@ -55,7 +56,7 @@ impl Keys {
         Self {
             room: keys,
             keys: FxHashMap::default(),
-            values: Numbering::default(),
+            values: Numbers::default(),
         }
     }
 }
@@ -93,22 +94,24 @@ impl kv::Naming<'_> for Naming<'_> {
     }
 
     fn value(&mut self, value: &Scalar) -> Element {
-        self.keys.values.of(value)
+        self.keys.values.number(value) + 1
     }
 
     fn element(&mut self, value: &Scalar) -> Element {
-        self.keys.values.of(value)
+        self.keys.values.number(value) + 1
     }
 
     fn list(&mut self, _: u32, values: &[Scalar]) -> u32 {
-        let numbers = values.iter().map(|value| self.keys.values.of(value));
+        let numbers = values
+            .iter()
+            .map(|value| self.keys.values.number(value) + 1);
         self.cells.of(numbers)
     }
 }
 
 /// A set as a whole.
 #[derive(Default)]
-pub(super) struct Sets(Numbering);
+pub(super) struct Sets(Numbers);
 
 impl Reader for Sets {
     type Model = set::Set;
@@ -118,7 +121,7 @@ impl Reader for Sets {
     }
 
     fn read(&mut self, call: &Call, _: &set::Set) -> Vec<set::Step> {
-        let step = set::step(call, &mut |value| self.0.of(value));
+        let step = set::step(call, &mut |value| self.0.number(value) + 1);
         step.into_iter().collect()
     }
 }
@@ -141,7 +144,7 @@ impl Reader for Counters {
 /// A queue. A drain of unknown end may have taken as many as were ever put in.
 #[derive(Default)]
 pub(super) struct Queues {
-    values: Numbering,
+    values: Numbers,
     puts: usize,
     drains: u32,
     lost_drain: bool,
@@ -155,7 +158,7 @@ impl Reader for Queues {
     }
 
     fn read(&mut self, call: &Call, _: &queue::Queue) -> Vec<queue::Step> {
-        let mut of = |value| self.values.of(value);
+        let mut of = |value| self.values.number(value) + 1;
         let (Operation::Drain { .. }, Outcome::Ok(Answer::Values(values))) =
             (&call.operation, &call.outcome)
         else {
@@ -188,7 +191,7 @@ impl Reader for Queues {
 
 /// A stack.
 #[derive(Default)]
-pub(super) struct Stacks(Numbering);
+pub(super) struct Stacks(Numbers);
 
 impl Reader for Stacks {
     type Model = stack::Stack;
@@ -198,7 +201,7 @@ impl Reader for Stacks {
     }
 
     fn read(&mut self, call: &Call, _: &stack::Stack) -> Vec<stack::Step> {
-        let step = stack::step(call, |value| self.0.of(value));
+        let step = stack::step(call, |value| self.0.number(value) + 1);
         step.into_iter().collect()
     }
 }
