@@ -50,7 +50,7 @@ fn contradicted(verdict: &Verdict) -> bool {
 fn every_type_agrees_with_trying_every_order() {
     for kind in TYPES {
         let (mut valid, mut invalid) = (0, 0);
-        let rounds = rounds(1_500);
+        let rounds = rounds(6_000);
         for seed in 0..rounds {
             let mut rng = Lcg::new(seed);
             let mix = small(&mut rng);
@@ -264,5 +264,36 @@ fn longer_histories_are_decided_and_their_orders_replayed() {
             "{}",
             reason.text
         );
+    }
+}
+
+/// A dequeue that is still open may have taken the element when it was put there again.
+#[test]
+fn an_element_put_twice_may_be_taken_twice_whichever_dequeue_returns_first() {
+    for [early, late] in [[(2, 6), (1, 10)], [(1, 10), (2, 6)]] {
+        let op = |process, (call, ret), operation, answer| Timed {
+            process,
+            call,
+            ret,
+            operation,
+            outcome: Outcome::Ok(answer),
+        };
+        let (key, value) = (Scalar::from("q"), Scalar::Int(1));
+        let enqueue = || Operation::Enqueue {
+            key: key.clone(),
+            value: value.clone(),
+        };
+        let dequeue = || Operation::Dequeue { key: key.clone() };
+        let taken = || Answer::Value(Some(value.clone()));
+        let ops = [
+            op(0, early, dequeue(), taken()),
+            op(1, late, dequeue(), taken()),
+            op(2, (3, 4), enqueue(), Answer::Done),
+            op(3, (9, 12), enqueue(), Answer::Done),
+        ];
+        let (_, verdict) = judge(Type::Queue, &ops);
+        assert_eq!(verdict.validity, Validity::Valid, "{verdict:#?}");
+        let (_, verdict) = judge(Type::Queue, &ops[..3]);
+        assert_eq!(verdict.anomalies[0].name, "duplicate-element");
     }
 }

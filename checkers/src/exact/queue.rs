@@ -51,6 +51,8 @@ struct Element {
     taken: u32,
     /// Call of its dequeue; [`OPEN`] before.
     taken_call: u32,
+    /// Whether that has returned.
+    was_taken: bool,
     /// The element that overtook it, so that a dequeue of unknown end must have taken it.
     overtaken: u32,
 }
@@ -62,6 +64,7 @@ impl Element {
         put_ret: OPEN,
         taken: OPEN,
         taken_call: OPEN,
+        was_taken: false,
         overtaken: NONE,
     };
 
@@ -220,11 +223,19 @@ impl Queue {
     }
 
     fn take_returned(&mut self, value: u32, row: &Row) {
-        if let Some((_, wrong)) = self.due.iter().find(|(place, _)| *place == row.place) {
-            self.wrong = Some(*wrong);
-            return;
+        if let Some(element) = self.element(value) {
+            element.was_taken |= element.taken == row.place;
         }
         let taken = self.known(value);
+        if let Some((place, wrong)) = self.due.iter_mut().find(|(place, _)| *place == row.place) {
+            if matches!(wrong, Wrong::Twice { .. }) && !taken.was_taken {
+                // The first may still have taken what somebody puts there again.
+                *place = taken.taken;
+            } else {
+                self.wrong = Some(*wrong);
+            }
+            return;
+        }
         let taker = row.place;
         if taken.put == OPEN {
             self.wrong = Some(Wrong::Unput { taker, value });
