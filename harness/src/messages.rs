@@ -1,103 +1,133 @@
-//! The message journal of a run: what the fabric sees of stamped lines between nodes.
+//! The message journal of a run: every message between nodes, sent, taken or lost.
 //!
-//! Nodes say in each message where it stands among their events and what they took before it
-//! ([`stamp`]); the fabric says when each passed, arrived or was lost. Both together are the
-//! journal, written by a thread of its own. If it cannot keep up the journal ends there, and the
-//! log says so: a beginning is a journal too, one with holes is none.
+//! Nodes keep the order of their events and what their clocks showed ([`stamp`]); the fabric says
+//! when each message passed, arrived or was lost, and of what kind it was. Both together are the
+//! journal, written when the nodes have stopped.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Mutex, PoisonError};
-use std::thread::JoinHandle;
 
+use rustc_hash::FxHashMap;
 use serde::Deserialize;
 use tribunal_nemesis::fabric::Tap;
 use tribunal_results::message::{Act, Clocks, Loss, MessageEvent, MessagesWriter};
+use tribunal_results::run::RunDir;
 use tribunal_results::{Nanos, NodeId};
-use tribunal_targets::node::stamp::Stamp;
+use tribunal_targets::node::stamp::{self, Kept};
 
 use crate::clock::Clock;
 
-/// What may wait to be written.
-const WAITING_MAX: usize = 1 << 16;
+/// How many messages are followed; of later ones nobody knows when they arrived.
+const MESSAGES_MAX: usize = 1 << 22;
+/// How much is written at once, in bytes.
+const WRITTEN_BYTES: usize = 1 << 16;
 
-/// Something that the fabric saw.
-#[derive(Debug)]
-enum Seen {
-    Sent {
-        from: NodeId,
-        to: NodeId,
-        what: String,
-        stamp: Stamp,
-    },
-    Delivered(u64),
-    Lost(u64, &'static str),
-}
-
-/// Writes a message journal while a run is on.
+/// What the fabric saw of messages.
 #[derive(Debug)]
 pub struct Journal {
     clock: Clock,
-    seen: Mutex<Option<SyncSender<(Nanos, Seen)>>>,
-    /// Whether something could not be taken: nothing more is.
-    ended: AtomicBool,
-    writer: Mutex<Option<JoinHandle<std::io::Result<()>>>>,
+    nodes: Vec<NodeId>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    messages: FxHashMap<u64, Message>,
+    /// The kinds of messages, and their numbers.
+    kinds: Vec<String>,
+    numbers: FxHashMap<String, u32>,
+}
+
+/// What the fabric saw of one message.
+#[derive(Clone, Copy, Debug)]
+struct Message {
+    to: u32,
+    kind: u32,
+    sent: Nanos,
+    end: Option<(Nanos, End)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Delivered,
+    Lost(&'static str),
 }
 
 impl Journal {
-    /// Begins the file.
-    ///
-    /// # Errors
-    /// If it cannot be made, or no thread can be started.
-    pub fn create(path: &Path, nodes: &[NodeId], clock: Clock) -> std::io::Result<Self> {
-        let file = BufWriter::new(File::create(path)?);
-        let (sender, receiver) = sync_channel(WAITING_MAX);
-        let places = nodes.to_vec();
-        let writer = std::thread::Builder::new()
-            .name("messages".into())
-            .spawn(move || write(file, &places, &receiver))?;
-        Ok(Self {
+    /// Nothing was seen yet.
+    pub fn new(nodes: &[NodeId], clock: Clock) -> Self {
+        Self {
             clock,
-            seen: Mutex::new(Some(sender)),
-            ended: AtomicBool::new(false),
-            writer: Mutex::new(Some(writer)),
-        })
+            nodes: nodes.to_vec(),
+            seen: Mutex::default(),
+        }
     }
 
-    /// Writes what is left and ends the file.
+    /// Writes the journal of nodes that have stopped.
     ///
     /// # Errors
-    /// If it could not be written, or did not keep up; it ends before that.
-    pub fn close(&self) -> std::io::Result<()> {
-        drop(taken(&self.seen));
-        let Some(writer) = taken(&self.writer) else {
-            return Ok(());
+    /// What the nodes kept cannot be read, or the file cannot be written.
+    pub fn write(&self, dir: &RunDir) -> std::io::Result<()> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pages = Pages {
+            seen: &seen,
+            writer: MessagesWriter::new(self.nodes.iter().map(ToString::to_string).collect())?,
+            file: BufWriter::new(File::create(dir.messages())?),
         };
-        let failed = |_| std::io::Error::other("the thread that writes it has failed");
-        writer.join().map_err(failed)??;
-        match self.ended.load(Ordering::Relaxed) {
-            true => Err(std::io::Error::other("it did not keep up with the nodes")),
-            false => Ok(()),
+        let mut lines = Vec::new();
+        for (own, id) in self.nodes.iter().enumerate() {
+            let kept = stamp::kept(&dir.node(id).join("data"), self.nodes.len(), own)?;
+            lines.push(seen.dated(kept).peekable());
         }
+        // The next event of all nodes is that with the earliest time.
+        while let Some((_, node)) = (0..lines.len())
+            .filter_map(|at| Some((lines.get_mut(at)?.peek()?.0, at)))
+            .min()
+        {
+            let next = lines.get_mut(node).and_then(Iterator::next);
+            if let Some((time, kept)) = next {
+                pages.add(node as u32, time, kept)?;
+            }
+        }
+        pages.end()
     }
 
-    fn note(&self, seen: Seen) {
-        if self.ended.load(Ordering::Relaxed) {
-            return;
-        }
-        let sender = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(sender) = &*sender else { return };
-        if let Err(TrySendError::Full(_)) = sender.try_send((self.clock.now(), seen)) {
-            self.ended.store(true, Ordering::Relaxed);
+    fn ended(&self, message: u64, end: End) {
+        let now = self.clock.now();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(message) = seen.messages.get_mut(&message) {
+            message.end = Some((now, end));
         }
     }
 }
 
-fn taken<T>(slot: &Mutex<Option<T>>) -> Option<T> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+impl Seen {
+    /// The events of a node with their times. Where the fabric knows none, because a message was
+    /// never on its way, it is that of the event before.
+    fn dated(&self, kept: impl Iterator<Item = Kept>) -> impl Iterator<Item = (Nanos, Kept)> {
+        let mut last = 0;
+        kept.map(move |event| {
+            let message = self.messages.get(&event.stamp.message);
+            let time = match (message, event.sent) {
+                (Some(message), true) => Some(message.sent),
+                (Some(message), false) => message.end.map(|(time, _)| time),
+                (None, _) => None,
+            };
+            last = time.unwrap_or(last).max(last);
+            (last, event)
+        })
+    }
+
+    fn number(&mut self, kind: String) -> u32 {
+        if let Some(number) = self.numbers.get(&kind) {
+            return *number;
+        }
+        let number = self.kinds.len() as u32;
+        self.kinds.push(kind.clone());
+        self.numbers.insert(kind, number);
+        number
+    }
 }
 
 /// What matters of a line.
@@ -109,125 +139,111 @@ struct Line {
 #[derive(Deserialize)]
 struct Inside {
     #[serde(rename = "type", default)]
-    what: String,
-    clocks: Option<Stamp>,
+    kind: String,
+    clocks: Option<Number>,
+}
+
+#[derive(Deserialize)]
+struct Number {
+    message: u64,
 }
 
 impl Tap for Journal {
-    fn sent(&self, from: &NodeId, to: &NodeId, line: &[u8]) -> Option<u64> {
-        let Inside { what, clocks } = serde_json::from_slice::<Line>(line).ok()?.body;
-        let stamp = clocks?;
-        let number = stamp.message;
-        self.note(Seen::Sent {
-            from: from.clone(),
-            to: to.clone(),
-            what,
-            stamp,
-        });
+    fn sent(&self, _from: &NodeId, to: &NodeId, line: &[u8]) -> Option<u64> {
+        let Inside { kind, clocks } = serde_json::from_slice::<Line>(line).ok()?.body;
+        let number = clocks?.message;
+        let to = self.nodes.iter().position(|node| node == to)? as u32;
+        let now = self.clock.now();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.messages.len() == MESSAGES_MAX {
+            return None;
+        }
+        let message = Message {
+            to,
+            kind: seen.number(kind),
+            sent: now,
+            end: None,
+        };
+        seen.messages.insert(number, message);
         Some(number)
     }
 
     fn delivered(&self, message: u64) {
-        self.note(Seen::Delivered(message));
+        self.ended(message, End::Delivered);
     }
 
     fn lost(&self, message: u64, why: &'static str) {
-        self.note(Seen::Lost(message, why));
+        self.ended(message, End::Lost(why));
     }
 }
 
-/// Writes until nobody notes anything any more.
-fn write(
-    mut file: BufWriter<File>,
-    nodes: &[NodeId],
-    seen: &Receiver<(Nanos, Seen)>,
-) -> std::io::Result<()> {
-    let names = nodes.iter().map(ToString::to_string).collect();
-    let mut pages = Pages {
-        nodes,
-        writer: MessagesWriter::new(names)?,
-        arrived: rustc_hash::FxHashMap::default(),
-    };
-    while let Ok((time, seen)) = seen.recv() {
-        pages.take(time, seen)?;
-        file.write_all(&pages.writer.take())?;
-    }
-    file.flush()
-}
-
-/// The journal's lines, made of what is seen.
-struct Pages<'n> {
-    nodes: &'n [NodeId],
+/// The journal's lines on their way to the file.
+struct Pages<'s> {
+    seen: &'s Seen,
     writer: MessagesWriter,
-    /// When messages arrived of which their receivers have told nothing yet.
-    arrived: rustc_hash::FxHashMap<u64, Nanos>,
+    file: BufWriter<File>,
 }
 
 impl Pages<'_> {
-    fn take(&mut self, time: Nanos, seen: Seen) -> serde_json::Result<()> {
-        match seen {
-            Seen::Delivered(message) => {
-                self.arrived.insert(message, time);
-                Ok(())
-            }
-            Seen::Lost(message, why) => self.writer.lost(&Loss {
-                message,
-                time,
-                why: why.into(),
-            }),
-            Seen::Sent {
-                from,
-                to,
-                what,
-                stamp,
-            } => self.sent(time, (&from, &to), &what, stamp),
-        }
-    }
-
-    fn sent(
-        &mut self,
-        time: Nanos,
-        (from, to): (&NodeId, &NodeId),
-        what: &str,
-        stamp: Stamp,
-    ) -> serde_json::Result<()> {
-        let place = |name: &NodeId| self.nodes.iter().position(|node| node == name);
-        let (Some(node), Some(to)) = (place(from), place(to)) else {
-            return Ok(());
+    fn add(&mut self, node: u32, time: Nanos, kept: Kept) -> std::io::Result<()> {
+        let number = kept.stamp.message;
+        let message = self.seen.messages.get(&number);
+        let act = match kept.sent {
+            true => Act::Send {
+                message: number,
+                to: message.map(|message| message.to),
+            },
+            false => Act::Receive { message: number },
         };
-        let (node, to) = (node as u32, to as u32);
-        for receipt in stamp.received {
-            let Some(arrived) = self.arrived.remove(&receipt.message) else {
-                continue;
-            };
-            let act = Act::Receive {
-                message: receipt.message,
-            };
-            self.writer.append(&MessageEvent {
-                node,
-                step: receipt.step,
-                time: arrived,
-                act,
-                clocks: Clocks {
-                    lamport: Some(receipt.lamport),
-                    ..Clocks::default()
-                },
-            })?;
-        }
         let event = MessageEvent {
             node,
-            step: stamp.step,
+            step: kept.step,
             time,
-            act: Act::Send {
-                message: stamp.message,
-                to: Some(to),
-            },
+            act,
             clocks: Clocks {
-                lamport: Some(stamp.lamport),
-                vector: Some(stamp.vector.into()),
+                lamport: Some(kept.stamp.lamport),
+                vector: Some(kept.stamp.vector.into()),
                 ..Clocks::default()
             },
         };
-        self.writer.append_named(&event, what)
+        let kind = message.and_then(|message| self.seen.kinds.get(message.kind as usize));
+        match kind.filter(|_| kept.sent) {
+            Some(kind) => self.writer.append_named(&event, kind)?,
+            None => self.writer.append(&event)?,
+        }
+        if kept.sent {
+            self.loss(number, time, message)?;
+        }
+        self.write_beyond(WRITTEN_BYTES)
+    }
+
+    /// Says so if the message that was sent then is lost.
+    fn loss(&mut self, number: u64, sent: Nanos, message: Option<&Message>) -> std::io::Result<()> {
+        let (time, why) = match message {
+            Some(&Message {
+                end: Some((time, End::Lost(why))),
+                ..
+            }) => (time, why),
+            None if self.seen.messages.len() < MESSAGES_MAX => (sent, "it never left its node"),
+            _ => return Ok(()),
+        };
+        let loss = Loss {
+            message: number,
+            time,
+            why: why.into(),
+        };
+        Ok(self.writer.lost(&loss)?)
+    }
+
+    fn write_beyond(&mut self, bytes: usize) -> std::io::Result<()> {
+        if self.writer.pending() > bytes {
+            self.file.write_all(&self.writer.take())?;
+        }
+        Ok(())
+    }
+
+    fn end(mut self) -> std::io::Result<()> {
+        self.write_beyond(0)?;
+        self.file.flush()
     }
 }

@@ -95,6 +95,8 @@ impl Plan {
         if let Some(workload) = tribunal_workloads::find(&self.workload.workload) {
             workload.assume(&self.workload.options, &mut assume);
         }
+        // Every event of a node that stamps ticks, and is journalled.
+        assume.clocks_exact |= self.messages;
         assume
     }
 }

@@ -279,6 +279,11 @@ impl MessagesWriter {
         })
     }
 
+    /// How many bytes wait to be written.
+    pub const fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
     /// Hands over the bytes that wait to be written; whole lines only.
     pub fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.pending)

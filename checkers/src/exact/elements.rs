@@ -266,7 +266,9 @@ fn thinned(last: &Row, mut rows: Vec<Row>) -> Vec<Row> {
             let object = Columns::from_rows(crate::normal::Family::Set, &fewer);
             let mut elements = Elements::default();
             forward::run(&mut elements, &object);
-            if elements.wrong.is_some() {
+            // What comes later than the last is contradicted perhaps by what is not here.
+            let wrong = elements.wrong.and_then(|at| object.row(at));
+            if wrong.is_some_and(|wrong| wrong.ret <= last.ret) {
                 rows = fewer;
                 continue;
             }

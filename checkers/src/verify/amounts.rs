@@ -83,45 +83,53 @@ fn permits(call: &Call) -> Option<i128> {
     }
 }
 
-/// A stretch, from the call of one that is named or from the beginning until the last of them
-/// returned, in which more was taken or given back than there can have been.
+/// A stretch, from the call of one that is named or from the beginning until the last of a kind of
+/// them returned, in which more was taken or given back than there can have been.
 ///
 /// # Errors
 /// There is none, or permits have owners or leases.
 pub(super) fn held(history: &History, calls: &[&Call], assume: &Assumptions) -> Result<(), String> {
-    let last = calls
-        .iter()
-        .filter(|call| call.is_ok())
-        .max_by_key(|call| end(call));
-    let last = last.ok_or("no call is named that returned")?;
-    let all: Vec<&Call> = of_key(history, last).collect();
+    let first = calls.first().ok_or("no call is named")?;
+    let all: Vec<&Call> = of_key(history, first).collect();
     let leased = |call: &&Call| matches!(call.outcome, Outcome::Ok(Answer::Grant(_)));
     if assume.owned || all.iter().any(leased) {
         return Err("permits with owners or leases are not counted again".to_owned());
     }
-    let until = end(last);
-    let takes = permits(last).is_some_and(|permits| permits > 0);
-    let sign = if takes { 1 } else { -1 };
-    let over = |all: &[&Call], since: Option<u64>| -> i128 {
-        let from = since.unwrap_or(0);
-        let share = |call: &&Call| {
-            let amount = sign * permits(call)?;
-            let certain = call.invoked.index >= from && end(call) <= until;
-            let possible = call.invoked.index < until && end(call) > from;
-            let counts = if amount > 0 { certain } else { possible };
-            counts.then_some(amount)
-        };
-        all.iter().filter_map(share).sum()
+    let last = |takes: bool| {
+        let of_kind = |call: &&&Call| permits(call).is_some_and(|it| (it > 0) == takes);
+        let returned = calls.iter().filter(|call| call.is_ok()).filter(of_kind);
+        returned.map(|call| end(call)).max()
     };
     let most = i128::from(assume.permits);
-    let from_start = if takes { most } else { 0 };
-    let excessive = |all: &[&Call]| {
+    let excessive = |all: &[&Call], takes: bool, until: u64| {
         let mut stretches = calls.iter().map(|call| call.invoked.index);
-        over(all, None) > from_start || stretches.any(|since| over(all, Some(since)) > most)
+        let from_start = if takes { most } else { 0 };
+        moved(all, takes, (0, until)) > from_start
+            || stretches.any(|since| moved(all, takes, (since, until)) > most)
     };
-    // A few calls must be too many by themselves; of many, only some are named.
-    if excessive(&all) && (calls.len() >= NAMED_MAX || excessive(calls)) {
+    let too_many = |takes: bool| {
+        // A few calls must be too many by themselves; of many, only some are named.
+        last(takes).is_some_and(|until| {
+            excessive(&all, takes, until)
+                && (calls.len() >= NAMED_MAX || excessive(calls, takes, until))
+        })
+    };
+    if too_many(true) || too_many(false) {
         return Ok(());
     }
     Err("no stretch that is named has too many".to_owned())
+}
+
+/// How many permits more were taken for certain (or given back) in a stretch than were given back
+/// (or taken) perhaps.
+fn moved(calls: &[&Call], takes: bool, (from, until): (u64, u64)) -> i128 {
+    let sign = if takes { 1 } else { -1 };
+    let share = |call: &&Call| {
+        let amount = sign * permits(call)?;
+        let certain = call.invoked.index >= from && end(call) <= until;
+        let possible = call.invoked.index < until && end(call) > from;
+        let counts = if amount > 0 { certain } else { possible };
+        counts.then_some(amount)
+    };
+    calls.iter().filter_map(share).sum()
 }

@@ -49,9 +49,8 @@ enum Finding {
     Error(String),
 }
 
-/// The checkers of what nodes sent each other, where that is journalled. Vector clocks are not
-/// judged: they know of messages whose receipt a node took with it when it was killed.
-const MESSAGES: [&str; 1] = ["lamport-clocks"];
+/// The checkers of what nodes sent each other, where that is journalled.
+const MESSAGES: [&str; 2] = ["lamport-clocks", "vector-clocks"];
 
 /// The checkers of a plan, by name, in the order in which they judge.
 pub fn checkers_of(plan: &Plan) -> Vec<&'static str> {

@@ -66,7 +66,7 @@ pub(super) async fn run(
     // From here on a stop cuts nothing off any more.
     let interrupted = *stop.borrow();
     status.phase("stopping nodes");
-    let problems = phases.during("teardown", stage.strike()).await;
+    let problems = phases.during("teardown", stage.strike(dir)).await;
     let mut causes: Vec<String> = played.err().map(|e| format!("{e:#}")).into_iter().collect();
     causes.extend(problems);
     let error = (!causes.is_empty()).then(|| causes.join("; "));
@@ -114,7 +114,7 @@ impl Stage {
         self.forward(&recorder, node_reports, fault_reports);
         status.watch(&recorder, plan);
         status.phase("starting nodes");
-        let fabric = self.weave(plan, circumstances, dir, &nodes).await?;
+        let fabric = self.weave(plan, circumstances, &nodes).await?;
         let setup = self.setup(target, plan, dir, &nodes, node_events)?;
         let mut stop = circumstances.stop.clone();
         let raised = phases.during("startup", self.raise(plan, setup, &mut stop));
@@ -174,14 +174,13 @@ impl Stage {
         &mut self,
         plan: &Plan,
         circumstances: &Circumstances,
-        dir: &RunDir,
         nodes: &[NodeId],
     ) -> anyhow::Result<Arc<Fabric>> {
         let block = Arc::new(Block::reserve(None).context("cannot reserve loopback addresses")?);
         let seed = seed::stream(plan.seed, "links");
         let nature = Nature {
             base: plan.topology.rules(nodes),
-            listener: self.listen(plan, dir, nodes)?,
+            listener: self.listen(plan, nodes),
         };
         let opening = Fabric::open_as(nature, links(nodes, &block), seed);
         let fabric = circumstances.fabric.spawn(opening).await?;
@@ -191,24 +190,15 @@ impl Stage {
         Ok(fabric)
     }
 
-    /// Begins the message journal, if one is asked for.
-    fn listen(
-        &mut self,
-        plan: &Plan,
-        dir: &RunDir,
-        nodes: &[NodeId],
-    ) -> anyhow::Result<Option<Listener>> {
-        let Some(recorder) = self.recorder.as_ref().filter(|_| plan.messages) else {
-            return Ok(None);
-        };
-        let journal = Journal::create(&dir.messages(), nodes, *recorder.clock())
-            .context("cannot begin the message journal")?;
-        let journal = Arc::new(journal);
+    /// Begins to follow messages, if a journal of them is asked for.
+    fn listen(&mut self, plan: &Plan, nodes: &[NodeId]) -> Option<Listener> {
+        let recorder = self.recorder.as_ref().filter(|_| plan.messages)?;
+        let journal = Arc::new(Journal::new(nodes, *recorder.clock()));
         self.journal = Some(Arc::clone(&journal));
-        Ok(Some(Listener {
+        Some(Listener {
             tap: journal,
             nodes: nodes.to_vec(),
-        }))
+        })
     }
 
     fn setup<'a>(
@@ -343,7 +333,7 @@ impl Stage {
     }
 
     /// Takes everything down; returns what went wrong, in words.
-    async fn strike(mut self) -> Vec<String> {
+    async fn strike(mut self, dir: &RunDir) -> Vec<String> {
         let mut problems = Vec::new();
         if let Some(cluster) = self.cluster.take() {
             problems.extend(cluster.stop().await);
@@ -351,8 +341,8 @@ impl Stage {
         if let Some(fabric) = self.fabric.take() {
             fabric.close().await;
         }
-        if let Some(Err(e)) = self.journal.take().map(|journal| journal.close()) {
-            problems.push(format!("the message journal is not whole: {e}"));
+        if let Some(Err(e)) = self.journal.take().map(|journal| journal.write(dir)) {
+            problems.push(format!("cannot write the message journal: {e}"));
         }
         if let Some(forwarder) = self.forwarder.take() {
             match tokio::time::timeout(REPORTS_WITHIN, forwarder).await {

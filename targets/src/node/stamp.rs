@@ -1,18 +1,17 @@
 //! Logical clocks on every message between nodes, for a message journal.
 //!
-//! A node that stamps counts its events (each message taken or sent is one), keeps a Lamport and
-//! a vector clock over them (Lamport 1978; Fidge and Mattern 1988), and puts into each message to
-//! a peer what they show, in the body's field `clocks`. Along go the messages that it took since
-//! its last stamp, so that whoever reads what the nodes send, such as a proxy between them, learns
-//! every event of every node in its order. The stamp is taken off before a machine sees the
-//! message.
+//! A node that stamps counts its events (each message taken or sent is one) and keeps a Lamport and
+//! a vector clock over them (Lamport 1978; Fidge and Mattern 1988). Each message to a peer carries
+//! its number and what the clocks show, in the body's field `clocks`; the stamp is taken off before
+//! a machine sees the message.
 //!
-//! A node that is killed forgets its clocks, and must not go on with smaller ones: after each event
-//! they are written to a file. That is not synced, since a process that dies loses nothing of what
-//! it has handed to the kernel.
+//! Each event is appended to a file before the message leaves, or the machine sees it. So whoever
+//! reads the files of all nodes knows every event of every node in its order, and a node that is
+//! killed goes on where its clocks were. The file is not synced, since a process that dies loses
+//! nothing of what it has handed to the kernel.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _};
+use std::io::{self, BufReader, Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
@@ -24,35 +23,77 @@ use crate::wire::Body;
 
 /// The body's field.
 pub const FIELD: &str = "clocks";
-/// The most messages taken that one stamp tells of; the rest waits for the next.
-const RECEIPTS_MAX: usize = 64;
-/// The most that wait; beyond it the oldest are forgotten.
-const WAITING_MAX: usize = 4_096;
-
-/// A message that was taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Receipt {
-    /// Its number.
-    pub message: u64,
-    /// Where that stands among the events of the node.
-    pub step: u64,
-    /// The Lamport clock after it.
-    pub lamport: u64,
-}
+/// The file in a node's data directory.
+const FILE: &str = "clocks";
+/// Numbers of an event in the file: the message, the Lamport clock, the entries of the vector
+/// clock; each of eight bytes, the least first.
+const SCALARS: usize = 2;
+const BYTES: usize = size_of::<u64>();
 
 /// What a message between nodes carries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     /// The message's number, unique among all messages of all nodes.
     pub message: u64,
-    /// Where sending it stands among the events of its sender.
-    pub step: u64,
-    /// The sender's Lamport clock after that.
+    /// The sender's Lamport clock after sending it.
     pub lamport: u64,
     /// Its vector clock after that, in the order of the nodes.
     pub vector: Vec<u64>,
-    /// What the sender took before that and told of in no other stamp.
-    pub received: Vec<Receipt>,
+}
+
+/// An event of a node: a message was sent or taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The message's number and the node's clocks after the event.
+    pub stamp: Stamp,
+    /// Whether it was sent, not taken.
+    pub sent: bool,
+    /// Where it stands among the events of the node, from 1.
+    pub step: u64,
+}
+
+/// The events that a node of so many, its place among them, has kept in its data directory, in its
+/// order. What is left of one that was being written when it was killed is left out.
+///
+/// # Errors
+/// The file cannot be opened; none if the node never kept any.
+pub fn kept(
+    data: &Path,
+    nodes: usize,
+    own: usize,
+) -> io::Result<impl Iterator<Item = Kept> + use<>> {
+    let file = match File::open(data.join(FILE)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        opened => Some(BufReader::new(opened?)),
+    };
+    let mut bytes = vec![0; (SCALARS + nodes) * BYTES];
+    let events = file.into_iter().flat_map(move |mut file| {
+        let mut bytes = std::mem::take(&mut bytes);
+        std::iter::from_fn(move || {
+            file.read_exact(&mut bytes).ok()?;
+            Some(event(&bytes, nodes, own))
+        })
+    });
+    Ok(events)
+}
+
+/// Reads an event.
+fn event(bytes: &[u8], nodes: usize, own: usize) -> Kept {
+    let (words, _) = bytes.as_chunks::<BYTES>();
+    let mut numbers = words.iter().map(|word| u64::from_le_bytes(*word));
+    let message = numbers.next().unwrap_or_default();
+    let lamport = numbers.next().unwrap_or_default();
+    let mut vector: Vec<u64> = numbers.collect();
+    vector.resize(nodes, 0);
+    Kept {
+        step: vector.get(own).copied().unwrap_or_default(),
+        sent: message % nodes.max(1) as u64 == own as u64,
+        stamp: Stamp {
+            message,
+            lamport,
+            vector,
+        },
+    }
 }
 
 /// The clocks of one node.
@@ -63,7 +104,6 @@ pub(super) struct Stamper {
     lamport: u64,
     /// Its own entry counts its events.
     vector: Vec<u64>,
-    receipts: Vec<Receipt>,
 }
 
 impl Stamper {
@@ -73,40 +113,47 @@ impl Stamper {
     /// # Errors
     /// Those of the file system.
     pub(super) fn open(id: &NodeId, nodes: &[NodeId], data: &Path) -> io::Result<Self> {
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
-            .write(true)
+            .append(true)
             .create(true)
-            .truncate(false)
-            .open(data.join("clocks"))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        let mut kept = bytes
-            .as_chunks::<8>()
-            .0
-            .iter()
-            .copied()
-            .map(u64::from_le_bytes);
-        let lamport = kept.next().unwrap_or(0);
-        let mut vector: Vec<u64> = kept.collect();
-        vector.resize(nodes.len().max(1), 0);
+            .open(data.join(FILE))?;
+        let (own, count) = (
+            nodes.iter().position(|node| node == id).unwrap_or(0),
+            nodes.len().max(1),
+        );
+        let size = ((SCALARS + count) * BYTES) as u64;
+        let whole = file.metadata()?.len() / size * size;
+        file.set_len(whole)?;
+        let (mut lamport, mut vector) = (0, vec![0; count]);
+        if let Some(last) = whole.checked_sub(size) {
+            let mut bytes = vec![0; size as usize];
+            file.read_exact_at(&mut bytes, last)?;
+            Stamp {
+                lamport,
+                vector,
+                ..
+            } = event(&bytes, count, own).stamp;
+        }
         Ok(Self {
             file,
-            own: nodes.iter().position(|node| node == id).unwrap_or(0),
+            own,
             lamport,
             vector,
-            receipts: Vec::new(),
         })
     }
 
-    /// One more event of this node; where it stands among them.
-    fn tick(&mut self) -> io::Result<u64> {
+    /// One more event of this node, of the message of that number; of none it sends the next.
+    fn tick(&mut self, message: Option<u64>) -> io::Result<u64> {
         self.lamport += 1;
         self.vector[self.own] += 1;
-        let clocks = std::iter::once(&self.lamport).chain(&self.vector);
-        let bytes: Vec<u8> = clocks.flat_map(|clock| clock.to_le_bytes()).collect();
-        self.file.write_all_at(&bytes, 0)?;
-        Ok(self.vector[self.own])
+        let next = || self.vector[self.own] * self.vector.len() as u64 + self.own as u64;
+        let message = message.unwrap_or_else(next);
+        let numbers = [message, self.lamport];
+        let numbers = numbers.iter().chain(&self.vector);
+        let bytes: Vec<u8> = numbers.flat_map(|number| number.to_le_bytes()).collect();
+        self.file.write_all(&bytes)?;
+        Ok(message)
     }
 
     /// Puts a stamp on a message to a peer.
@@ -114,14 +161,10 @@ impl Stamper {
     /// # Errors
     /// The clocks could not be kept: they must not be used any more.
     pub(super) fn stamp(&mut self, body: Body) -> io::Result<Body> {
-        let step = self.tick()?;
-        let told = self.receipts.len().min(RECEIPTS_MAX);
         let stamp = Stamp {
-            message: step * self.vector.len() as u64 + self.own as u64,
-            step,
+            message: self.tick(None)?,
             lamport: self.lamport,
             vector: self.vector.clone(),
-            received: self.receipts.drain(..told).collect(),
         };
         Ok(body.with(FIELD, json!(stamp)))
     }
@@ -137,26 +180,20 @@ impl Stamper {
         let Ok(stamp) = serde_json::from_value::<Stamp>(stamp) else {
             return Ok(());
         };
+        let from = (stamp.message % self.vector.len() as u64) as usize;
+        let clocks = stamp.vector.iter().chain([&stamp.lamport, &stamp.message]);
         // A peer that lies must not drive the clocks to their end.
-        if stamp.vector.len() != self.vector.len() || stamp.lamport > u64::MAX / 2 {
+        let possible = clocks.copied().all(|clock| clock <= u64::MAX / 2);
+        if stamp.vector.len() != self.vector.len() || from == self.own || !possible {
             return Ok(());
         }
         self.lamport = self.lamport.max(stamp.lamport);
         for (at, seen) in stamp.vector.into_iter().enumerate() {
-            if at != self.own && seen <= u64::MAX / 2 {
+            if at != self.own {
                 self.vector[at] = self.vector[at].max(seen);
             }
         }
-        let step = self.tick()?;
-        if self.receipts.len() == WAITING_MAX {
-            self.receipts.remove(0);
-        }
-        self.receipts.push(Receipt {
-            message: stamp.message,
-            step,
-            lamport: self.lamport,
-        });
-        Ok(())
+        self.tick(Some(stamp.message)).map(drop)
     }
 }
 
@@ -184,25 +221,33 @@ mod tests {
         body.field(FIELD).unwrap()
     }
 
+    fn kept_by(data: &Path, own: usize) -> Vec<Kept> {
+        let id = ["n1", "n2"][own];
+        kept(&data.join(id), 2, own).unwrap().collect()
+    }
+
     #[test]
-    fn what_was_taken_is_told_with_the_next_message_and_comes_before_it() {
-        let (_data, mut a, mut b) = pair();
+    fn what_was_taken_is_kept_and_comes_before_what_is_sent_then() {
+        let (data, mut a, mut b) = pair();
         let mut first = sent(&mut a);
         let stamp = seen(&first);
         b.take(&mut first).unwrap();
         assert_eq!(first, Body::new("x"), "the machine sees no stamp");
         let answer = seen(&sent(&mut b));
-        let [receipt] = &answer.received[..] else {
-            panic!("{answer:?}");
+        let [taken, sent] = &kept_by(data.path(), 1)[..] else {
+            panic!("two events");
         };
-        assert_eq!(receipt.message, stamp.message);
-        assert!(receipt.step < answer.step);
-        assert!(stamp.lamport < receipt.lamport && receipt.lamport < answer.lamport);
+        assert_eq!(taken.stamp.message, stamp.message);
+        assert_eq!((taken.sent, taken.step), (false, 1));
+        assert_eq!((sent.sent, sent.step), (true, 2));
+        assert_eq!(sent.stamp, answer);
+        assert!(stamp.lamport < taken.stamp.lamport && taken.stamp.lamport < answer.lamport);
         assert_eq!(
             (&*stamp.vector, &*answer.vector),
             (&[1, 0][..], &[1, 2][..])
         );
-        assert!(seen(&sent(&mut b)).received.is_empty());
+        let none = tempfile::tempdir().unwrap();
+        assert_eq!(kept(none.path(), 2, 0).unwrap().count(), 0);
     }
 
     #[test]
@@ -213,25 +258,32 @@ mod tests {
         a.take(&mut sent(&mut b)).unwrap();
         let before = seen(&sent(&mut a));
         drop(a);
+        // It was killed while it wrote.
+        let path = data.path().join("n1").join(FILE);
+        let mut file = OpenOptions::new().append(true).open(path).unwrap();
+        file.write_all(&[7; 5]).unwrap();
         let mut reborn = stamper("n1", data.path());
         let (after, other) = (seen(&sent(&mut reborn)), seen(&sent(&mut b)));
         assert!(before.message < after.message && other.message != after.message);
-        assert!(before.step < after.step && before.lamport < after.lamport);
+        assert!(before.lamport < after.lamport);
         assert!(before.vector[0] < after.vector[0]);
         assert_eq!(before.vector[1], after.vector[1]);
+        let steps: Vec<u64> = kept_by(data.path(), 0).iter().map(|it| it.step).collect();
+        assert_eq!(steps, [1, 2, 3]);
     }
 
     #[test]
     fn a_stamp_that_is_none_is_taken_off_and_changes_nothing() {
-        let (_data, mut a, _) = pair();
-        let huge =
-            json!({"message": 1, "step": 1, "lamport": u64::MAX, "vector": [0, 0], "received": []});
-        let short = json!({"message": 1, "step": 1, "lamport": 1, "vector": [0], "received": []});
-        for wrong in [json!("soon"), huge, short] {
+        let (data, mut a, _) = pair();
+        let huge = json!({"message": 1, "lamport": u64::MAX, "vector": [0, 0]});
+        let short = json!({"message": 1, "lamport": 1, "vector": [0]});
+        let own = json!({"message": 2, "lamport": 1, "vector": [0, 0]});
+        for wrong in [json!("soon"), huge, short, own] {
             let mut body = Body::new("x").with(FIELD, wrong);
             a.take(&mut body).unwrap();
             assert_eq!(body, Body::new("x"));
         }
+        assert_eq!(kept_by(data.path(), 0), []);
         assert_eq!(seen(&sent(&mut a)).lamport, 1);
     }
 }
