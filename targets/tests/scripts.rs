@@ -22,14 +22,18 @@ fn scripts() -> Vec<PathBuf> {
     found
 }
 
+/// Whether the scripts are to be written anew.
+fn rewrites() -> bool {
+    std::env::var_os("TRIBUNAL_SCRIPTS").is_some_and(|what| what == "write")
+}
+
 #[test]
 fn nodes_do_what_the_scripts_say() {
-    let rewrite = std::env::var_os("TRIBUNAL_SCRIPTS").is_some_and(|what| what == "write");
     let mut wrong = Vec::new();
     for path in scripts() {
         let written = std::fs::read_to_string(&path).unwrap();
         let played = script::play(&written);
-        if rewrite {
+        if rewrites() {
             std::fs::write(&path, played).unwrap();
         } else if played != written {
             let line = written
@@ -51,6 +55,10 @@ fn nodes_do_what_the_scripts_say() {
 
 #[test]
 fn a_script_that_says_something_else_is_noticed() {
+    if rewrites() {
+        // It may be only half written.
+        return;
+    }
     let path = scripts().into_iter().next().unwrap();
     let written = std::fs::read_to_string(path).unwrap();
     let wrong = written.replacen("  n1 → ", "  n9 → ", 1);

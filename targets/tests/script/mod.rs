@@ -16,8 +16,11 @@
 //! > n1 → n2 arrives                 the oldest message on its way from n1 to n2
 //! > n1 → n2 is lost                 it, instead
 //! > n1 → n2 arrives twice           it and a copy
+//! > n1 → n2 overtakes               the newest one arrives before all others
 //! > n2 crashes                      its connections end; what was on its way to it is lost
 //! > n2 starts                       with what it had persisted
+//! > n2 stands still                 its clock goes on, and it does nothing
+//! > n2 goes on                      first with all that it has missed
 //! > link n1 n2 breaks               both directions; what is on its way is lost
 //! > link n1 n2 heals
 //! > 150 ms pass                     timers fire in their order
@@ -96,6 +99,8 @@ struct Stage {
     /// Messages on their way, between each two.
     flying: BTreeMap<(NodeId, NodeId), VecDeque<Body>>,
     broken: BTreeSet<(NodeId, NodeId)>,
+    /// Nodes that stand still, and what they have missed.
+    still: BTreeMap<NodeId, Vec<Input>>,
     /// Timers: when, of whom in which life, and the number.
     timers: BTreeSet<(Nanos, u64, NodeId, Nanos, u64)>,
     counter: u64,
@@ -134,8 +139,11 @@ impl Stage {
             [from, "→", to, "arrives"] => self.arrive(from, to, 1),
             [from, "→", to, "arrives", "twice"] => self.arrive(from, to, 2),
             [from, "→", to, "is", "lost"] => self.arrive(from, to, 0),
+            [from, "→", to, "overtakes"] => self.overtake(from, to),
             [node, "crashes"] => self.crash(&node.into()),
             [node, "starts"] => self.start(&node.into()),
+            [node, "stands", "still"] => drop(self.still.insert(node.into(), Vec::new())),
+            [node, "goes", "on"] => self.go_on(&node.into()),
             ["link", a, b, "breaks"] => self.link(a, b, false),
             ["link", a, b, "heals"] => self.link(a, b, true),
             [ms, "ms", "pass"] => self.pass(ms.parse().unwrap()),
@@ -161,6 +169,21 @@ impl Stage {
         for _ in 0..times {
             let arrived = message(from, to, body.clone());
             self.give(&link.1, Input::Message(arrived));
+        }
+    }
+
+    fn overtake(&mut self, from: &str, to: &str) {
+        let bodies = self.flying.get_mut(&(from.into(), to.into()));
+        match bodies.filter(|bodies| bodies.len() > 1) {
+            Some(bodies) => bodies.rotate_right(1),
+            None => panic!("there is nothing to overtake from {from} to {to}"),
+        }
+        self.arrive(from, to, 1);
+    }
+
+    fn go_on(&mut self, id: &NodeId) {
+        for missed in self.still.remove(id).unwrap_or_default() {
+            self.give(id, missed);
         }
     }
 
@@ -241,6 +264,7 @@ impl Stage {
 
     fn crash(&mut self, id: &NodeId) {
         self.nodes.get_mut(id).unwrap().machine = None;
+        self.still.remove(id);
         let others: Vec<NodeId> = self
             .nodes
             .keys()
@@ -284,6 +308,9 @@ impl Stage {
 
     /// Steps a node, if it runs, and takes down what it does.
     fn give(&mut self, id: &NodeId, input: Input) {
+        if let Some(missed) = self.still.get_mut(id) {
+            return missed.push(input);
+        }
         let now = self.now;
         let node = self
             .nodes
