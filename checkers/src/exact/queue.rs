@@ -26,7 +26,13 @@ use crate::normal::{Columns, NONE, OPEN, Row};
 /// Decides a queue; `None` if an element was enqueued twice, drains overlap, or it is unclear what
 /// dequeues of unknown end took.
 pub(super) fn decide(object: &Columns) -> Option<Decision> {
-    let mut queue = Queue::default();
+    if !puts_are_unique(object) {
+        return None;
+    }
+    let mut queue = Queue {
+        unique: true,
+        ..Queue::default()
+    };
     forward::run(&mut queue, object);
     if queue.unfit {
         return None;
@@ -36,6 +42,17 @@ pub(super) fn decide(object: &Columns) -> Option<Decision> {
         None if queue.doubt => None,
         None => Some(Decision::Linearizable),
     }
+}
+
+/// Whether no element is put there twice.
+fn puts_are_unique(object: &Columns) -> bool {
+    let mut put = vec![false; object.numbers()];
+    let mut puts = object.rows().filter(|row| row.kind == Kind::Enqueue);
+    let again = |row: Row| {
+        put.get_mut(row.argument as usize)
+            .is_none_or(|put| std::mem::replace(put, true))
+    };
+    !puts.any(again)
 }
 
 /// What is known of an element.
@@ -109,6 +126,8 @@ pub struct Queue {
     draining: Option<usize>,
     /// What is wrong once that operation has returned, unless its element is put again by then.
     due: Vec<(u32, Wrong)>,
+    /// Whether it is known that nothing will be put there twice.
+    unique: bool,
     unfit: bool,
     doubt: bool,
     wrong: Option<Wrong>,
@@ -201,6 +220,9 @@ impl Queue {
             return;
         };
         if element.taken != OPEN {
+            // While the first is open, it may still have taken what somebody puts there again.
+            let sure = element.was_taken || self.unique;
+            self.unfit |= !sure;
             let taker = place;
             self.due.push((place, Wrong::Twice { taker, value }));
             return;
@@ -227,13 +249,8 @@ impl Queue {
             element.was_taken |= element.taken == row.place;
         }
         let taken = self.known(value);
-        if let Some((place, wrong)) = self.due.iter_mut().find(|(place, _)| *place == row.place) {
-            if matches!(wrong, Wrong::Twice { .. }) && !taken.was_taken {
-                // The first may still have taken what somebody puts there again.
-                *place = taken.taken;
-            } else {
-                self.wrong = Some(*wrong);
-            }
+        if let Some((_, wrong)) = self.due.iter().find(|(place, _)| *place == row.place) {
+            self.wrong = Some(*wrong);
             return;
         }
         let taker = row.place;
