@@ -152,12 +152,15 @@ impl Step {
                 "{key} is no list, or one of {LIST_MAX} elements"
             ))),
             (Self::Add { key, by, opening }, held) => {
-                let sum = balance(held, *opening).and_then(|held| held.checked_add(*by));
+                let balance = balance(held, *opening);
+                let sum = balance.and_then(|balance| balance.checked_add(*by));
                 match sum.filter(|sum| *sum >= 0) {
                     Some(sum) => Ok(Seen::Value(sum.into())),
-                    None => Err(WireError::precondition(format!(
-                        "{key} holds {held}, to which {by} can't be added"
-                    ))),
+                    None => {
+                        let held = balance.map_or_else(|| held.to_string(), |it| it.to_string());
+                        let text = format!("{key} holds {held}, to which {by} can't be added");
+                        Err(WireError::precondition(text))
+                    }
                 }
             }
         }
