@@ -10,7 +10,7 @@ use super::entries::Entries;
 use super::ring::Ring;
 use super::{Bug, Options};
 use crate::Status;
-use crate::node::{Input, MILLISECOND, Machine, Nanos, Outbox};
+use crate::node::{Input, MILLISECOND, Machine, Nanos, Outbox, receive};
 use crate::wire::{Body, Message, WireError, operation};
 
 /// How many requests may be under way; the oldest is forgotten for one more.
@@ -88,17 +88,9 @@ impl Node {
     }
 
     fn message(&mut self, message: &Message, now: Nanos, out: &mut Outbox) {
-        let Message { src, body, .. } = message;
-        if body.kind() == "error" {
-            return;
-        }
-        if self.nodes.contains(src) {
-            // A peer that sends nonsense is not answered: errors would go to and fro for ever.
-            return self.peer_message(src, body, now, out).unwrap_or_default();
-        }
-        if let Err(error) = self.request(src, body, now, out) {
-            out.send(src, error.body().in_reply(body.msg_id()));
-        }
+        let from_peer = self.nodes.contains(&message.src);
+        let handlers = [Self::peer_message, Self::request];
+        receive(self, message, from_peer, now, out, handlers);
     }
 
     fn request(

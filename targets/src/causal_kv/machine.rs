@@ -11,7 +11,7 @@ use super::store::{Store, Write};
 use crate::Status;
 use crate::client::translate::CONTEXT;
 use crate::clock::{HybridClock, VectorClock};
-use crate::node::{Input, MILLISECOND, Machine, Nanos, Outbox};
+use crate::node::{Input, MILLISECOND, Machine, Nanos, Outbox, receive};
 use crate::wire::{Body, Message, WireError, operation};
 
 /// How often writes that are not acknowledged are sent again, and waiting sessions looked at.
@@ -119,17 +119,9 @@ impl Replica {
     }
 
     fn message(&mut self, message: &Message, now: Nanos, out: &mut Outbox) {
-        let Message { src, body, .. } = message;
-        if body.kind() == "error" {
-            return;
-        }
-        if self.peers.contains(src) {
-            // A peer that sends nonsense is not answered: errors would go to and fro for ever.
-            return self.peer_message(src, body, now, out).unwrap_or_default();
-        }
-        if let Err(error) = self.request(src, body, now, out) {
-            out.send(src, error.body().in_reply(body.msg_id()));
-        }
+        let from_peer = self.peers.contains(&message.src);
+        let handlers = [Self::peer_message, Self::request];
+        receive(self, message, from_peer, now, out, handlers);
     }
 
     /// Answers a request at once, or lets it wait for what its session has seen.

@@ -13,7 +13,7 @@ use super::versions::Writes;
 use super::{Bug, Options};
 use crate::Status;
 use crate::node::heartbeat::{HEARTBEAT_TIMER, Heartbeat};
-use crate::node::{Input, MILLISECOND, Machine, Nanos, Outbox};
+use crate::node::{Input, MILLISECOND, Machine, Nanos, Outbox, receive};
 use crate::transaction::to_json;
 use crate::wire::{Body, Code, Message, WireError, operation};
 
@@ -104,20 +104,21 @@ impl Database {
     }
 
     fn message(&mut self, message: &Message, now: Nanos, out: &mut Outbox) {
-        let Message { src, body, .. } = message;
-        if body.kind() == "error" {
-            return;
-        }
-        if self.nodes.contains(src) {
-            // A peer that sends nonsense is not answered: errors would go to and fro for ever.
-            return self.peer_message(src, body, now, out).unwrap_or_default();
-        }
-        let done = match body.kind() {
-            "custom" => self.administer(src, body, out),
-            _ => self.begin(src, body, now, out),
-        };
-        if let Err(error) = done {
-            out.send(src, error.body().in_reply(body.msg_id()));
+        let from_peer = self.nodes.contains(&message.src);
+        let handlers = [Self::peer_message, Self::request];
+        receive(self, message, from_peer, now, out, handlers);
+    }
+
+    fn request(
+        &mut self,
+        client: &NodeId,
+        body: &Body,
+        now: Nanos,
+        out: &mut Outbox,
+    ) -> Result<(), WireError> {
+        match body.kind() {
+            "custom" => self.administer(client, body, out),
+            _ => self.begin(client, body, now, out),
         }
     }
 

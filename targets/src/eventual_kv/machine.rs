@@ -12,7 +12,7 @@ use super::store::{Delta, Store};
 use super::update::{Change, Dot, Update};
 use crate::Status;
 use crate::clock::{HybridClock, VectorClock};
-use crate::node::{Input, MILLISECOND, Machine, Nanos, Outbox};
+use crate::node::{Input, MILLISECOND, Machine, Nanos, Outbox, receive};
 use crate::wire::{Body, Message, WireError, operation};
 
 /// The number of the timer for gossip.
@@ -101,17 +101,21 @@ impl Replica {
     }
 
     fn message(&mut self, message: &Message, now: Nanos, out: &mut Outbox) {
-        let Message { src, body, .. } = message;
-        if body.kind() == "error" {
-            return;
-        }
-        if self.peers.contains(src) {
-            // A peer that sends nonsense is not answered: errors would go to and fro for ever.
-            return self.peer_message(src, body, now, out).unwrap_or_default();
-        }
-        let answered = operation::parse(body).and_then(|op| self.answer(&op, now, out));
-        let answer = answered.unwrap_or_else(|error| error.body());
+        let from_peer = self.peers.contains(&message.src);
+        let handlers = [Self::peer_message, Self::request];
+        receive(self, message, from_peer, now, out, handlers);
+    }
+
+    fn request(
+        &mut self,
+        src: &NodeId,
+        body: &Body,
+        now: Nanos,
+        out: &mut Outbox,
+    ) -> Result<(), WireError> {
+        let answer = self.answer(&operation::parse(body)?, now, out)?;
         out.send(src, answer.in_reply(body.msg_id()));
+        Ok(())
     }
 
     fn answer(

@@ -11,7 +11,7 @@ use super::instance::Instance;
 use crate::Status;
 use crate::locks::{Action, LOCKS_MAX, Origin, Request, Rules, Table};
 use crate::node::heartbeat::{HEARTBEAT_TIMER, Heartbeat};
-use crate::node::{Input, MILLISECOND, Machine, Nanos, Outbox};
+use crate::node::{Input, MILLISECOND, Machine, Nanos, Outbox, receive};
 use crate::wire::{Body, Message, WireError};
 
 /// The number of the timer that looks after attempts; those of locks are below.
@@ -99,41 +99,31 @@ impl Node {
     }
 
     fn message(&mut self, message: &Message, now: Nanos, out: &mut Outbox) {
-        let Message { src, body, .. } = message;
-        if self.nodes.contains(src) {
-            // A peer that sends nonsense is not answered: errors would go to and fro for ever.
-            return self.peer_message(src, body, now, out).unwrap_or_default();
-        }
-        if body.kind() == "error" {
-            return;
-        }
-        let origin = Origin::new(src.clone(), None, body);
-        match self.serve(&origin, body, now, out) {
-            Ok(Some(answer)) => origin.answer(answer, out),
-            Ok(None) => {}
-            Err(error) => origin.answer(error.body(), out),
-        }
+        let from_peer = self.nodes.contains(&message.src);
+        let handlers = [Self::peer_message, Self::serve];
+        receive(self, message, from_peer, now, out, handlers);
     }
 
-    /// Does what a client asks; gives the answer unless it has to wait.
+    /// Does what a client asks; answers at once unless it has to wait.
     fn serve(
         &mut self,
-        origin: &Origin,
+        src: &NodeId,
         body: &Body,
         now: Nanos,
         out: &mut Outbox,
-    ) -> Result<Option<Body>, WireError> {
-        let (lock, action) = match Request::parse(body)? {
-            Request::Lock(lock, action) if action != Action::TryAcquire => (lock, action),
-            _ => return Err(WireError::not_supported(body.kind())),
-        };
+    ) -> Result<(), WireError> {
+        let (lock, action) = Request::of_queued(body)?;
+        let origin = Origin::new(src.clone(), None, body);
         let ticket = match action {
             Action::Request => self.next_value(),
             _ => 0,
         };
-        let answer = self.locks.act(&lock, action, ticket, origin, now, out)?;
+        let answer = self.locks.act(&lock, action, ticket, &origin, now, out)?;
         self.advance(&lock, now, out);
-        Ok(answer)
+        if let Some(answer) = answer {
+            origin.answer(answer, out);
+        }
+        Ok(())
     }
 
     fn peer_message(

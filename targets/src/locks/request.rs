@@ -62,6 +62,19 @@ impl Request {
     }
 }
 
+impl Request {
+    /// A request about one lock that may be queued, and is not refused because it would be.
+    ///
+    /// # Errors
+    /// It is malformed, or of another kind.
+    pub(crate) fn of_queued(body: &Body) -> Result<(Scalar, Action), WireError> {
+        match Self::parse(body)? {
+            Self::Lock(lock, action) if action != Action::TryAcquire => Ok((lock, action)),
+            _ => Err(WireError::not_supported(body.kind())),
+        }
+    }
+}
+
 fn wait_of(body: &Body) -> Result<Nanos, WireError> {
     let wait_ms: Option<u64> = body.field("wait_ms")?;
     Ok(wait_ms.unwrap_or(WAIT_MS_DEFAULT).min(WAIT_MS_MAX) * MILLISECOND)

@@ -6,7 +6,7 @@ use serde_json::json;
 use tribunal_results::NodeId;
 
 use crate::Status;
-use crate::wire::{Body, Message};
+use crate::wire::{Body, Message, WireError};
 
 /// Nanoseconds of one monotonic clock that starts with the node's process.
 pub type Nanos = u64;
@@ -46,6 +46,34 @@ pub trait Machine: Send {
 
     /// How the node is.
     fn status(&self, now: Nanos) -> Status;
+}
+
+/// What a machine does with what somebody says to it.
+///
+/// # Errors
+/// It cannot be done, or makes no sense.
+pub type Handler<M> = fn(&mut M, &NodeId, &Body, Nanos, &mut Outbox) -> Result<(), WireError>;
+
+/// Gives a message to a machine: it hears what a peer says, and serves a client, which is told of
+/// errors. A peer that sends nonsense is not answered: errors would go to and fro for ever.
+pub fn receive<M>(
+    machine: &mut M,
+    message: &Message,
+    from_peer: bool,
+    now: Nanos,
+    out: &mut Outbox,
+    [hear, serve]: [Handler<M>; 2],
+) {
+    let Message { src, body, .. } = message;
+    if body.kind() == "error" {
+        return;
+    }
+    if from_peer {
+        return hear(machine, src, body, now, out).unwrap_or_default();
+    }
+    if let Err(error) = serve(machine, src, body, now, out) {
+        out.send(src, error.body().in_reply(body.msg_id()));
+    }
 }
 
 /// What a machine asks for. The runtime writes the records first, waits until they are durable,

@@ -27,7 +27,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-pub use machine::{Input, MILLISECOND, Machine, Nanos, Outbox};
+pub use machine::{Handler, Input, MILLISECOND, Machine, Nanos, Outbox, receive};
 pub use reference::Reference;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};

@@ -9,7 +9,7 @@ use tribunal_results::{Answer, NodeId, Operation, Scalar};
 use super::Bug;
 use super::replica::{Entry, Replica, State};
 use crate::Status;
-use crate::node::{Input, MILLISECOND, Machine, Nanos, Outbox};
+use crate::node::{Input, MILLISECOND, Machine, Nanos, Outbox, receive};
 use crate::wire::{Body, Message, WireError, operation};
 
 /// How often a node looks around, and a primary lets itself be heard.
@@ -123,20 +123,18 @@ impl Node {
     }
 
     fn message(&mut self, message: &Message, now: Nanos, out: &mut Outbox) {
-        let Message { src, body, .. } = message;
-        if body.kind() == "error" {
-            return;
-        }
-        if self.nodes.contains(src) {
-            // A peer that sends nonsense is not answered: errors would go to and fro for ever.
-            return self.peer_message(src, body, now, out).unwrap_or_default();
-        }
-        if let Err(error) = self.request(src, body, out) {
-            out.send(src, error.body().in_reply(body.msg_id()));
-        }
+        let from_peer = self.nodes.contains(&message.src);
+        let handlers = [Self::peer_message, Self::request];
+        receive(self, message, from_peer, now, out, handlers);
     }
 
-    fn request(&mut self, src: &NodeId, body: &Body, out: &mut Outbox) -> Result<(), WireError> {
+    fn request(
+        &mut self,
+        src: &NodeId,
+        body: &Body,
+        _now: Nanos,
+        out: &mut Outbox,
+    ) -> Result<(), WireError> {
         let asked = operation::parse(body)?;
         operation::check_size(&asked, SCALAR_BYTES_MAX)?;
         let answer = match asked.clone() {

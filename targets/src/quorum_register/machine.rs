@@ -10,7 +10,7 @@ use super::replica::{Replica, Timestamp, Version};
 use super::request::{Goal, Phase, Request};
 use crate::Status;
 use crate::node::heartbeat::{HEARTBEAT_TIMER, Heartbeat};
-use crate::node::{Input, MILLISECOND, Machine, Nanos, Outbox};
+use crate::node::{Input, MILLISECOND, Machine, Nanos, Outbox, receive};
 use crate::wire::{Body, Message, WireError};
 
 /// How many requests may be in progress; further ones are refused.
@@ -67,19 +67,20 @@ impl Register {
     }
 
     fn message(&mut self, message: &Message, now: Nanos, out: &mut Outbox) {
-        let Message { src, body, .. } = message;
-        if body.kind() == "error" {
-            return;
-        }
-        if self.peers.contains(src) {
-            // A peer that sends nonsense is not answered: errors would go to and fro for ever.
-            return self.peer_message(src, body, now, out).unwrap_or_default();
-        }
-        let begun = Request::parse(body)
-            .and_then(|(key, goal)| self.begin(src.clone(), body.msg_id(), key, goal, now, out));
-        if let Err(error) = begun {
-            out.send(src, error.body().in_reply(body.msg_id()));
-        }
+        let from_peer = self.peers.contains(&message.src);
+        let handlers = [Self::peer_message, Self::request];
+        receive(self, message, from_peer, now, out, handlers);
+    }
+
+    fn request(
+        &mut self,
+        src: &NodeId,
+        body: &Body,
+        now: Nanos,
+        out: &mut Outbox,
+    ) -> Result<(), WireError> {
+        let (key, goal) = Request::parse(body)?;
+        self.begin(src.clone(), body.msg_id(), key, goal, now, out)
     }
 
     fn peer_message(

@@ -10,7 +10,7 @@ use super::coordinator::{Coordinator, Fate, Undecided};
 use super::participant::{Committed, Participant, TxnId};
 use crate::Status;
 use crate::node::heartbeat::{HEARTBEAT_TIMER, Heartbeat};
-use crate::node::{Input, MILLISECOND, Machine, Nanos, Outbox};
+use crate::node::{Input, MILLISECOND, Machine, Nanos, Outbox, receive};
 use crate::transaction::{Bank, Statement, Step, to_json};
 use crate::wire::{Body, Code, Message, WireError};
 
@@ -120,17 +120,9 @@ impl TwoPhase {
     }
 
     fn message(&mut self, message: &Message, now: Nanos, out: &mut Outbox) {
-        let Message { src, body, .. } = message;
-        if body.kind() == "error" {
-            return;
-        }
-        if self.nodes.contains(src) {
-            // A peer that sends nonsense is not answered: errors would go to and fro for ever.
-            return self.peer_message(src, body, now, out).unwrap_or_default();
-        }
-        if let Err(error) = self.begin(src, body, now, out) {
-            out.send(src, error.body().in_reply(body.msg_id()));
-        }
+        let from_peer = self.nodes.contains(&message.src);
+        let handlers = [Self::peer_message, Self::begin];
+        receive(self, message, from_peer, now, out, handlers);
     }
 
     fn peer_message(
