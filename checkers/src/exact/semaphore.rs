@@ -150,7 +150,7 @@ fn explain(object: &Columns, permits: u32, at: usize) -> Contradiction {
         }
     }
     let within = |row: &&Row| match since {
-        None => true,
+        None => forced(row) || row.kind != last.kind,
         Some(since) if forced(row) => row.call >= since,
         Some(since) => row.kind != last.kind && row.ret > since,
     };
