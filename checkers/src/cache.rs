@@ -3,14 +3,17 @@
 //! for; and gives up the least recently used first.
 //!
 //! What reads return is judged by the clients' history alone: a value that was acknowledged is
-//! *expired* when it is asked for longer than `staleness_ms` after that, and *deleted* when a
-//! delete that was begun after that has been acknowledged before it is asked for. The rest is what
+//! *expired* when it is asked for longer than `staleness_ms` after that, even by a clock as slow as
+//! `clock_drift_ppm` says, and *deleted* when a delete that was begun after that has been
+//! acknowledged before it is asked for. The rest is what
 //! nodes say of themselves when they are asked to `inspect`, as custom operations; see the target
 //! `cache` for the fields.
 
 use rustc_hash::FxHashMap;
 use serde_json::Value as Json;
-use tribunal_results::{Answer, Call, Operation, Outcome, Record, Scalar, Verdict};
+use tribunal_results::{
+    Answer, Assumptions, Call, Nanos, Operation, Outcome, Record, Scalar, Verdict,
+};
 
 use crate::tally::{self, Finding, Findings};
 use crate::{Budget, Checker, explain};
@@ -72,9 +75,9 @@ impl Checker for Cache {
 struct Account<'a> {
     /// The writes of each value that may have taken effect.
     writes: FxHashMap<(&'a Scalar, &'a Scalar), Vec<&'a Call>>,
-    /// The deletes of each key that were acknowledged, by the key as a text.
-    deletes: FxHashMap<String, Vec<&'a Call>>,
-    ttl_ms: Option<u64>,
+    /// The deletes of each key that were acknowledged.
+    deletes: FxHashMap<Scalar, Vec<&'a Call>>,
+    assume: &'a Assumptions,
     hits: usize,
     inspected: usize,
 }
@@ -84,7 +87,7 @@ impl<'a> Account<'a> {
         let mut account = Self {
             writes: FxHashMap::default(),
             deletes: FxHashMap::default(),
-            ttl_ms: record.assume.staleness_ms,
+            assume: &record.assume,
             hits: 0,
             inspected: 0,
         };
@@ -94,8 +97,10 @@ impl<'a> Account<'a> {
                     account.writes.entry((key, value)).or_default().push(call);
                 }
                 Operation::Custom { name, value } if name == "delete" && call.is_ok() => {
-                    let deletes = account.deletes.entry(text(&value["key"])).or_default();
-                    deletes.push(call);
+                    // The number 5 and the text "5" are two keys.
+                    if let Ok(key) = serde_json::from_value(value["key"].clone()) {
+                        account.deletes.entry(key).or_default().push(call);
+                    }
                 }
                 _ => {}
             }
@@ -126,7 +131,7 @@ impl<'a> Account<'a> {
         let after = |delete: &&&Call| {
             delete.invoked.index > acknowledged.index && tally::end(delete) < read.invoked.index
         };
-        let deletes = self.deletes.get(&key.to_string());
+        let deletes = self.deletes.get(key);
         if let Some(delete) = deletes.and_then(|deletes| deletes.iter().find(after)) {
             let why = "which had been deleted";
             findings.add("deleted-value", || {
@@ -134,8 +139,8 @@ impl<'a> Account<'a> {
             });
         }
         let age = read.invoked.time.saturating_sub(acknowledged.time);
-        if let Some(ttl) = self.ttl_ms
-            && age > ttl.saturating_mul(1_000_000)
+        if let Some(ttl) = self.assume.staleness_ms
+            && is_over(age, ttl, self.assume.clock_drift_ppm)
         {
             let why = format!(
                 "which had been there for {} ms at least, and may be for {ttl}",
@@ -162,9 +167,16 @@ impl<'a> Account<'a> {
     }
 }
 
-/// A key as a node names it, or a client.
-fn text(key: &Json) -> String {
-    key.as_str().map_or_else(|| key.to_string(), str::to_owned)
+/// Whether so many nanoseconds are longer than that by every clock, however slow.
+fn is_over(age: Nanos, ttl_ms: u64, drift_ppm: u32) -> bool {
+    let millionths = u128::from(1_000_000_u32.saturating_sub(drift_ppm));
+    u128::from(age) * millionths > u128::from(ttl_ms) * 1_000_000 * 1_000_000
+}
+
+/// A node as others name it.
+fn text(node: &Json) -> String {
+    node.as_str()
+        .map_or_else(|| node.to_string(), str::to_owned)
 }
 
 fn told<'a>(
@@ -206,11 +218,12 @@ fn inspect(call: &Call, told: &Json, findings: &mut Findings) {
         });
     };
     if let (Some(owners), Some(replicas)) = (told["owners"].as_array(), number("replicas")) {
-        let mut different: Vec<String> = owners.iter().map(text).collect();
-        different.sort_unstable();
+        let mut different: Vec<&Json> = owners.iter().collect();
+        different.sort_by_cached_key(|owner| owner.to_string());
         different.dedup();
         if (different.len() as u64) < replicas {
-            let list = different.join(", ");
+            let names: Vec<String> = different.iter().map(|owner| text(owner)).collect();
+            let list = names.join(", ");
             let sentence = format!(
                 "{node} keeps what {} is about on {} of {replicas} nodes: {list}",
                 call.operation,

@@ -98,9 +98,8 @@ fn queues(history: &History) -> Vec<Queue<'_>> {
         let until = match &call.outcome {
             Outcome::Fail(_) => call.completed.map_or(Nanos::MAX, |stamp| stamp.time),
             Outcome::Ok(Answer::Grant(grant)) => {
-                let back = given.get(&(key, call.process, grant.token));
-                back.and_then(|back| back.when(permits))
-                    .unwrap_or(Nanos::MAX)
+                let end = given.get(&(key, call.process, grant.token));
+                end.copied().unwrap_or(Nanos::MAX)
             }
             _ => Nanos::MAX,
         };
@@ -116,42 +115,59 @@ fn queues(history: &History) -> Vec<Queue<'_>> {
     queues
 }
 
-/// Releases of one token that were acknowledged: when, and how many permits.
+/// The permits of one client under one token. What is granted under one token is alike, so nobody
+/// knows which of it a release gives back: all of it counts as held until all is given back.
 #[derive(Default)]
-struct Back(Vec<(Nanos, u64)>);
+struct Held {
+    granted: u64,
+    /// Releases that were acknowledged: when, and how many permits.
+    back: Vec<(Nanos, u64)>,
+}
 
-impl Back {
-    /// When so many were given back for certain.
-    fn when(&self, permits: u64) -> Option<Nanos> {
-        let mut releases = self.0.clone();
-        releases.sort_unstable();
+impl Held {
+    /// When all was given back for certain.
+    fn end(mut self) -> Option<Nanos> {
+        self.back.sort_unstable();
         let mut sum = 0_u64;
         let enough = |(_, given): &(Nanos, u64)| {
             sum = sum.saturating_add(*given);
-            sum >= permits
+            sum >= self.granted
         };
-        let at = releases.iter().position(enough)?;
-        releases.get(at).map(|(time, _)| *time)
+        let at = self.back.iter().position(enough)?;
+        self.back.get(at).map(|(time, _)| *time)
     }
 }
 
-fn given_back(history: &History) -> FxHashMap<(&Scalar, u64, u64), Back> {
-    let mut given: FxHashMap<_, Back> = FxHashMap::default();
-    for call in history.calls().iter().filter(|call| call.is_ok()) {
-        if let (
-            Operation::ReleasePermits {
-                key,
-                permits,
-                token: Some(token),
-            },
-            Some(stamp),
-        ) = (&call.operation, call.completed)
-        {
-            let back = given.entry((key, call.process, *token)).or_default();
-            back.0.push((stamp.time, (*permits).into()));
+/// When all that a client was granted under a token was given back, if it was.
+fn given_back(history: &History) -> FxHashMap<(&Scalar, u64, u64), Nanos> {
+    let mut held: FxHashMap<_, Held> = FxHashMap::default();
+    for call in history.calls() {
+        match (&call.operation, &call.outcome, call.completed) {
+            (
+                Operation::AcquirePermits { key, permits },
+                Outcome::Ok(Answer::Grant(grant)),
+                Some(_),
+            ) => {
+                let held = held.entry((key, call.process, grant.token)).or_default();
+                held.granted = held.granted.saturating_add((*permits).into());
+            }
+            (
+                Operation::ReleasePermits {
+                    key,
+                    permits,
+                    token: Some(token),
+                },
+                Outcome::Ok(_),
+                Some(stamp),
+            ) => {
+                let held = held.entry((key, call.process, *token)).or_default();
+                held.back.push((stamp.time, (*permits).into()));
+            }
+            _ => {}
         }
     }
-    given
+    let ended = held.into_iter().map(|(of, held)| (of, held.end()));
+    ended.filter_map(|(of, end)| Some((of, end?))).collect()
 }
 
 /// A request that was refused, and when it was in the queue for certain.

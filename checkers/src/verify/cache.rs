@@ -79,7 +79,10 @@ fn is_expired(record: &Record, calls: &[&Call], read: &Call, seen: (&Scalar, &Sc
         return false;
     };
     let age = u128::from(read.invoked.time.saturating_sub(written.time));
-    age > u128::from(ttl_ms) * 1_000_000
+    // The slowest clock that may have counted it.
+    let drift = u128::from(record.assume.clock_drift_ppm);
+    let counted = age * 1_000_000_u128.saturating_sub(drift);
+    counted > u128::from(ttl_ms) * 1_000_000 * 1_000_000
 }
 
 /// What a node said when it was asked to inspect itself.

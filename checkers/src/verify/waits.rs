@@ -63,7 +63,7 @@ impl Case<'_> {
             if other.invoked.time > from {
                 let ended = other.completed.is_some_and(|stamp| stamp.time < to);
                 overtaken |= named && other.is_ok() && ended;
-            } else if !self.over(other, permits, to) {
+            } else if !self.over(other, to) {
                 if !named {
                     return Some(false);
                 }
@@ -73,29 +73,37 @@ impl Case<'_> {
         Some(sum <= self.record.assume.permits.into() && overtaken == passed)
     }
 
-    /// Whether a request had failed, or all that it took was given back, before that time.
-    fn over(&self, other: &Call, permits: u64, before: u64) -> bool {
+    /// Whether a request had failed, or all that its client took under its token was given back,
+    /// before that time.
+    fn over(&self, other: &Call, before: u64) -> bool {
         let ended = |call: &Call| call.completed.is_some_and(|stamp| stamp.time < before);
-        let token = match &other.outcome {
-            Outcome::Fail(_) => return ended(other),
-            Outcome::Ok(Answer::Grant(grant)) => grant.token,
-            _ => return false,
+        let token = |call: &Call| match &call.outcome {
+            Outcome::Ok(Answer::Grant(grant)) => Some(grant.token),
+            _ => None,
         };
-        let mut back = 0_u64;
+        if other.is_fail() {
+            return ended(other);
+        }
+        let Some(of) = token(other) else {
+            return false;
+        };
+        let (mut taken, mut back) = (0_u64, 0_u64);
         for call in self.record.history.calls() {
-            if let Operation::ReleasePermits {
-                key,
-                permits,
-                token: Some(of),
-            } = &call.operation
-                && Some(key) == other.operation.key()
-                && (*of, call.process) == (token, other.process)
-                && call.is_ok()
-                && ended(call)
-            {
-                back += u64::from(*permits);
+            if call.process != other.process || call.operation.key() != other.operation.key() {
+                continue;
+            }
+            match &call.operation {
+                Operation::AcquirePermits { permits, .. } if token(call) == Some(of) => {
+                    taken += u64::from(*permits);
+                }
+                Operation::ReleasePermits { permits, token, .. }
+                    if *token == Some(of) && call.is_ok() && ended(call) =>
+                {
+                    back += u64::from(*permits);
+                }
+                _ => {}
             }
         }
-        back >= permits
+        back >= taken
     }
 }
