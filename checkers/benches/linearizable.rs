@@ -125,6 +125,9 @@ fn scenarios() -> Vec<Scenario> {
             sized(1_000, 20, FIVE),
         ),
         valid("cas 5 values 10^3 × 30 clients", sized(1_000, 30, FIVE)),
+        // How wide it goes: what is open at once makes configurations, and those take the budget.
+        valid("cas 5 values 10^3 × 40 clients", sized(1_000, 40, FIVE)),
+        valid("cas 5 values 10^3 × 60 clients", sized(1_000, 60, FIVE)),
         invalid(
             "cas 500, 5% unknown, spoilt",
             doubtful(5, sized(500, 5, FIVE)),
