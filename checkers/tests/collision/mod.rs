@@ -86,7 +86,32 @@ impl Subject {
 
 /// Some operations at once, their answers simulated or guessed, then changed here and there.
 pub(crate) fn history_of(rng: &mut Lcg, subject: Subject) -> Vec<Timed> {
-    let spans = spans(rng);
+    let most = if rng.percent(25) { 9 } else { 6 };
+    let count = 3 + rng.below(most);
+    let (shape, width) = (rng.below(3), 1 + rng.below(count));
+    let spans = spans(rng, count, shape, width);
+    let lost = [0, 0, 10, 30, 60][rng.below(5) as usize];
+    let changes = rng.below(7);
+    made(rng, subject, spans, lost, changes)
+}
+
+/// More operations, a few at once.
+pub(crate) fn long_history_of(rng: &mut Lcg, subject: Subject) -> Vec<Timed> {
+    let count = 12 + rng.below(30);
+    let width = 1 + rng.below(5);
+    let spans = spans(rng, count, 1, width);
+    let lost = [0, 3, 10][rng.below(3) as usize];
+    let changes = rng.below(3);
+    made(rng, subject, spans, lost, changes)
+}
+
+fn made(
+    rng: &mut Lcg,
+    subject: Subject,
+    spans: Vec<(u64, u64)>,
+    lost: u64,
+    changes: u64,
+) -> Vec<Timed> {
     // Few values, or one for each operation.
     let fresh = rng.percent(40);
     let values = if fresh {
@@ -107,13 +132,12 @@ pub(crate) fn history_of(rng: &mut Lcg, subject: Subject) -> Vec<Timed> {
         .collect();
     seat(rng, &mut ops);
     answer(rng, &mut ops, subject);
-    let lost = [0, 0, 10, 30, 60][rng.below(5) as usize];
     for op in &mut ops {
         if rng.percent(lost) {
             op.outcome = unknown();
         }
     }
-    for _ in 0..rng.below(7) {
+    for _ in 0..changes {
         change(rng, &mut ops, values);
     }
     part(&mut ops);
@@ -121,11 +145,7 @@ pub(crate) fn history_of(rng: &mut Lcg, subject: Subject) -> Vec<Timed> {
 }
 
 /// When operations are called and return: all at once, a few at once, or anyhow.
-fn spans(rng: &mut Lcg) -> Vec<(u64, u64)> {
-    let most = if rng.percent(25) { 9 } else { 6 };
-    let count = 3 + rng.below(most);
-    let shape = rng.below(3);
-    let width = 1 + rng.below(count);
+fn spans(rng: &mut Lcg, count: u64, shape: u64, width: u64) -> Vec<(u64, u64)> {
     let mut events: Vec<(u64, u64, bool)> = Vec::new();
     for id in 0..count {
         let (call, ret) = match shape {
@@ -169,7 +189,7 @@ fn seat(rng: &mut Lcg, ops: &mut [Timed]) {
 }
 
 /// Gives a process of its own to each operation that its process could not have called.
-fn part(ops: &mut Vec<Timed>) {
+fn part(ops: &mut [Timed]) {
     ops.sort_by_key(|op| op.call);
     for at in 0..ops.len() {
         let (before, after) = ops.split_at_mut(at);
@@ -215,7 +235,7 @@ fn change(rng: &mut Lcg, ops: &mut Vec<Timed>, values: u64) {
         }
         1 => shift(ops, at, rng.percent(50), rng.percent(50)),
         2 => ops[at].outcome = unknown(),
-        3 if ops.len() < 9 => {
+        3 => {
             let mut twin = ops[at].clone();
             twin.call += 1;
             twin.ret += 1 + 10 * rng.below(3);
