@@ -222,7 +222,7 @@ impl Queue {
         if element.taken != OPEN {
             // While the first is open, it may still have taken what somebody puts there again.
             let sure = element.was_taken || self.unique;
-            self.unfit |= !sure;
+            self.doubt |= !sure;
             let taker = place;
             self.due.push((place, Wrong::Twice { taker, value }));
             return;
@@ -249,9 +249,17 @@ impl Queue {
             element.was_taken |= element.taken == row.place;
         }
         let taken = self.known(value);
-        if let Some((_, wrong)) = self.due.iter().find(|(place, _)| *place == row.place) {
-            self.wrong = Some(*wrong);
-            return;
+        let due = self.due.iter().find(|(place, _)| *place == row.place);
+        match due.map(|(_, wrong)| *wrong) {
+            // This one took what was put so far: the first, still open, is wrong if that is all.
+            Some(wrong @ Wrong::Twice { .. }) if !taken.was_taken && !self.unique => {
+                self.due.push((taken.taken, wrong));
+            }
+            Some(wrong) => {
+                self.wrong = Some(wrong);
+                return;
+            }
+            None => {}
         }
         let taker = row.place;
         if taken.put == OPEN {
