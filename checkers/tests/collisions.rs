@@ -312,3 +312,41 @@ fn a_full_read_lists_no_element_twice_whatever_decides_the_set() {
         contradicted(Data::SetRead, &ops);
     }
 }
+
+/// Also where no step is left for the search beside.
+#[test]
+fn two_open_dequeues_of_one_element_are_wrong_once_both_returned_without_a_search() {
+    let (key, value) = (Scalar::from("k"), Scalar::Int(1));
+    let enqueue = |span| {
+        let (key, value) = (key.clone(), value.clone());
+        op(9, span, Operation::Enqueue { key, value }, Answer::Done)
+    };
+    let dequeue = |process, span| {
+        let key = key.clone();
+        let taken = Answer::Value(Some(value.clone()));
+        op(process, span, Operation::Dequeue { key }, taken)
+    };
+    let mut ops = vec![
+        enqueue((1, 2)),
+        dequeue(0, (3, 9)),
+        dequeue(1, (4, 5)),
+        enqueue((6, 8)),
+    ];
+    for wrong in [false, true] {
+        if wrong {
+            ops.pop();
+        }
+        let whole = history(&ops);
+        let little = Budget {
+            steps: 1,
+            ..Budget::default()
+        };
+        let checker = find("linearizable").expect("the checker");
+        let assume = SUBJECTS[0].assume();
+        let mut fold = checker.fold(&assume, little).expect("a fold");
+        for moment in moments(&whole) {
+            fold.step(&whole, moment);
+        }
+        assert_eq!(fold.contradicted(), wrong);
+    }
+}
