@@ -70,8 +70,6 @@ struct Element {
     taken_call: u32,
     /// Whether that has returned.
     was_taken: bool,
-    /// Place of another dequeue of it, called before that; [`OPEN`] if there is none.
-    rival: u32,
     /// The element that overtook it, so that a dequeue of unknown end must have taken it.
     overtaken: u32,
 }
@@ -84,7 +82,6 @@ impl Element {
         taken: OPEN,
         taken_call: OPEN,
         was_taken: false,
-        rival: OPEN,
         overtaken: NONE,
     };
 
@@ -219,19 +216,15 @@ impl Queue {
     }
 
     fn take_called(&mut self, value: u32, place: u32, call: u32) {
-        let unique = self.unique;
         let Some(element) = self.element(value) else {
             return;
         };
         if element.taken != OPEN {
+            // While the first is open, it may still have taken what somebody puts there again.
+            let sure = element.was_taken || self.unique;
+            self.doubt |= !sure;
             let taker = place;
-            if element.was_taken || unique {
-                self.due.push((place, Wrong::Twice { taker, value }));
-            } else {
-                // Either may have taken it, and the other what somebody puts there again.
-                let third = std::mem::replace(&mut element.rival, taker) != OPEN;
-                self.unfit |= third;
-            }
+            self.due.push((place, Wrong::Twice { taker, value }));
             return;
         }
         let gone = element.present();
@@ -251,45 +244,22 @@ impl Queue {
         }
     }
 
-    /// Of two dequeues that were open at once, the first to return took the element; the other must
-    /// have taken it when it was put there again, before it returns.
-    fn settle(&mut self, value: u32, place: u32) {
-        let Some(element) = self.element(value) else {
-            return;
-        };
-        if element.was_taken || ![element.taken, element.rival].contains(&place) {
-            return;
-        }
-        element.was_taken = true;
-        let other = std::mem::replace(&mut element.rival, OPEN);
-        if other == OPEN {
-            return;
-        }
-        let second = element.overtaken;
-        let is_other = other == place;
-        let taker = if is_other { element.taken } else { other };
-        element.taken = place;
-        self.due.push((taker, Wrong::Twice { taker, value }));
-        // It was there until the second was called, which nobody counted.
-        self.doubt |= is_other;
-        if is_other && second != NONE {
-            self.wrong = Some(Wrong::Overtaken {
-                first: value,
-                second,
-                taker: self.known(second).taken,
-            });
-        }
-    }
-
     fn take_returned(&mut self, value: u32, row: &Row) {
-        self.settle(value, row.place);
-        if self.wrong.is_some() {
-            return;
+        if let Some(element) = self.element(value) {
+            element.was_taken |= element.taken == row.place;
         }
         let taken = self.known(value);
-        if let Some((_, wrong)) = self.due.iter().find(|(place, _)| *place == row.place) {
-            self.wrong = Some(*wrong);
-            return;
+        let due = self.due.iter().find(|(place, _)| *place == row.place);
+        match due.map(|(_, wrong)| *wrong) {
+            // This one took what was put so far: the first, still open, is wrong if that is all.
+            Some(wrong @ Wrong::Twice { .. }) if !taken.was_taken && !self.unique => {
+                self.due.push((taken.taken, wrong));
+            }
+            Some(wrong) => {
+                self.wrong = Some(wrong);
+                return;
+            }
+            None => {}
         }
         let taker = row.place;
         if taken.put == OPEN {

@@ -149,6 +149,7 @@ fn explain(object: &Columns, permits: u32, at: usize) -> Contradiction {
             break;
         }
     }
+    // What is of the same kind and still open does not count, and would prolong the stretch.
     let within = |row: &&Row| match since {
         None => forced(row) || row.kind != last.kind,
         Some(since) if forced(row) => row.call >= since,

@@ -15,7 +15,8 @@ pub(crate) enum Step {
     Remove(Element, Option<bool>),
     /// Whether the element was there.
     Contains(Element, bool),
-    /// These were there, and no others.
+    /// These were there, and no others. One that lists an element twice fits no state: it has a
+    /// zero at the end.
     Members(Bits),
 }
 
@@ -46,9 +47,8 @@ impl Model for Set {
 
     fn apply(&self, state: &Bits, step: &Step) -> Option<Bits> {
         match step {
-            Step::Add(element, new) => {
-                (new.is_none_or(|new| new != has(state, *element))).then(|| set(state, *element))
-            }
+            Step::Add(element, new) => (new.is_none_or(|new| new != has(state, *element)))
+                .then(|| with(state.clone(), *element)),
             Step::Remove(element, there) => {
                 (there.is_none_or(|it| it == has(state, *element))).then(|| clear(state, *element))
             }
@@ -116,18 +116,16 @@ fn has(bits: &Bits, element: Element) -> bool {
     bits.get(at).is_some_and(|word| word & bit != 0)
 }
 
-fn set(bits: &Bits, element: Element) -> Bits {
+fn with(mut bits: Bits, element: Element) -> Bits {
     let (at, bit) = place(element);
-    let mut after = bits.clone();
-    if after.len() <= at {
-        after.resize(at + 1, 0);
+    if bits.len() <= at {
+        bits.resize(at + 1, 0);
     }
-    after
-        .iter_mut()
+    bits.iter_mut()
         .skip(at)
         .take(1)
         .for_each(|word| *word |= bit);
-    after
+    bits
 }
 
 fn clear(bits: &Bits, element: Element) -> Bits {
@@ -241,15 +239,14 @@ pub(super) fn step<'a>(
 
 fn bits<'a>(values: &'a [Scalar], number: &mut impl FnMut(&'a Scalar) -> Element) -> Bits {
     let mut bits = Bits::new();
+    let mut twice = false;
     for value in values {
-        let (at, bit) = place(number(value));
-        if bits.len() <= at {
-            bits.resize(at + 1, 0);
-        }
-        bits.iter_mut()
-            .skip(at)
-            .take(1)
-            .for_each(|word| *word |= bit);
+        let element = number(value);
+        twice |= has(&bits, element);
+        bits = with(bits, element);
+    }
+    if twice {
+        bits.push(0);
     }
     bits
 }

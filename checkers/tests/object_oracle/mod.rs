@@ -1,7 +1,7 @@
 //! Objects as their definitions have them: what one operation after the other does, every order
 //! tried, and random histories that were linearizable until some answers were spoilt.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use tribunal_results::{Answer, Assumptions, Micro, Operation, Outcome, Reason, Scalar, Seen};
 
@@ -48,7 +48,7 @@ impl Type {
 }
 
 /// Whatever an object may hold.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Content {
     line: Vec<Scalar>,
     set: BTreeSet<Scalar>,
@@ -59,7 +59,12 @@ pub(crate) struct Content {
 
 impl Content {
     /// What the operation does and answers now.
-    fn answer(&mut self, process: u64, operation: &Operation, assume: &Assumptions) -> Outcome {
+    pub(crate) fn answer(
+        &mut self,
+        process: u64,
+        operation: &Operation,
+        assume: &Assumptions,
+    ) -> Outcome {
         let owner = if assume.owned { process } else { 0 };
         Outcome::Ok(match operation {
             Operation::Enqueue { value, .. } | Operation::Push { value, .. } => {
@@ -161,7 +166,11 @@ fn agrees(operation: &Operation, given: &Outcome, now: &Outcome) -> bool {
         (Outcome::Ok(Answer::Done), Outcome::Ok(_)) => true,
         (Outcome::Ok(Answer::Values(one)), Outcome::Ok(Answer::Values(two))) => {
             let set = matches!(operation, Operation::Members { .. });
-            let sorted = |values: &[Scalar]| values.iter().cloned().collect::<BTreeSet<_>>();
+            let sorted = |values: &[Scalar]| {
+                let mut values = values.to_vec();
+                values.sort();
+                values
+            };
             one == two || (set && sorted(one) == sorted(two))
         }
         (given, now) => given == now,
@@ -216,23 +225,33 @@ fn acts<'a>(ops: &'a [Timed]) -> Vec<Act<'a>> {
     acts
 }
 
-/// Tries every order.
+/// Tries every order; what is left in a state in which it did not fit is not tried there again.
 pub(crate) fn linearizable(ops: &[Timed], assume: &Assumptions) -> bool {
     let acts = acts(ops);
-    let left: Vec<usize> = (0..acts.len()).collect();
+    let mut left = (0..acts.len()).collect();
     go(
         &acts,
-        &mut left.into_iter().collect(),
+        &mut left,
         &Content::default(),
         assume,
+        &mut HashSet::new(),
     )
 }
 
-fn go(acts: &[Act<'_>], left: &mut BTreeSet<usize>, now: &Content, assume: &Assumptions) -> bool {
+fn go(
+    acts: &[Act<'_>],
+    left: &mut BTreeSet<usize>,
+    now: &Content,
+    assume: &Assumptions,
+    tried: &mut HashSet<(BTreeSet<usize>, Content)>,
+) -> bool {
     let certain = |at: &&usize| !matches!(acts[**at].op.outcome, Outcome::Info(_));
     let Some(due) = left.iter().filter(certain).map(|at| acts[*at].op.ret).min() else {
         return true;
     };
+    if !tried.insert((left.clone(), now.clone())) {
+        return false;
+    }
     for at in left.iter().copied().collect::<Vec<_>>() {
         let act = &acts[at];
         if act.op.call > due || act.after.is_some_and(|before| left.contains(&before)) {
@@ -246,7 +265,7 @@ fn go(acts: &[Act<'_>], left: &mut BTreeSet<usize>, now: &Content, assume: &Assu
             continue;
         }
         left.remove(&at);
-        let fits = go(acts, left, &next, assume);
+        let fits = go(acts, left, &next, assume, tried);
         left.insert(at);
         if fits {
             return true;

@@ -23,8 +23,8 @@ pub(super) enum Effect<'a> {
     Remove(&'a Scalar, Option<bool>),
     /// Whether it is there.
     Has(&'a Scalar, bool),
-    /// These are there.
-    All(BTreeSet<&'a Scalar>),
+    /// These are there, in their order; never one twice.
+    All(Vec<&'a Scalar>),
     /// Adds so much.
     Sum(i64),
     /// It stands so.
@@ -99,7 +99,7 @@ impl<'a> State<'a> {
                 was.is_none_or(|was| was == had)
             }
             Effect::Has(value, there) => self.set.contains(value) == *there,
-            Effect::All(values) => self.set == *values,
+            Effect::All(values) => self.set.iter().eq(values),
             Effect::Sum(by) => {
                 next.sum += i128::from(*by);
                 true
@@ -188,7 +188,9 @@ pub(super) fn effects<'a>(call: &'a Call, assume: &Assumptions) -> Vec<Effect<'a
             Effect::Has(value, *there)
         }
         (Operation::Members { .. }, Outcome::Ok(Answer::Values(values))) => {
-            Effect::All(values.iter().collect())
+            let mut values: Vec<&Scalar> = values.iter().collect();
+            values.sort_unstable();
+            Effect::All(values)
         }
         (Operation::Increment { by, .. }, _) => Effect::Sum(*by),
         (Operation::Count { .. }, Outcome::Ok(Answer::Value(Some(Scalar::Int(at))))) => {
@@ -274,7 +276,7 @@ fn values_of(effect: Effect<'_>) -> Vec<&Scalar> {
         | Effect::Add(value, _)
         | Effect::Remove(value, _)
         | Effect::Has(value, _) => vec![value],
-        Effect::All(values) => values.into_iter().collect(),
+        Effect::All(values) => values,
         Effect::Together(parts) => parts.into_iter().flat_map(needs).collect(),
         _ => Vec::new(),
     }
