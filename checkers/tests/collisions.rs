@@ -13,7 +13,7 @@ mod random;
 
 use collision::{Data, SUBJECTS, Subject, history_of, long_history_of};
 use object_oracle::linearizable;
-use random::{Lcg, Timed, history, only, unknown};
+use random::{Lcg, Timed, history, only, prefix};
 use tribunal_checkers::stream::moments;
 use tribunal_checkers::{Budget, Moment, find, linearizable::check, verify};
 use tribunal_results::{
@@ -33,19 +33,6 @@ fn rounds(default: u64) -> u64 {
 fn first() -> u64 {
     let given = std::env::var("TRIBUNAL_RANDOM_SEED");
     given.ok().and_then(|n| n.parse().ok()).unwrap_or(0)
-}
-
-/// What was called until the event: with their ends, or only with the ends until then.
-fn prefix(whole: &History, now: u64, ends: bool) -> Vec<Timed> {
-    let calls = whole.calls().iter();
-    let called: Vec<&Call> = calls.filter(|call| call.invoked.index <= now).collect();
-    let mut ops = only(&called);
-    for op in &mut ops {
-        if op.ret > now && !ends {
-            (op.ret, op.outcome) = (u64::MAX, unknown());
-        }
-    }
-    ops
 }
 
 /// The verdict, on one thread and on two, if it agrees with the oracle.

@@ -13,7 +13,7 @@ mod random;
 mod simulation;
 
 use object_oracle::{Mix, TYPES, generate};
-use random::{Lcg, Timed, history, only, unknown};
+use random::{Lcg, Timed, history, prefix};
 use tribunal_checkers::stream::moments;
 use tribunal_checkers::{Budget, Moment, find};
 use tribunal_results::{
@@ -34,19 +34,6 @@ fn judge(history: History, assume: &Assumptions) -> Verdict {
     };
     let checker = find("linearizable").expect("the checker");
     checker.check(&record, Budget::default())
-}
-
-/// What was called until the event: with their ends, or only with the ends until then.
-fn prefix(whole: &History, now: u64, ends: bool) -> Vec<Timed> {
-    let calls = whole.calls().iter();
-    let called: Vec<&Call> = calls.filter(|call| call.invoked.index <= now).collect();
-    let mut ops = only(&called);
-    for op in &mut ops {
-        if op.ret > now && !ends {
-            (op.ret, op.outcome) = (u64::MAX, unknown());
-        }
-    }
-    ops
 }
 
 /// How many prefixes were contradicted, of how many; and whether the whole is.

@@ -562,3 +562,48 @@ fn shift_values(op: &mut Timed, shift: u64) {
         moved(value);
     }
 }
+
+/// Nothing that returned took the value away before the refusal did: a mutator of unknown end must
+/// have, and that is told without a search.
+#[test]
+fn a_refusal_may_owe_itself_to_a_mutator_that_nobody_saw() {
+    let op = |process, (call, ret), operation, outcome| Timed {
+        process,
+        call,
+        ret,
+        operation,
+        outcome,
+    };
+    let write = |value| Operation::Write {
+        key: key(),
+        value: Scalar::Int(value),
+    };
+    let cas = |to| Operation::Cas {
+        key: key(),
+        from: Scalar::Int(1),
+        to: Scalar::Int(to),
+    };
+    let done = || Outcome::Ok(Answer::Done);
+    let read = |value| {
+        let answer = Answer::Value(Some(Scalar::Int(value)));
+        (Operation::Read { key: key() }, Outcome::Ok(answer))
+    };
+    for unseen in [write(2), cas(2)] {
+        let [(one, saw_one), (three, saw_three)] = [1, 3].map(read);
+        let mut ops = vec![
+            op(0, (0, 1), write(1), done()),
+            op(0, (2, 3), one, saw_one),
+            op(1, (4, 20), unseen, unknown()),
+            op(2, (6, 7), cas(9), failed()),
+            op(0, (8, 9), write(3), done()),
+            op(0, (10, 11), three, saw_three),
+        ];
+        let found = verdict("linearizable", history(&ops));
+        assert_eq!(found.validity, Validity::Valid, "{found:#?}");
+        assert_eq!(found.figures["configurations-peak"], 0, "{found:#?}");
+        assert_eq!(found.figures["keys-replayed"], 1);
+        ops.remove(2);
+        let found = verdict("linearizable", history(&ops));
+        assert_eq!(found.validity, Validity::Invalid, "{found:#?}");
+    }
+}

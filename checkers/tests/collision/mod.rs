@@ -4,7 +4,7 @@ use tribunal_results::{
     Answer, Assumptions, Kind, Micro, Operation, Outcome, Reason, Scalar, Seen,
 };
 
-use crate::object_oracle::Content;
+use crate::object_oracle::{Content, transaction};
 use crate::random::{Lcg, Timed, failed, unknown};
 
 /// Data types.
@@ -422,18 +422,5 @@ fn keyed(rng: &mut Lcg, value: Scalar) -> Operation {
         3 => return Operation::Append { key: list, value },
         _ => {}
     }
-    let mut micros = Vec::new();
-    for _ in 0..1 + rng.below(3) {
-        let key = Scalar::from(["a", "b", "l"][rng.below(3) as usize]);
-        let value = value.clone();
-        micros.push(match (rng.percent(50), key == list) {
-            (true, _) => Micro::Read {
-                key,
-                seen: Seen::Nothing,
-            },
-            (false, true) => Micro::Append { key, value },
-            (false, false) => Micro::Write { key, value },
-        });
-    }
-    Operation::Txn { micros }
+    transaction(rng, &value)
 }

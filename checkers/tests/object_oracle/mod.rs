@@ -436,11 +436,16 @@ fn keyed(rng: &mut Lcg, value: Scalar) -> Operation {
         2 => return Operation::Elements { key: list },
         _ => {}
     }
+    transaction(rng, &value)
+}
+
+/// One to three steps on these keys.
+pub(crate) fn transaction(rng: &mut Lcg, value: &Scalar) -> Operation {
     let mut micros = Vec::new();
     for _ in 0..1 + rng.below(3) {
         let key = Scalar::from(["a", "b", "l"][rng.below(3) as usize]);
         let value = value.clone();
-        micros.push(match (rng.percent(50), key == list) {
+        micros.push(match (rng.percent(50), key == Scalar::from("l")) {
             (true, _) => Micro::Read {
                 key,
                 seen: Seen::Nothing,

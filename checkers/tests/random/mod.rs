@@ -103,6 +103,19 @@ pub(crate) fn only(calls: &[&Call]) -> Vec<Timed> {
     calls.iter().map(timed).collect()
 }
 
+/// What was called until the event: with their ends, or only with the ends until then.
+pub(crate) fn prefix(whole: &History, now: u64, ends: bool) -> Vec<Timed> {
+    let calls = whole.calls().iter();
+    let called: Vec<&Call> = calls.filter(|call| call.invoked.index <= now).collect();
+    let mut ops = only(&called);
+    for op in &mut ops {
+        if op.ret > now && !ends {
+            (op.ret, op.outcome) = (u64::MAX, unknown());
+        }
+    }
+    ops
+}
+
 /// What a checker says.
 pub(crate) fn verdict(checker: &str, history: History) -> Verdict {
     let record = Record {
