@@ -458,6 +458,62 @@ fn the_verdict_is_that_of_a_search_whichever_method_decides() {
     }
 }
 
+/// A permit is taken twice, and twice again later, while somebody is giving back one all the time.
+/// What happens between leaves room for either alone.
+#[test]
+fn one_operation_of_unknown_end_does_not_explain_two_stretches() {
+    for (mine, other) in [(true, false), (false, true)] {
+        let mut ops = vec![permit(other, 0, None)];
+        if mine {
+            ops.push(permit(mine, 1, Some(2)));
+        }
+        ops.push(permit(mine, 3, Some(4)));
+        ops.push(permit(other, 5, Some(6)));
+        ops.push(permit(mine, 7, None));
+        ops.push(permit(other, 8, Some(9)));
+        ops.push(permit(mine, 10, Some(11)));
+        ops.push(permit(mine, 12, Some(13)));
+        assert!(!linearizable(&ops, 1), "{ops:#?}");
+        let mut record = record(&ops);
+        record.assume.permits = 1;
+        let checker = find("linearizable").expect("the checker");
+        let verdict = checker.check(&record, Budget::default());
+        let [anomaly] = verdict.anomalies.as_slice() else {
+            panic!("{verdict:#?}");
+        };
+        assert_eq!(verify::witness(&record, anomaly), Ok(()), "{anomaly:#?}");
+        assert_eq!(anomaly.calls.first(), Some(&0), "{anomaly:#?}");
+        // What was given back counts whether it is named or not.
+        for left_out in 1..anomaly.calls.len() {
+            let mut fewer = anomaly.clone();
+            fewer.calls.remove(left_out);
+            assert!(verify::witness(&record, &fewer).is_err(), "{fewer:#?}");
+        }
+    }
+}
+
+fn permit(acquire: bool, call: u64, ret: Option<u64>) -> Timed {
+    let operation = if acquire {
+        Operation::AcquirePermits {
+            key: key(),
+            permits: 1,
+        }
+    } else {
+        Operation::ReleasePermits {
+            key: key(),
+            permits: 1,
+            token: None,
+        }
+    };
+    Timed {
+        process: call,
+        call,
+        ret: ret.unwrap_or(u64::MAX),
+        operation,
+        outcome: ret.map_or_else(unknown, |_| Outcome::Ok(Answer::Done)),
+    }
+}
+
 #[test]
 fn what_is_contradicted_on_the_way_is_so_at_the_end() {
     let draws: [(&str, Draw); 5] = [

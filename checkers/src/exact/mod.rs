@@ -17,6 +17,7 @@ mod preorder;
 mod queue;
 mod semaphore;
 mod stack;
+mod stretches;
 mod tree;
 
 pub use contradiction::{Contradiction, Part};

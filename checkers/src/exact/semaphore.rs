@@ -12,6 +12,7 @@ use std::collections::BinaryHeap;
 
 use tribunal_results::Kind;
 
+use super::stretches::Stretches;
 use super::{Contradiction, Decision, Forward, Part, forward, found};
 use crate::normal::{Columns, DONE, OPEN, Row};
 
@@ -149,6 +150,10 @@ fn explain(object: &Columns, permits: u32, at: usize) -> Contradiction {
             break;
         }
     }
+    if since.is_none() && balance <= room(None) {
+        let within = Stretches::new(&prefix, &last, permits).within(&last);
+        return told(&last, permits, &within, " in these stretches", usize::MAX);
+    }
     // What is of the same kind and still open does not count, and would prolong the stretch.
     let within = |row: &&Row| match since {
         None => forced(row) || row.kind != last.kind,
@@ -160,7 +165,12 @@ fn explain(object: &Columns, permits: u32, at: usize) -> Contradiction {
     if let Some(since) = since {
         within.sort_by_key(|row| (row.call != since, row.call));
     }
-    told(&last, permits, &within, since.is_some())
+    let stretch = if since.is_some() {
+        " in this stretch"
+    } else {
+        ""
+    };
+    told(&last, permits, &within, stretch, LISTED_MAX)
 }
 
 /// What came after the last instant at which nothing was pending and no permit was taken.
@@ -179,7 +189,13 @@ fn since_rest(mut rows: Vec<Row>) -> Vec<Row> {
     rows.split_off(from)
 }
 
-fn told(last: &Row, permits: u32, within: &[&Row], stretch: bool) -> Contradiction {
+fn told(
+    last: &Row,
+    permits: u32,
+    within: &[&Row],
+    stretch: &'static str,
+    listed_max: usize,
+) -> Contradiction {
     let same = |row: &&&Row| row.kind == last.kind && row.ret != OPEN;
     let of_kind = within.iter().filter(same).count();
     let against = within.iter().filter(|row| row.kind != last.kind).count();
@@ -201,7 +217,7 @@ fn told(last: &Row, permits: u32, within: &[&Row], stretch: bool) -> Contradicti
         }),
     ];
     // The first begins the stretch; the rest counts, whether it is listed or not.
-    let listed = within.len().saturating_sub(LISTED_MAX);
+    let listed = within.len().saturating_sub(listed_max);
     let first = within.first().into_iter().take(listed);
     let calls = first.chain(within.iter().skip(listed));
     let mut calls: Vec<u32> = calls.map(|row| row.place).collect();
@@ -214,7 +230,7 @@ fn told(last: &Row, permits: u32, within: &[&Row], stretch: bool) -> Contradicti
             Part::Words(done),
             Part::Value(against.to_string()),
             Part::Words(undone),
-            Part::Words(if stretch { " in this stretch" } else { "" }),
+            Part::Words(stretch),
         ])
         .fact(vec![
             Part::Words("permits: "),

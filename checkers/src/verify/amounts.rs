@@ -117,6 +117,14 @@ pub(super) fn held(history: &History, calls: &[&Call], assume: &Assumptions) -> 
     if too_many(true) || too_many(false) {
         return Ok(());
     }
+    let in_several = |takes: bool| {
+        let stretches = stretches(calls, &all, takes, most);
+        let beyond = |calls: &[&Call]| excess(calls, &stretches, takes, most) > 0;
+        beyond(&all) && beyond(calls)
+    };
+    if in_several(true) || in_several(false) {
+        return Ok(());
+    }
     Err("no stretch that is named has too many".to_owned())
 }
 
@@ -132,4 +140,57 @@ fn moved(calls: &[&Call], takes: bool, (from, until): (u64, u64)) -> i128 {
         counts.then_some(amount)
     };
     calls.iter().filter_map(share).sum()
+}
+
+/// The stretches that the named calls of a kind fill for certain. Between two of them is joined
+/// what adds less of the other kind than may be held at the beginning or end of a stretch.
+fn stretches(named: &[&Call], all: &[&Call], takes: bool, most: i128) -> Vec<(u64, u64)> {
+    let is_of = |call: &Call, kind: bool| permits(call).is_some_and(|it| (it > 0) == kind);
+    let certain = named
+        .iter()
+        .filter(|call| call.is_ok() && is_of(call, takes));
+    let mut spans: Vec<(u64, u64)> = certain
+        .map(|call| (call.invoked.index, end(call)))
+        .collect();
+    spans.sort_unstable();
+    let against = |from: u64, until: u64| -> i128 {
+        let inside =
+            |call: &&&Call| is_of(call, !takes) && call.invoked.index >= from && end(call) <= until;
+        let amounts = all.iter().filter(inside).filter_map(|call| permits(call));
+        amounts.map(i128::abs).sum()
+    };
+    let mut joined: Vec<(u64, u64)> = Vec::new();
+    // No permit is taken at the beginning: a stretch from there on has none to give back.
+    if !takes {
+        joined.push((0, 0));
+    }
+    for (from, until) in spans {
+        match joined.last_mut() {
+            Some(last) if from <= last.1 || against(last.1, from) < most => {
+                last.1 = last.1.max(until);
+            }
+            _ => joined.push((from, until)),
+        }
+    }
+    joined
+}
+
+/// How many permits more were taken for certain (or given back) in these stretches than were
+/// given back (or taken) perhaps in any of them, and than can be held at their ends.
+fn excess(calls: &[&Call], stretches: &[(u64, u64)], takes: bool, most: i128) -> i128 {
+    let sign = if takes { 1 } else { -1 };
+    let share = |call: &&Call| {
+        let amount = sign * permits(call)?;
+        let (called, ended) = (call.invoked.index, end(call));
+        let mut within = stretches.iter();
+        let counts = if amount > 0 {
+            within.any(|(from, until)| called >= *from && ended <= *until)
+        } else {
+            within.any(|(from, until)| called < *until && ended > *from)
+        };
+        counts.then_some(amount)
+    };
+    let from_start = usize::from(!takes);
+    let ends = stretches.len().saturating_sub(from_start);
+    calls.iter().filter_map(share).sum::<i128>() - most * i128::try_from(ends).unwrap_or(i128::MAX)
 }

@@ -40,6 +40,10 @@ static BUILT_IN: &[BuiltIn] = &[
         text: include_str!("../../suites/cap.yaml"),
     },
     BuiltIn {
+        name: "claims",
+        text: include_str!("../../suites/claims.yaml"),
+    },
+    BuiltIn {
         name: "convergence",
         text: include_str!("../../suites/convergence.yaml"),
     },
