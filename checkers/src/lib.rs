@@ -98,6 +98,7 @@ pub mod evidence;
 pub mod exact;
 pub mod fencing;
 pub mod fifo;
+pub mod glossary;
 pub mod hybrid_clocks;
 pub mod lamport_clocks;
 pub mod leases;

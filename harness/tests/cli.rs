@@ -50,6 +50,29 @@ fn help_teaches_and_lists_name_everything() {
 }
 
 #[test]
+fn an_anomaly_is_explained_and_a_misspelt_one_is_guessed() {
+    let told = tribunal(&["explain", "G2-item"]);
+    assert_eq!(told.status.code(), Some(0), "{}", text_of(&told));
+    let shown = [
+        "Write skew",
+        "├",
+        "cannot be put in any order",
+        "repeatable-read",
+    ];
+    for words in shown {
+        assert!(
+            text_of(&told).contains(words),
+            "{words}: {}",
+            text_of(&told)
+        );
+    }
+    let told = tribunal(&["explain", "stale-raed"]);
+    assert_eq!(told.status.code(), Some(64));
+    let guess = "did you mean `stale-read`?";
+    assert!(text_of(&told).contains(guess), "{}", text_of(&told));
+}
+
+#[test]
 fn doctor_finds_this_machine_fit() {
     let run = Run::new();
     let doctor = tribunal(&["doctor", "--out", &run.out()]);

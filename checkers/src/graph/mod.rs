@@ -12,8 +12,8 @@ mod models;
 
 pub(crate) use components::components;
 pub(crate) use cycles::{Cycle, search};
-pub(crate) use models::models_left;
 pub use models::{forbids, levels};
+pub(crate) use models::{models_left, weakest_that_forbid};
 
 /// Why one transaction comes before another: a set of reasons.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -65,7 +65,7 @@ pub(crate) type Models = u32;
 
 /// The names of all models, of each strength the weakest first.
 pub fn levels() -> impl Iterator<Item = String> {
-    (0..STRENGTHS.len()).flat_map(|s| (0..BASE.len()).map(move |b| name((s, b))))
+    models().map(name)
 }
 
 /// Whether a history with this anomaly does not satisfy this model; `None` if either name is
@@ -111,26 +111,45 @@ pub(crate) fn models_left<'a>(anomalies: impl IntoIterator<Item = &'a str>) -> V
     let out = anomalies
         .into_iter()
         .fold(0, |out, anomaly| out | ruled_out(anomaly));
-    let models = || (0..STRENGTHS.len()).flat_map(|s| (0..BASE.len()).map(move |b| (s, b)));
-    let left = |(s, b): &(usize, usize)| out & (1 << (s * BASE.len() + b)) == 0;
-    let implies = |(s, b): (usize, usize), (t, c): (usize, usize)| {
-        s >= t
-            && BASE
-                .get(b)
-                .is_some_and(|(_, implied)| implied & (1 << c) != 0)
+    let left = |model: &Model| out & bit(*model) == 0;
+    let surpassed = |model: &Model| {
+        let mut others = models().filter(left);
+        others.any(|stronger| stronger != *model && implies(stronger, *model))
     };
-    models()
-        .filter(left)
-        .filter(|model| {
-            !models()
-                .filter(left)
-                .any(|stronger| stronger != *model && implies(stronger, *model))
-        })
-        .map(name)
-        .collect()
+    let strongest = models().filter(left).filter(|model| !surpassed(model));
+    strongest.map(name).collect()
 }
 
-fn name((strength, base): (usize, usize)) -> String {
+/// The weakest models that an anomaly rules out; none for an unknown name.
+pub(crate) fn weakest_that_forbid(anomaly: &str) -> Vec<String> {
+    let out = ruled_out(anomaly);
+    let forbids = |model: &Model| out & bit(*model) != 0;
+    let follows = |model: &Model| {
+        let mut others = models().filter(forbids);
+        others.any(|weaker| weaker != *model && implies(*model, weaker))
+    };
+    let weakest = models().filter(forbids).filter(|model| !follows(model));
+    weakest.map(name).collect()
+}
+
+/// A strength and a base.
+type Model = (usize, usize);
+
+fn models() -> impl Iterator<Item = Model> {
+    (0..STRENGTHS.len()).flat_map(|s| (0..BASE.len()).map(move |b| (s, b)))
+}
+
+fn bit((strength, base): Model) -> Models {
+    1 << (strength * BASE.len() + base)
+}
+
+/// Whether what satisfies the first satisfies the second.
+fn implies((s, b): Model, (t, c): Model) -> bool {
+    let base = BASE.get(b);
+    s >= t && base.is_some_and(|(_, implied)| implied & (1 << c) != 0)
+}
+
+fn name((strength, base): Model) -> String {
     let prefix = STRENGTHS.get(strength).copied().unwrap_or_default();
     let base = BASE.get(base).map(|(name, _)| *name).unwrap_or_default();
     match (prefix, base) {

@@ -5,6 +5,7 @@
 mod check;
 mod doctor;
 pub mod exit;
+mod explain;
 mod follow;
 mod list;
 mod node;
@@ -62,6 +63,8 @@ enum Command {
     Report(report::ReportArgs),
     /// List what suites can name: targets, bugs, workloads, faults, checkers, suites
     List(list::List),
+    /// Explain an anomaly in plain words, with a history that shows it
+    Explain(explain::Explain),
     /// Say what this machine can do, and what to change if it can't
     Doctor(doctor::Doctor),
     /// Run one reference node (what the controller starts; useful to try one by hand)
@@ -120,6 +123,7 @@ fn obey(command: Option<Command>) -> ExitCode {
         Some(Command::Check(args)) => check::check(&args),
         Some(Command::Report(args)) => report::report(&args),
         Some(Command::List(args)) => list::list(&args),
+        Some(Command::Explain(args)) => explain::explain(&args),
         Some(Command::Doctor(args)) => doctor::doctor(&args),
         Some(Command::Node(args)) => node::node(args),
         Some(Command::Guard) => return guard::guard_main(),

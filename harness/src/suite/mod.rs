@@ -48,6 +48,7 @@ use tribunal_results::options::Time;
 pub use self::catalogue::Catalogue;
 use self::document::Document;
 pub use self::error::SuiteError;
+pub(crate) use self::error::nearest;
 use self::error::{Problem, Problems};
 use self::naming::Names;
 pub use self::source::{BuiltIn, Source, built_in};

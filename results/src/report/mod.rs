@@ -9,12 +9,14 @@
 //! | [`junit`] | one XML file about many runs |
 //! | [`markdown`] | one short summary of many runs |
 //! | [`proof`] | one page about how surely planted bugs are found |
+//! | [`lanes`] | a few calls drawn for a terminal |
 //! | [`text`] | numbers, times and evidence in words, the same everywhere |
 
 mod columns;
 mod contradiction;
 pub mod html;
 pub mod junit;
+pub mod lanes;
 pub mod markdown;
 mod performance;
 pub mod proof;
