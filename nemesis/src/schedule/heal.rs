@@ -6,11 +6,12 @@ use super::guard::LIMIT;
 use crate::Field;
 use crate::process::{on_each, revive};
 
-/// Lifts every rule of the fabric, resumes every node that runs, and starts every node that was
+/// Lifts every rule of the fabric, lets every client go on, resumes every node that runs, and starts every node that was
 /// ended by us. Idempotent; to be called at the start, at the end and on every way out. Returns
 /// what could not be mended, in words.
 pub async fn heal_all(field: &Field) -> Vec<String> {
     field.fabric.clear_all();
+    field.clients.release_all();
     let mended = on_each(&field.nodes, field, |processes, node: NodeId| async move {
         let mend = async {
             if processes.pid(&node).is_some() {
