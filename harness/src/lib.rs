@@ -8,6 +8,7 @@
 //! | [`run`] | one run from its plan to its report |
 //! | [`cluster`] | node processes: addresses, spawning, guarding, readiness |
 //! | [`drive`] | clients: generate, record, ask, record |
+//! | [`holds`] | which clients are inside a critical section, and stopped there |
 //! | [`recorder`] | stamps what happens and brings it to disk |
 //! | [`follow`] | judges a history while it is being written |
 //! | [`explore`] | reference nodes in virtual time, thousands of schedules |
@@ -23,6 +24,7 @@ pub mod cluster;
 pub mod drive;
 pub mod explore;
 pub mod follow;
+pub mod holds;
 pub mod judge;
 pub mod logging;
 pub mod messages;

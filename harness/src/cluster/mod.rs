@@ -37,7 +37,7 @@ use tokio::time::{sleep, timeout};
 use tribunal_nemesis::{Pending, Processes};
 use tribunal_results::run::RunDir;
 use tribunal_results::{NodeEvent, NodeId, NodeState};
-use tribunal_targets::{NodeSpec, Target};
+use tribunal_targets::{NodeSpec, Status, Target};
 
 pub use addresses::{Block, Layout, NODES_MAX};
 pub use error::{ClusterError, Unready};
@@ -289,6 +289,21 @@ impl Processes for Cluster {
             let node = self.known(node)?;
             node.start().await.map_err(|error| error.to_string())
         })
+    }
+
+    fn ready<'a>(&'a self, node: &'a str) -> Pending<'a, Result<(), String>> {
+        Box::pin(async move {
+            let ready = self.known(node)?.confirm_ready();
+            ready.await.map_err(|error| error.to_string())
+        })
+    }
+
+    fn status<'a>(&'a self, node: &'a str) -> Pending<'a, Option<Status>> {
+        Box::pin(async move { self.find(node).ok()?.ask().await.ok() })
+    }
+
+    fn data(&self, node: &str) -> Option<PathBuf> {
+        self.find(node).ok().map(|node| node.spec.data.clone())
     }
 }
 
