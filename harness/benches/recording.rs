@@ -141,8 +141,7 @@ fn record(path: &std::path::Path) -> anyhow::Result<()> {
         let nodes = vec!["n1".into()];
         let holds = Arc::new(Holds::new(*recorder.clock()));
         let open = Arc::new(open);
-        let mut clients =
-            Clients::start(CLIENTS, nodes, None, Arc::clone(&recorder), open, holds);
+        let mut clients = Clients::start(CLIENTS, nodes, None, Arc::clone(&recorder), open, holds);
         let (_stop, mut stopped) = watch::channel(false);
         clients
             .run_for(Duration::MAX, &mut Flood { left: OPERATIONS }, &mut stopped)

@@ -277,7 +277,10 @@ mod tests {
         assert!(holds.release(8).is_empty(), "another fault's");
         let released = holds.release(9);
         assert_eq!(released[0].kept_from.as_deref(), Some("release"));
-        assert_eq!((released[1].inside.process, &released[1].kept_from), (3, &None));
+        assert_eq!(
+            (released[1].inside.process, &released[1].kept_from),
+            (3, &None)
+        );
         assert!(!holds.is_stopped(2));
         assert!(holds.release(9).is_empty(), "told once");
     }

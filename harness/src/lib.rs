@@ -13,6 +13,7 @@
 //! | [`follow`] | judges a history while it is being written |
 //! | [`explore`] | reference nodes in virtual time, thousands of schedules |
 //! | [`judge`] | verdicts from what is on disk, in a bounded child process |
+//! | [`leftovers`] | what could outlive a run, and how it is undone |
 //! | [`prove`] | every planted bug, again and again |
 //! | [`show`] | the files that a run leaves to look at |
 //! | [`topology`] | who is linked to whom, and how far apart |
@@ -26,6 +27,7 @@ pub mod explore;
 pub mod follow;
 pub mod holds;
 pub mod judge;
+pub mod leftovers;
 pub mod logging;
 pub mod messages;
 pub mod plan;

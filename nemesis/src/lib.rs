@@ -7,6 +7,7 @@
 //! and one row in [`ALL`]. Nothing here knows of workloads or checkers.
 #![forbid(unsafe_code)]
 
+pub mod add_node;
 pub mod aim;
 pub mod chance;
 pub mod client;
@@ -15,11 +16,14 @@ pub mod fabric;
 pub mod hold;
 pub mod kill;
 pub mod kill_starting;
+pub mod members;
 pub mod network;
 pub mod partition;
 pub mod pause;
 pub mod process;
 pub mod refuse;
+pub mod remove_node;
+pub mod replace_node;
 pub mod reset;
 pub mod restart;
 pub mod schedule;
@@ -36,7 +40,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use tribunal_results::options::OptionError;
 use tribunal_results::{NodeId, NodeState};
-pub use tribunal_targets::{Pending, Status};
+pub use tribunal_targets::{MemberChange, Pending, Status};
 
 /// The processes of the cluster, as far as a fault may touch them. Every method returns when it
 /// has been done and seen to be done; restarting a node is serialized with whatever ended it.
@@ -74,6 +78,14 @@ pub trait Processes: Send + Sync {
 
     /// The node's own directory, where that is known.
     fn data(&self, node: &str) -> Option<PathBuf>;
+
+    /// Asks a node, at its own address, to change who belongs to the system; fails if it refuses,
+    /// or if the target knows no such changes. Whoever calls bounds the time.
+    fn change_members<'a>(
+        &'a self,
+        asked: &'a NodeId,
+        change: &'a MemberChange,
+    ) -> Pending<'a, Result<(), String>>;
 }
 
 /// What faults work on.
@@ -89,6 +101,8 @@ pub struct Field {
     pub clients: Arc<dyn client::Clients>,
     /// Who leads and who holds locks, when last [looked at](Self::look).
     pub roles: aim::Roles,
+    /// Who belonged to the system at the beginning, where that can be changed.
+    pub members: Option<Vec<NodeId>>,
 }
 
 impl Field {
@@ -172,6 +186,9 @@ pub static ALL: &[&dyn Fault] = &[
     &wipe::Wipe,
     &tear::Tear,
     &truncate::Truncate,
+    &add_node::ADD_NODE,
+    &remove_node::REMOVE_NODE,
+    &replace_node::REPLACE_NODE,
     &delay::Delay,
     &partition::Partition,
     &reset::Reset,

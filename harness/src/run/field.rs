@@ -124,13 +124,16 @@ impl Stage {
             return Ok(());
         };
         let holds = Arc::new(Holds::new(*recorder.clock()));
-        let field = Field {
+        let mut field = Field {
             nodes: nodes.clone(),
             processes: cluster,
             fabric: Arc::clone(&fabric),
             clients: holds.clone(),
             roles: Roles::default(),
+            members: None,
         };
+        field = field.look().await;
+        field.members.clone_from(&field.roles.members);
         let mut clients = open_clients(plan, target, &field, &recorder, holds)?;
         let mut program = program(plan)?;
         status.phase("running");

@@ -20,6 +20,8 @@ pub struct Roles {
     pub leaders: Vec<NodeId>,
     /// The nodes that say that they hold a lock, or through which a client holds one, in order.
     pub holders: Vec<NodeId>,
+    /// The nodes that belong to the system, as the first of the leaders says that knows.
+    pub members: Option<Vec<NodeId>>,
 }
 
 /// Asks every node that is ready how it is, at its own address (so that no broken link is in the
@@ -32,6 +34,7 @@ pub async fn ask(field: &Field) -> Roles {
         Ok(timeout(ANSWER_WITHIN, asked).await.ok().flatten())
     });
     let mut followers: BTreeMap<NodeId, usize> = BTreeMap::new();
+    let mut members: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
     let mut roles = Roles::default();
     for (node, status) in answers.await {
         let Ok(Some(status)) = status else { continue };
@@ -39,7 +42,10 @@ pub async fn ask(field: &Field) -> Roles {
             roles.leaders.push(node.clone());
         }
         if status.role == "holder" {
-            roles.holders.push(node);
+            roles.holders.push(node.clone());
+        }
+        if let Some(named) = status.members {
+            members.insert(node, named);
         }
         if let Some(leader) = status.leader {
             *followers.entry(leader).or_default() += 1;
@@ -49,6 +55,7 @@ pub async fn ask(field: &Field) -> Roles {
     roles
         .leaders
         .sort_by_key(|node| std::cmp::Reverse(following(node)));
+    roles.members = roles.leaders.iter().find_map(|node| members.remove(node));
     let inside = field.clients.inside();
     roles
         .holders

@@ -10,7 +10,7 @@ use tribunal_results::{NodeId, NodeState};
 use crate::aim::Roles;
 use crate::client::fake::FakeClients;
 use crate::fabric::{Fabric, LinkSpec};
-use crate::{Field, Pending, Processes, Status};
+use crate::{Field, MemberChange, Pending, Processes, Status};
 
 /// Process ids start here: beyond any that Linux gives, so that none is a real process.
 const FIRST_PID: u32 = 1 << 30;
@@ -34,6 +34,8 @@ pub(crate) struct Fake {
     pub(crate) is_quick: bool,
     /// What nodes say of themselves; the others don't answer.
     pub(crate) statuses: Mutex<BTreeMap<String, Status>>,
+    /// What is answered to changes of members, without changing them; else they are changed.
+    pub(crate) members_answer: Mutex<Option<Result<(), String>>>,
     /// Where each has a directory of its name.
     pub(crate) data: Option<PathBuf>,
 }
@@ -47,6 +49,7 @@ impl Fake {
             immortal: Vec::new(),
             is_quick: false,
             statuses: Mutex::default(),
+            members_answer: Mutex::default(),
             data: None,
         };
         for node in nodes {
@@ -150,6 +153,33 @@ impl Processes for Fake {
     fn data(&self, node: &str) -> Option<PathBuf> {
         Some(self.data.as_ref()?.join(node))
     }
+
+    fn change_members<'a>(
+        &'a self,
+        asked: &'a NodeId,
+        change: &'a MemberChange,
+    ) -> Pending<'a, Result<(), String>> {
+        Box::pin(async move {
+            if let Some(answer) = self.members_answer.lock().unwrap().clone() {
+                return answer;
+            }
+            let mut statuses = self.statuses.lock().unwrap();
+            let status = statuses.get_mut(&**asked).ok_or("it does not answer")?;
+            let members = status.members.as_mut().ok_or("it has no members")?;
+            match change {
+                MemberChange::Add(node) => {
+                    self.note("add", node);
+                    members.push(node.clone());
+                }
+                MemberChange::Remove(node) => {
+                    self.note("remove", node);
+                    members.retain(|member| member != node);
+                }
+            }
+            members.sort();
+            Ok(())
+        })
+    }
 }
 
 /// `n` nodes called `n1`… that run, linked to each other by a real fabric in front of an address
@@ -184,5 +214,6 @@ pub(crate) async fn field_of(nodes: Vec<NodeId>, fake: Arc<Fake>, dial: SocketAd
         fabric,
         clients: Arc::new(FakeClients::default()),
         roles: Roles::default(),
+        members: None,
     }
 }
