@@ -29,9 +29,11 @@ pub struct Roles {
 /// role.
 pub async fn ask(field: &Field) -> Roles {
     let answers = on_each(&field.nodes, field, |processes, node: NodeId| async move {
-        let is_ready = processes.state(&node) == NodeState::Ready;
-        let asked = async { processes.status(&node).await.filter(|_| is_ready) };
-        Ok(timeout(ANSWER_WITHIN, asked).await.ok().flatten())
+        if processes.state(&node) != NodeState::Ready {
+            return Ok(None);
+        }
+        let asked = timeout(ANSWER_WITHIN, processes.status(&node)).await;
+        Ok(asked.ok().flatten())
     });
     let mut followers: BTreeMap<NodeId, usize> = BTreeMap::new();
     let mut members: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();

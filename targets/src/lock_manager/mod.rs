@@ -47,6 +47,7 @@ pub static TARGET: Reference = Reference {
         "partition",
         "reset",
         "refuse",
+        "hold",
     ],
     shape: Shape::Star,
     bugs: &BUGS,

@@ -41,6 +41,7 @@ pub static TARGET: Reference = Reference {
         "partition",
         "reset",
         "refuse",
+        "tear",
     ],
     shape: Shape::Mesh,
     bugs: &[
