@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 use tokio::sync::watch;
 use tribunal::clock::Clock;
 use tribunal::drive::Clients;
+use tribunal::holds::Holds;
 use tribunal::recorder::Recorder;
 use tribunal_results::journal::{Header, JournalWriter};
 use tribunal_results::options::OptionError;
@@ -138,8 +139,9 @@ fn record(path: &std::path::Path) -> anyhow::Result<()> {
             Session::new(&NOTHING, spec)
         };
         let nodes = vec!["n1".into()];
-        let mut clients =
-            Clients::start(CLIENTS, nodes, None, Arc::clone(&recorder), Arc::new(open));
+        let holds = Arc::new(Holds::new(*recorder.clock()));
+        let open = Arc::new(open);
+        let mut clients = Clients::start(CLIENTS, nodes, None, Arc::clone(&recorder), open, holds);
         let (_stop, mut stopped) = watch::channel(false);
         clients
             .run_for(Duration::MAX, &mut Flood { left: OPERATIONS }, &mut stopped)

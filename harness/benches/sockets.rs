@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tribunal::clock::Clock;
 use tribunal::cluster::{Block, Cluster, Setup};
 use tribunal::drive::Clients;
+use tribunal::holds::Holds;
 use tribunal::recorder::Recorder;
 use tribunal_nemesis::fabric::{Fabric, LinkSpec};
 use tribunal_results::journal::{self, Header};
@@ -188,6 +189,7 @@ async fn drive(
         None,
         Arc::clone(recorder),
         Arc::new(open),
+        Arc::new(Holds::new(*recorder.clock())),
     );
     let (_stop, mut stopped) = watch::channel(false);
     let mut load = load(target, threads)?;

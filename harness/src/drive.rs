@@ -4,7 +4,9 @@
 //! One scheduler owns the generator; each thread of the workload is a worker task with a
 //! [`Session`] of its own. Completions are taken before new invocations, an operation offered for
 //! later is discarded and asked for again, and the end waits for all that is outstanding (each
-//! session bounds its operations by the plan's timeout).
+//! session bounds its operations by the plan's timeout). What a client that a fault has stopped is
+//! about to begin waits until it may go on ([`Holds`]), and is recorded as invoked only then; when
+//! the time is over, all go on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +16,9 @@ use tribunal_results::{Body, NodeId, Operation, Outcome, Process, Reason};
 use tribunal_targets::client::Session;
 use tribunal_workloads::generator::{Completion, Generator, Offer, Proposal, Route, Threads, View};
 
+use tribunal_nemesis::client::Clients as _;
+
+use crate::holds::Holds;
 use crate::recorder::Recorder;
 
 /// How long the scheduler waits at most before it asks a pending generator again.
@@ -52,6 +57,11 @@ pub struct Clients {
     workers: Vec<mpsc::Sender<Request>>,
     outstanding: Vec<Option<Outstanding>>,
     busy: usize,
+    /// What clients that are stopped are about to begin.
+    kept: Vec<Proposal>,
+    holds: Arc<Holds>,
+    /// Changes when any of them is stopped or goes on.
+    held: watch::Receiver<u64>,
     done: mpsc::Receiver<Done>,
     report: mpsc::Sender<Done>,
     open: OpenSession,
@@ -67,6 +77,7 @@ impl Clients {
         moves_after: Option<u64>,
         recorder: Arc<Recorder>,
         open: OpenSession,
+        holds: Arc<Holds>,
     ) -> Self {
         let (report, done) = mpsc::channel(count.max(1));
         let mut clients = Self {
@@ -77,6 +88,9 @@ impl Clients {
             workers: Vec::with_capacity(count),
             outstanding: (0..count).map(|_| None).collect(),
             busy: 0,
+            kept: Vec::new(),
+            held: holds.changes(),
+            holds,
             done,
             report,
             open,
@@ -99,12 +113,16 @@ impl Clients {
     ) {
         let end = self.recorder.clock().now().saturating_add(nanos(time));
         let mut open = true;
-        while open || self.busy > 0 {
+        while open || self.busy > 0 || !self.kept.is_empty() {
             while let Ok(done) = self.done.try_recv() {
                 self.complete(done, generator);
             }
             let now = self.recorder.clock().now();
             open = open && !*stop.borrow() && now < end && !self.recorder.is_lost();
+            if !open {
+                self.holds.release_all();
+            }
+            self.go_on(generator).await;
             let offer = if open {
                 generator.offer(&self.view(now))
             } else {
@@ -142,19 +160,50 @@ impl Clients {
     }
 
     async fn invoke(&mut self, proposal: Proposal, generator: &mut dyn Generator) {
-        let thread = proposal.thread;
-        let process = self.threads.process(thread);
-        let body = Body::Invoke(proposal.operation.clone());
-        let at = self.node_of(thread);
-        let node = self.nodes.get(at).cloned();
-        let now = self
-            .recorder
-            .record(Process::Client(process), node.clone(), body);
+        let process = self.threads.process(proposal.thread);
+        let is_kept = self.holds.keeps(process, &proposal.operation);
+        let now = match is_kept {
+            true => self.recorder.clock().now(),
+            false => self.record(&proposal),
+        };
         generator.taken(&self.view(now), &proposal, &proposal.route);
-        self.threads.take(thread);
+        self.threads.take(proposal.thread);
+        match is_kept {
+            true => self.kept.push(proposal),
+            false => self.ask(proposal, generator).await,
+        }
+    }
+
+    /// Begins what clients were kept from that are stopped no longer.
+    async fn go_on(&mut self, generator: &mut dyn Generator) {
+        let (threads, holds) = (&self.threads, &self.holds);
+        let goes_on = |kept: &mut Proposal| !holds.is_stopped(threads.process(kept.thread));
+        let begun: Vec<Proposal> = self.kept.extract_if(.., goes_on).collect();
+        for proposal in begun {
+            self.record(&proposal);
+            self.ask(proposal, generator).await;
+        }
+    }
+
+    /// Records the invocation; returns when it was.
+    fn record(&self, proposal: &Proposal) -> u64 {
+        let process = self.threads.process(proposal.thread);
+        self.holds.begun(process, &proposal.operation);
+        let node = self.nodes.get(self.node_of(proposal.thread)).cloned();
+        let body = Body::Invoke(proposal.operation.clone());
+        self.recorder.record(Process::Client(process), node, body)
+    }
+
+    /// Hands an invocation to the thread's worker.
+    async fn ask(&mut self, proposal: Proposal, generator: &mut dyn Generator) {
         let Proposal {
-            operation, route, ..
+            thread,
+            operation,
+            route,
+            ..
         } = proposal;
+        let (process, at) = (self.threads.process(thread), self.node_of(thread));
+        let node = self.nodes.get(at).cloned();
         let request = (at, process, operation.clone());
         if let Some(begun) = self.begun.get_mut(thread) {
             *begun += 1;
@@ -212,6 +261,7 @@ impl Clients {
                 }
             }
             _ = stop.changed(), if !stopped => {}
+            _ = self.held.changed(), if !self.kept.is_empty() => {}
             () = timer => {}
         }
     }
@@ -232,6 +282,8 @@ impl Clients {
             return;
         };
         self.busy -= 1;
+        self.holds
+            .completed(process, node.as_ref(), &operation, &outcome);
         let body = Body::Complete(operation.clone(), outcome.clone());
         let now = self.recorder.record(Process::Client(process), node, body);
         self.threads.give_back(thread, false);

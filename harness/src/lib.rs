@@ -8,10 +8,12 @@
 //! | [`run`] | one run from its plan to its report |
 //! | [`cluster`] | node processes: addresses, spawning, guarding, readiness |
 //! | [`drive`] | clients: generate, record, ask, record |
+//! | [`holds`] | which clients are inside a critical section, and stopped there |
 //! | [`recorder`] | stamps what happens and brings it to disk |
 //! | [`follow`] | judges a history while it is being written |
 //! | [`explore`] | reference nodes in virtual time, thousands of schedules |
 //! | [`judge`] | verdicts from what is on disk, in a bounded child process |
+//! | [`leftovers`] | what could outlive a run, and how it is undone |
 //! | [`prove`] | every planted bug, again and again |
 //! | [`show`] | the files that a run leaves to look at |
 //! | [`topology`] | who is linked to whom, and how far apart |
@@ -23,7 +25,9 @@ pub mod cluster;
 pub mod drive;
 pub mod explore;
 pub mod follow;
+pub mod holds;
 pub mod judge;
+pub mod leftovers;
 pub mod logging;
 pub mod messages;
 pub mod plan;

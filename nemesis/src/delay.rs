@@ -45,7 +45,7 @@ impl Default for Options {
 impl Options {
     fn choose_links(&self, field: &Field, rng: &mut Pcg64Mcg) -> (Vec<NodeId>, Vec<Link>) {
         if self.links.is_empty() {
-            let nodes = self.nodes.choose(&field.nodes, &field.nodes, rng);
+            let nodes = self.nodes.choose(field, &field.nodes, rng);
             let direction = self.direction.decide(rng);
             let links = links_of(&nodes, &field.nodes, self.clients, direction);
             return (nodes, links);

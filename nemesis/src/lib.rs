@@ -7,20 +7,32 @@
 //! and one row in [`ALL`]. Nothing here knows of workloads or checkers.
 #![forbid(unsafe_code)]
 
+pub mod add_node;
 pub mod aim;
 pub mod chance;
+pub mod client;
 pub mod delay;
 pub mod fabric;
+pub mod hold;
 pub mod kill;
+pub mod kill_starting;
+pub mod members;
 pub mod network;
 pub mod partition;
 pub mod pause;
 pub mod process;
 pub mod refuse;
+pub mod remove_node;
+pub mod replace_node;
 pub mod reset;
 pub mod restart;
 pub mod schedule;
+pub mod tear;
+pub mod terminate;
+pub mod truncate;
+pub mod wipe;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rand_pcg::Pcg64Mcg;
@@ -28,7 +40,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use tribunal_results::options::OptionError;
 use tribunal_results::{NodeId, NodeState};
-pub use tribunal_targets::Pending;
+pub use tribunal_targets::{MemberChange, Pending, Status};
 
 /// The processes of the cluster, as far as a fault may touch them. Every method returns when it
 /// has been done and seen to be done; restarting a node is serialized with whatever ended it.
@@ -55,6 +67,25 @@ pub trait Processes: Send + Sync {
     /// Starts the node if it does not run; returns its process id (the node need not be ready
     /// yet: that is waited for when the run settles).
     fn start<'a>(&'a self, node: &'a str) -> Pending<'a, Result<u32, String>>;
+
+    /// Waits until the node says that it is ready; fails if it ends meanwhile. Whoever calls
+    /// bounds the time.
+    fn ready<'a>(&'a self, node: &'a str) -> Pending<'a, Result<(), String>>;
+
+    /// What the node says of itself now, asked at its own address; `None` if it does not answer.
+    /// Whoever calls bounds the time.
+    fn status<'a>(&'a self, node: &'a str) -> Pending<'a, Option<Status>>;
+
+    /// The node's own directory, where that is known.
+    fn data(&self, node: &str) -> Option<PathBuf>;
+
+    /// Asks a node, at its own address, to change who belongs to the system; fails if it refuses,
+    /// or if the target knows no such changes. Whoever calls bounds the time.
+    fn change_members<'a>(
+        &'a self,
+        asked: &'a NodeId,
+        change: &'a MemberChange,
+    ) -> Pending<'a, Result<(), String>>;
 }
 
 /// What faults work on.
@@ -66,6 +97,22 @@ pub struct Field {
     pub processes: Arc<dyn Processes>,
     /// The network between them.
     pub fabric: Arc<fabric::Fabric>,
+    /// Those who use it.
+    pub clients: Arc<dyn client::Clients>,
+    /// Who leads and who holds locks, when last [looked at](Self::look).
+    pub roles: aim::Roles,
+    /// Who belonged to the system at the beginning, where that can be changed.
+    pub members: Option<Vec<NodeId>>,
+}
+
+impl Field {
+    /// The same, with the roles that nodes and clients play now.
+    pub async fn look(&self) -> Self {
+        Self {
+            roles: aim::ask(self).await,
+            ..self.clone()
+        }
+    }
 }
 
 /// A fault with everything chosen.
@@ -130,9 +177,18 @@ pub trait Fault: Send + Sync {
 
 /// Every fault.
 pub static ALL: &[&dyn Fault] = &[
+    &hold::Hold,
     &kill::Kill,
+    &kill_starting::KillStarting,
+    &terminate::Terminate,
     &restart::Restart,
     &pause::Pause,
+    &wipe::Wipe,
+    &tear::Tear,
+    &truncate::Truncate,
+    &add_node::ADD_NODE,
+    &remove_node::REMOVE_NODE,
+    &replace_node::REPLACE_NODE,
     &delay::Delay,
     &partition::Partition,
     &reset::Reset,

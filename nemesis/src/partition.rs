@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use tribunal_results::options::{OptionError, decode};
 
 use crate::fabric::Rule;
-use crate::network::{Shape, install, lift};
+use crate::network::{Direction, Shape, install, lift};
 use crate::{Fault, Field, Healed, Injected, Injection, Pending};
 
 /// The fault `partition`.
@@ -21,6 +21,8 @@ struct Options {
     shape: Shape,
     /// Whether the smaller side (or the loner) is parted from the clients too.
     clients: bool,
+    /// Which bytes of the smaller side are cut.
+    direction: Option<Direction>,
 }
 
 impl Fault for Partition {
@@ -42,7 +44,8 @@ impl Fault for Partition {
 
     fn resolve(&self, options: &Json, field: &Field, rng: &mut Pcg64Mcg) -> Option<Injection> {
         let options: Options = decode(options).ok()?;
-        let cut = options.shape.choose(&field.nodes, options.clients, rng)?;
+        let (clients, direction) = (options.clients, options.direction);
+        let cut = options.shape.choose(field, clients, direction, rng)?;
         let is_hit = |node: &&_| cut.links.iter().any(|(a, b)| a == *node || b == *node);
         Some(Injection {
             fault: self.name().to_owned(),

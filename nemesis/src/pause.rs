@@ -1,12 +1,10 @@
 //! Nodes are frozen by SIGSTOP and thawed by SIGCONT.
 
-use rand_pcg::Pcg64Mcg;
 use serde_json::{Value as Json, json};
 use tribunal_results::NodeState;
-use tribunal_results::options::{OptionError, decode};
 
-use crate::process::{Options, choose, injected, on_each, proof_of};
-use crate::{Fault, Field, Healed, Injected, Injection, Pending};
+use crate::process::{Answers, Hit, Nodes, ProcessFault};
+use crate::{Field, Injection};
 
 /// The fault `pause`.
 #[derive(Debug)]
@@ -20,68 +18,42 @@ fn kernel_state(pid: Option<u32>) -> Option<char> {
     stat.rsplit_once(')')?.1.trim_start().chars().next()
 }
 
-impl Fault for Pause {
-    fn name(&self) -> &'static str {
-        "pause"
+impl ProcessFault for Pause {
+    const NAME: &'static str = "pause";
+    const ABOUT: &'static str = "freezes nodes by SIGSTOP; heals by SIGCONT";
+    const COLOUR: &'static str = "#7a9ee0";
+    type Options = Nodes;
+
+    async fn hit(hit: Hit) -> Result<Json, String> {
+        let pid = hit.processes.pid(&hit.node);
+        hit.processes.pause(&hit.node).await?;
+        Ok(json!({ "pid": pid, "kernel_state": kernel_state(pid) }))
     }
 
-    fn about(&self) -> &'static str {
-        "freezes nodes by SIGSTOP; heals by SIGCONT"
+    async fn mend(hit: Hit) -> Result<Json, String> {
+        let pid = hit.processes.pid(&hit.node);
+        let before = kernel_state(pid);
+        // Where the kernel can't be asked, the word of whoever paused it counts.
+        let was_stopped = match before {
+            Some(letter) => letter == 'T',
+            None => hit.processes.state(&hit.node) == NodeState::Paused,
+        };
+        hit.processes.resume(&hit.node).await?;
+        Ok(json!({
+            "pid": pid,
+            "was_stopped": was_stopped,
+            "kernel_state_before": before,
+            "kernel_state": kernel_state(pid),
+        }))
     }
 
-    fn colour(&self) -> &'static str {
-        "#7a9ee0"
-    }
-
-    fn check_options(&self, options: &Json) -> Result<(), OptionError> {
-        decode::<Options>(options).map(drop)
-    }
-
-    fn resolve(&self, options: &Json, field: &Field, rng: &mut Pcg64Mcg) -> Option<Injection> {
-        choose(self.name(), &decode(options).ok()?, field, rng)
-    }
-
-    fn inject<'a>(&'a self, injection: &'a Injection, field: &'a Field) -> Pending<'a, Injected> {
-        Box::pin(async move {
-            let answers = on_each(&injection.nodes, field, |processes, node| async move {
-                let pid = processes.pid(&node);
-                processes.pause(&node).await?;
-                Ok(json!({ "pid": pid, "kernel_state": kernel_state(pid) }))
-            });
-            injected(answers.await)
-        })
-    }
-
-    fn heal<'a>(&'a self, injection: &'a Injection, field: &'a Field) -> Pending<'a, Healed> {
-        Box::pin(async move {
-            let answers = on_each(&injection.nodes, field, |processes, node| async move {
-                let pid = processes.pid(&node);
-                let before = kernel_state(pid);
-                // Where the kernel can't be asked, the word of whoever paused it counts.
-                let was_stopped = match before {
-                    Some(letter) => letter == 'T',
-                    None => processes.state(&node) == NodeState::Paused,
-                };
-                processes.resume(&node).await?;
-                let after = kernel_state(pid);
-                Ok(json!({
-                    "pid": pid,
-                    "was_stopped": was_stopped,
-                    "kernel_state_before": before,
-                    "kernel_state": after,
-                }))
-            })
-            .await;
-            let was_stopped = |answer: &Result<Json, String>| {
-                answer
-                    .as_ref()
-                    .is_ok_and(|proof| proof["was_stopped"] == true)
-            };
-            Healed {
-                bit: answers.values().any(was_stopped),
-                proof: proof_of(answers),
-            }
-        })
+    fn bit(_: &Injection, _: &Field, mended: &Answers<Json>) -> bool {
+        let was_stopped = |answer: &Result<Json, String>| {
+            answer
+                .as_ref()
+                .is_ok_and(|proof| proof["was_stopped"] == true)
+        };
+        mended.values().any(was_stopped)
     }
 }
 

@@ -59,7 +59,7 @@ impl Fault for Reset {
 
     fn resolve(&self, options: &Json, field: &Field, rng: &mut Pcg64Mcg) -> Option<Injection> {
         let options: Options = decode(options).ok()?;
-        let nodes = options.nodes.choose(&field.nodes, &field.nodes, rng);
+        let nodes = options.nodes.choose(field, &field.nodes, rng);
         let links = links_of(&nodes, &field.nodes, options.clients, Direction::Both);
         if links.is_empty() {
             return None;

@@ -90,6 +90,18 @@ pub struct Status {
     pub leader: Option<NodeId>,
     /// Why it isn't ready, or anything else worth a line in a log.
     pub detail: String,
+    /// The nodes that belong to the system, as far as it knows; `None` if that never changes, or
+    /// is for others to say.
+    pub members: Option<Vec<NodeId>>,
+}
+
+/// A change of who belongs to a system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemberChange {
+    /// This node belongs to it from now on.
+    Add(NodeId),
+    /// This node no longer does.
+    Remove(NodeId),
 }
 
 /// A named defect built into a reference target.
@@ -191,6 +203,18 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// Why there is no connection. No operation has been sent.
     fn open<'a>(&'a self, spec: &'a ClientSpec) -> Pending<'a, Result<Box<dyn Client>, Reason>>;
+
+    /// Asks a node, by its name and address, for a change of who belongs to the system; `None` if
+    /// the target knows no such changes. A change that failed, or whose outcome nobody knows, may
+    /// be asked for again; [`Status::members`] says when it has come about. Whoever calls bounds
+    /// the time.
+    fn change_members<'a>(
+        &'a self,
+        _asked: (&'a NodeId, SocketAddr),
+        _change: &'a MemberChange,
+    ) -> Option<Pending<'a, Result<(), Reason>>> {
+        None
+    }
 
     /// The reference target that it is, if its nodes are this very binary.
     fn reference(&self) -> Option<&Reference> {

@@ -1,4 +1,5 @@
-//! `tribunal doctor`: what this machine can do, and what to change if it can't.
+//! `tribunal doctor`: what this machine can do, and what to change if it can't; what runs left
+//! that were killed.
 
 use std::path::Path;
 
@@ -7,15 +8,21 @@ use nix::sys::resource::{Resource, getrlimit};
 
 use super::{Done, Out, exit, output};
 use crate::clock::Clock;
-use crate::cluster::{Block, Layout};
+use crate::cluster::{Block, Layout, Orphan};
+use crate::leftovers::{self, Found, Killed};
 
 /// Open files that the largest clusters need.
 const OPEN_FILES_WANTED: u64 = 4096;
+/// Leftovers that are listed.
+const LISTED_MAX: usize = 20;
 
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
     #[command(flatten)]
     out: Out,
+    /// Remove what runs left that were killed: processes, mounts, and whatever else they noted
+    #[arg(long)]
+    clean: bool,
 }
 
 /// How one thing is.
@@ -55,6 +62,10 @@ pub(super) fn doctor(args: &Doctor) -> Done {
         Finding {
             name: "results directory",
             state: results(&args.out.out),
+        },
+        Finding {
+            name: "leftovers",
+            state: left_over(&args.out.out, args.clean),
         },
     ];
     let mut broken = false;
@@ -149,4 +160,50 @@ fn results(out: &Path) -> State {
         }
         Err(e) => State::Broken(format!("cannot write to {}: {e}; use --out", out.display())),
     }
+}
+
+/// What runs left that were killed; it is removed if `clean` says so.
+fn left_over(out: &Path, clean: bool) -> State {
+    let found = leftovers::find(out);
+    if found.is_empty() {
+        return State::Fine("nothing is left of runs that were killed".into());
+    }
+    let listed = listed(&found);
+    if !clean {
+        return State::Lesser(format!("{listed}; remove this with --clean"));
+    }
+    match leftovers::undo(&found) {
+        problems if problems.is_empty() => State::Fine(format!("removed: {listed}")),
+        problems => State::Broken(format!("not removed: {}", problems.join("; "))),
+    }
+}
+
+fn listed(found: &Found) -> String {
+    let process = |orphan: &Orphan| {
+        let stopped = if orphan.stopped { ", stopped" } else { "" };
+        format!("process {} ({}{stopped})", orphan.pid, orphan.name)
+    };
+    let run = |run: &Killed| {
+        let things: Vec<&str> = run.left.iter().map(|left| left.what.as_str()).collect();
+        let things = match &things[..] {
+            [] => "nothing else".to_owned(),
+            things => things.join(", "),
+        };
+        format!(
+            "the mark of the killed run {} and {things}",
+            run.dir().display()
+        )
+    };
+    let processes = found.processes.iter().map(process);
+    let all: Vec<String> = processes.chain(found.runs.iter().map(run)).collect();
+    let more = all.len().saturating_sub(LISTED_MAX);
+    let mut text = all
+        .into_iter()
+        .take(LISTED_MAX)
+        .collect::<Vec<_>>()
+        .join("; ");
+    if more > 0 {
+        text += &format!("; and {more} more");
+    }
+    text
 }

@@ -5,6 +5,7 @@
 //! | [`addresses`] | a block of loopback addresses that no other run has |
 //! | `spawn` | starts every node from one thread, tied to the life of the controller |
 //! | [`guard`] | ends every node if the controller is gone, whatever became of it |
+//! | `orphans` | processes of runs whose controller is gone |
 //! | `node` | one node: its state, and what faults may do to its process |
 //! | `ready` | when a node is ready |
 //! | `logs` | what nodes print |
@@ -20,6 +21,7 @@ mod exit;
 pub mod guard;
 mod logs;
 mod node;
+mod orphans;
 mod procfs;
 mod ready;
 mod spawn;
@@ -37,11 +39,12 @@ use tokio::time::{sleep, timeout};
 use tribunal_nemesis::{Pending, Processes};
 use tribunal_results::run::RunDir;
 use tribunal_results::{NodeEvent, NodeId, NodeState};
-use tribunal_targets::{NodeSpec, Target};
+use tribunal_targets::{MemberChange, NodeSpec, Status, Target};
 
 pub use addresses::{Block, Layout, NODES_MAX};
 pub use error::{ClusterError, Unready};
 pub use guard::guard_main;
+pub use orphans::{Orphan, is_running, orphans, started};
 
 use guard::Guard;
 use logs::Logs;
@@ -288,6 +291,34 @@ impl Processes for Cluster {
         Box::pin(async move {
             let node = self.known(node)?;
             node.start().await.map_err(|error| error.to_string())
+        })
+    }
+
+    fn ready<'a>(&'a self, node: &'a str) -> Pending<'a, Result<(), String>> {
+        Box::pin(async move {
+            let ready = self.known(node)?.confirm_ready();
+            ready.await.map_err(|error| error.to_string())
+        })
+    }
+
+    fn status<'a>(&'a self, node: &'a str) -> Pending<'a, Option<Status>> {
+        Box::pin(async move { self.find(node).ok()?.ask().await.ok() })
+    }
+
+    fn data(&self, node: &str) -> Option<PathBuf> {
+        self.find(node).ok().map(|node| node.spec.data.clone())
+    }
+
+    fn change_members<'a>(
+        &'a self,
+        asked: &'a NodeId,
+        change: &'a MemberChange,
+    ) -> Pending<'a, Result<(), String>> {
+        Box::pin(async move {
+            let address = self.known(asked)?.spec.listen;
+            let asking = self.shared.target.change_members((asked, address), change);
+            let cannot = || "the target cannot change its members while it runs".to_owned();
+            asking.ok_or_else(cannot)?.await.map_err(|e| e.to_string())
         })
     }
 }

@@ -69,6 +69,31 @@ pub(super) fn marked(variable: &str) -> Vec<u32> {
         .collect()
 }
 
+/// The live processes whose environment, when their program began, held this name, and its value.
+pub(super) fn values_of(name: &str) -> Vec<(u32, String)> {
+    let prefix = format!("{name}=");
+    let value = |pid| {
+        let environ = fs::read(format!("/proc/{pid}/environ")).ok()?;
+        let mut entries = environ.split(|&byte| byte == 0);
+        let value = entries.find_map(|entry| entry.strip_prefix(prefix.as_bytes()))?;
+        Some((pid, String::from_utf8_lossy(value).into_owned()))
+    };
+    all().filter_map(value).collect()
+}
+
+/// When a process was started, in clock ticks since the machine was.
+pub(super) fn started(pid: u32) -> Option<u64> {
+    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    // The fields after the name begin with the third; it is the 22nd.
+    text.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
+}
+
+/// Whether a process has a thread that has not ended.
+pub(super) fn is_alive(pid: u32) -> bool {
+    !threads(pid).is_empty()
+}
+
 /// The name of a process, for people.
 pub(super) fn name(pid: u32) -> String {
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();

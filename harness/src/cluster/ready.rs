@@ -62,7 +62,8 @@ impl Node {
         }
     }
 
-    async fn ask(&self) -> std::io::Result<Status> {
+    /// What it says of itself now.
+    pub(super) async fn ask(&self) -> std::io::Result<Status> {
         self.shared.target.status(self.spec.listen).await
     }
 

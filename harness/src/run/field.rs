@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tribunal_nemesis::aim::Roles;
 use tribunal_nemesis::fabric::{Fabric, LinkSpec, Listener, Nature};
 use tribunal_nemesis::{Field, schedule};
 use tribunal_results::journal::Header;
@@ -24,6 +25,7 @@ use super::{Circumstances, node_names};
 use crate::clock::Clock;
 use crate::cluster::{Block, Cluster, ClusterError, Setup};
 use crate::drive::Clients;
+use crate::holds::Holds;
 use crate::judge::Watch;
 use crate::messages::Journal;
 use crate::plan::Plan;
@@ -121,12 +123,18 @@ impl Stage {
         let Some(cluster) = raised.await? else {
             return Ok(());
         };
-        let field = Field {
+        let holds = Arc::new(Holds::new(*recorder.clock()));
+        let mut field = Field {
             nodes: nodes.clone(),
             processes: cluster,
             fabric: Arc::clone(&fabric),
+            clients: holds.clone(),
+            roles: Roles::default(),
+            members: None,
         };
-        let mut clients = open_clients(plan, target, &nodes, &fabric, &recorder)?;
+        field = field.look().await;
+        field.members.clone_from(&field.roles.members);
+        let mut clients = open_clients(plan, target, &field, &recorder, holds)?;
         let mut program = program(plan)?;
         status.phase("running");
         self.watch = circumstances
@@ -424,13 +432,14 @@ fn node_specs(
 fn open_clients(
     plan: &Plan,
     target: &'static dyn Target,
-    nodes: &[NodeId],
-    fabric: &Arc<Fabric>,
+    field: &Field,
     recorder: &Arc<Recorder>,
+    holds: Arc<Holds>,
 ) -> anyhow::Result<Clients> {
     let mut addresses = Vec::new();
-    for node in nodes {
-        let address = fabric
+    for node in &field.nodes {
+        let address = field
+            .fabric
             .address(CLIENTS, node)
             .ok_or_else(|| anyhow::anyhow!("the fabric has no link from clients to {node}"))?;
         addresses.push((node.clone(), address));
@@ -453,10 +462,11 @@ fn open_clients(
     let moves_after = workload.and_then(|load| load.moves_after(&plan.workload.options));
     Ok(Clients::start(
         plan.clients,
-        nodes.to_vec(),
+        field.nodes.clone(),
         moves_after,
         Arc::clone(recorder),
         Arc::new(open),
+        holds,
     ))
 }
 

@@ -18,6 +18,7 @@ pub use self::freeze::Frozen;
 pub use self::machine::version;
 use self::phases::Phases;
 use crate::clock::Clock;
+use crate::leftovers::Leftovers;
 use crate::plan::Plan;
 use crate::status::Status;
 use crate::{judge, show, suite};
@@ -67,6 +68,7 @@ pub async fn execute(
     dir.write(&dir.plan(), yaml.as_bytes())
         .context("cannot write the plan")?;
     show::write_info(&dir, &info)?;
+    let leftovers = Leftovers::begin(&dir).context("cannot begin the list of leftovers")?;
     crate::logging::to_file(&dir.log());
     let mut phases = Phases::new(clock);
     let ending = field::run(plan, &dir, circumstances, status, &mut phases).await;
@@ -82,6 +84,9 @@ pub async fn execute(
         not_written(&e, &mut info, &mut verdict);
     }
     directory::link_latest(&dir);
+    if let Err(e) = leftovers.end() {
+        tracing::warn!("cannot remove the list of leftovers: {e}");
+    }
     crate::logging::to_nowhere();
     status.phase("done");
     Ok(Finished {

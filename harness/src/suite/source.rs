@@ -64,6 +64,10 @@ static BUILT_IN: &[BuiltIn] = &[
         text: include_str!("../../suites/paxos.yaml"),
     },
     BuiltIn {
+        name: "processes",
+        text: include_str!("../../suites/processes.yaml"),
+    },
+    BuiltIn {
         name: "register",
         text: include_str!("../../suites/register.yaml"),
     },

@@ -1,5 +1,7 @@
 //! Whom a fault is aimed at.
 
+mod roles;
+
 use std::fmt;
 
 use rand::RngExt;
@@ -11,8 +13,9 @@ use tribunal_results::{NodeId, NodeState};
 
 use crate::Field;
 
-/// Which nodes to break. In suites: `one`, `minority`, `majority`, `all`, `random`, or a list of
-/// node names.
+pub use roles::{Roles, ask};
+
+/// Which nodes to break. In suites: one of the names in [`NAMED`], or a list of node names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Aim {
     /// One node.
@@ -23,6 +26,12 @@ pub enum Aim {
     Majority,
     /// Every node.
     All,
+    /// The node that says that it leads; of several, the one that most nodes follow.
+    Leader,
+    /// The nodes that don't say that they lead, if there is one that does.
+    Followers,
+    /// The nodes that hold a lock, or through which a client holds one.
+    Holder,
     /// A nonempty subset of chance, of uniform size, at most the largest minority (but at least
     /// one node).
     #[default]
@@ -41,27 +50,51 @@ pub fn majority(n: usize) -> usize {
     n / 2 + 1
 }
 
+/// The names in suites of the aims that have one.
+const NAMED: [(&str, Aim); 8] = [
+    ("one", Aim::One),
+    ("minority", Aim::Minority),
+    ("majority", Aim::Majority),
+    ("all", Aim::All),
+    ("leader", Aim::Leader),
+    ("followers", Aim::Followers),
+    ("holder", Aim::Holder),
+    ("random", Aim::Random),
+];
+
 impl Aim {
-    /// Chooses among `candidates`, where sizes are shares of all nodes. In the order of the
-    /// cluster; empty if there is nobody to choose.
-    pub fn choose(
-        &self,
-        nodes: &[NodeId],
-        candidates: &[NodeId],
-        rng: &mut Pcg64Mcg,
-    ) -> Vec<NodeId> {
-        let n = nodes.len();
+    /// Chooses among `candidates`, where sizes are shares of all nodes, and roles those that were
+    /// last [looked at](Field::look). In the order of the cluster; empty if there is nobody to
+    /// choose.
+    pub fn choose(&self, field: &Field, candidates: &[NodeId], rng: &mut Pcg64Mcg) -> Vec<NodeId> {
+        let roles = &field.roles;
+        let n = field.nodes.len();
         let size = match self {
             Self::One => 1,
             Self::Minority => minority(n).max(1),
             Self::Majority => majority(n),
             Self::All => n,
             Self::Random => rng.random_range(1..=minority(n).max(1)),
+            Self::Leader => {
+                let leader = roles.leaders.iter().find(|node| candidates.contains(node));
+                return leader.into_iter().cloned().collect();
+            }
+            Self::Followers if roles.leaders.is_empty() => return Vec::new(),
+            Self::Followers => {
+                return those(&field.nodes, |node| {
+                    candidates.contains(node) && !roles.leaders.contains(node)
+                });
+            }
+            Self::Holder => {
+                return those(&field.nodes, |node| {
+                    candidates.contains(node) && roles.holders.contains(node)
+                });
+            }
             Self::Given(names) => return given(names, candidates),
         };
         let mut chosen = shuffled(candidates, rng);
         chosen.truncate(size);
-        in_order(nodes, &chosen)
+        those(&field.nodes, |node| chosen.contains(node))
     }
 }
 
@@ -70,9 +103,9 @@ fn given(names: &[String], candidates: &[NodeId]) -> Vec<NodeId> {
     candidates.iter().filter(is_named).cloned().collect()
 }
 
-fn in_order(nodes: &[NodeId], chosen: &[NodeId]) -> Vec<NodeId> {
-    let is_chosen = |node: &&NodeId| chosen.contains(*node);
-    nodes.iter().filter(is_chosen).cloned().collect()
+/// Those of the nodes, in their order.
+fn those(nodes: &[NodeId], wanted: impl Fn(&NodeId) -> bool) -> Vec<NodeId> {
+    nodes.iter().filter(|node| wanted(node)).cloned().collect()
 }
 
 /// The nodes that run: those that may be broken, because they aren't yet.
@@ -105,18 +138,16 @@ impl<'de> Visitor<'de> for AimVisitor {
     type Value = Aim;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("one, minority, majority, all, random, or a list of node names such as [n1]")
+        let names = NAMED.map(|(name, _)| name).join(", ");
+        write!(f, "{names}, or a list of node names such as [n1]")
     }
 
     fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Aim, E> {
-        match name {
-            "one" => Ok(Aim::One),
-            "minority" => Ok(Aim::Minority),
-            "majority" => Ok(Aim::Majority),
-            "all" => Ok(Aim::All),
-            "random" => Ok(Aim::Random),
-            other => Err(E::invalid_value(serde::de::Unexpected::Str(other), &self)),
-        }
+        let unknown = || E::invalid_value(serde::de::Unexpected::Str(name), &self);
+        NAMED
+            .into_iter()
+            .find_map(|(known, aim)| (known == name).then_some(aim))
+            .ok_or_else(unknown)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Aim, A::Error> {
@@ -132,58 +163,5 @@ impl<'de> Visitor<'de> for AimVisitor {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::chance::stream;
-    use serde_json::json;
-
-    fn nodes(n: usize) -> Vec<NodeId> {
-        (1..=n).map(|i| NodeId::from(format!("n{i}"))).collect()
-    }
-
-    #[test]
-    fn sizes_are_shares_of_the_cluster_and_never_nobody() {
-        for n in 1..=9 {
-            let all = nodes(n);
-            for seed in 0..20 {
-                let size = |aim: Aim| aim.choose(&all, &all, &mut stream(seed, &[])).len();
-                assert_eq!(size(Aim::One), 1);
-                assert_eq!(size(Aim::Minority), ((n - 1) / 2).max(1));
-                assert_eq!(size(Aim::Majority), n / 2 + 1);
-                assert_eq!(size(Aim::All), n);
-                assert!((1..=minority(n).max(1)).contains(&size(Aim::Random)));
-            }
-        }
-    }
-
-    #[test]
-    fn random_reaches_every_size_up_to_the_minority() {
-        let all = nodes(7);
-        let sizes: std::collections::BTreeSet<usize> = (0..100)
-            .map(|seed| Aim::Random.choose(&all, &all, &mut stream(seed, &[])).len())
-            .collect();
-        assert_eq!(sizes, [1, 2, 3].into());
-    }
-
-    #[test]
-    fn only_candidates_are_chosen_in_the_order_of_the_cluster() {
-        let all = nodes(5);
-        let candidates = [all[3].clone(), all[1].clone()];
-        let mut rng = stream(7, &[]);
-        let chosen = Aim::All.choose(&all, &candidates, &mut rng);
-        assert_eq!(chosen, [all[1].clone(), all[3].clone()]);
-        assert_eq!(Aim::One.choose(&all, &[], &mut rng), []);
-        let named = Aim::Given(vec!["n2".into(), "n5".into()]);
-        assert_eq!(named.choose(&all, &candidates, &mut rng), [all[1].clone()]);
-    }
-
-    #[test]
-    fn suites_name_an_aim_or_list_nodes() {
-        let read = |json| serde_json::from_value::<Aim>(json);
-        assert_eq!(read(json!("minority")).unwrap(), Aim::Minority);
-        assert_eq!(read(json!(["n1"])).unwrap(), Aim::Given(vec!["n1".into()]));
-        let error = read(json!("minorty")).unwrap_err().to_string();
-        assert!(error.contains("minority, majority, all"), "{error}");
-        assert!(read(json!([])).is_err());
-    }
-}
+#[path = "aim_tests.rs"]
+mod tests;

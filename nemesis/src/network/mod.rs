@@ -11,7 +11,10 @@ use tribunal_results::NodeId;
 use crate::fabric::{Counters, Rule};
 use crate::{Field, Healed, Injected, Injection};
 
-pub use shape::{Cut, Shape, bridge, halves, lone, majorities_ring, majority, one_way, separate};
+pub use shape::{
+    Cut, Shape, bridge, halves, lone, majorities_ring, majority, one_way, part, primaries,
+    ring_cut, separate,
+};
 
 /// A directed link: bytes from the first to the second.
 pub type Link = (NodeId, NodeId);

@@ -13,8 +13,8 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use tribunal_results::NodeId;
 
-use super::{CLIENTS, Link};
-use crate::aim;
+use super::{CLIENTS, Direction, Link};
+use crate::{Field, aim};
 
 /// A partition with everything chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +40,13 @@ pub enum Shape {
     Bridge,
     /// `one-way`: a loner that isn't heard, or that doesn't hear.
     OneWay,
-    /// `random`: any of the above.
+    /// `primaries`: each node that says that it leads is alone; the others see each other.
+    Primaries,
+    /// `ring-cut`: a node and the next one in the order of the cluster no longer see each other,
+    /// so that a ring becomes a line.
+    RingCut,
+    /// `random`: any of the above, but for the ring, which hardly hurts where there are other
+    /// links.
     #[default]
     Random,
     /// Groups that don't see each other; nodes in none of them form one more.
@@ -48,31 +54,52 @@ pub enum Shape {
 }
 
 /// The names in suites of the shapes that have one.
-const NAMED: [(&str, Shape); 7] = [
+const NAMED: [(&str, Shape); 9] = [
     ("one", Shape::One),
     ("halves", Shape::Halves),
     ("majority", Shape::Majority),
     ("majorities-ring", Shape::MajoritiesRing),
     ("bridge", Shape::Bridge),
     ("one-way", Shape::OneWay),
+    ("primaries", Shape::Primaries),
+    ("ring-cut", Shape::RingCut),
     ("random", Shape::Random),
 ];
 
 impl Shape {
-    /// Chooses who is parted from whom; `None` if this shape parts nobody in so small a cluster.
-    /// With `clients`, the smaller side (or the loner) is parted from the clients too.
-    pub fn choose(&self, nodes: &[NodeId], clients: bool, rng: &mut Pcg64Mcg) -> Option<Cut> {
+    /// Chooses who is parted from whom; `None` if this shape parts nobody in so small a cluster,
+    /// or nobody leads. With `clients`, the smaller side (or the loner) is parted from the clients
+    /// too. Where a shape has sides, `direction` says which bytes of the smaller one are cut; if it
+    /// is not given, all are, except in shapes that are one-way by their nature: there it is drawn.
+    pub fn choose(
+        &self,
+        field: &Field,
+        clients: bool,
+        direction: Option<Direction>,
+        rng: &mut Pcg64Mcg,
+    ) -> Option<Cut> {
+        let nodes = &field.nodes;
         let order = aim::shuffled(nodes, rng);
-        let outgoing = rng.random_bool(0.5);
+        let outgoing = match direction.unwrap_or_default() {
+            Direction::Out => true,
+            Direction::In => false,
+            Direction::Both | Direction::Random => rng.random_bool(0.5),
+        };
+        let at = rng.random_range(0..nodes.len().max(1));
+        let of_ring = direction.unwrap_or_default().decide(rng);
+        let of_sides = direction.unwrap_or(Direction::Both).decide(rng);
+        let part = |groups: &[Vec<NodeId>]| part(groups, clients, of_sides);
         let draw = |shape: &Self| {
             let cut = match shape {
-                Self::One => separate(&lone(&order), clients),
-                Self::Halves => separate(&halves(&order), clients),
-                Self::Majority => separate(&majority(&order), clients),
+                Self::One => part(&lone(&order)),
+                Self::Halves => part(&halves(&order)),
+                Self::Majority => part(&majority(&order)),
                 Self::MajoritiesRing => majorities_ring(&order),
                 Self::Bridge => bridge(&order),
                 Self::OneWay => one_way(&order, outgoing, clients),
-                Self::Groups(groups) => separate(&given(groups, nodes), clients),
+                Self::Primaries => part(&primaries(nodes, &field.roles.leaders)),
+                Self::RingCut => ring_cut(nodes, at, of_ring),
+                Self::Groups(groups) => part(&given(groups, nodes)),
                 Self::Random => Cut::default(),
             };
             (!cut.links.is_empty()).then_some(cut)
@@ -80,7 +107,11 @@ impl Shape {
         if *self != Self::Random {
             return draw(self);
         }
-        let possible: Vec<Cut> = NAMED.iter().filter_map(|(_, shape)| draw(shape)).collect();
+        let possible: Vec<Cut> = NAMED
+            .iter()
+            .filter(|(_, shape)| *shape != Self::RingCut)
+            .filter_map(|(_, shape)| draw(shape))
+            .collect();
         possible.choose(rng).cloned()
     }
 }
@@ -123,9 +154,34 @@ fn given(groups: &[Vec<String>], nodes: &[NodeId]) -> Vec<Vec<NodeId>> {
     chosen
 }
 
+/// Each of those who say that they lead alone, and then all others.
+pub fn primaries(nodes: &[NodeId], leaders: &[NodeId]) -> Vec<Vec<NodeId>> {
+    if leaders.is_empty() {
+        return Vec::new();
+    }
+    let (leading, others): (Vec<_>, Vec<_>) = nodes
+        .iter()
+        .cloned()
+        .partition(|node| leaders.contains(node));
+    let mut groups: Vec<Vec<NodeId>> = leading.into_iter().map(|node| vec![node]).collect();
+    groups.push(others);
+    groups
+}
+
 /// Nobody sees anybody of another group. With `clients`, they belong to the largest group (the
 /// last such).
 pub fn separate(groups: &[Vec<NodeId>], clients: bool) -> Cut {
+    part(groups, clients, Direction::Both)
+}
+
+/// As [`separate`], but each group may be parted from those after it in one direction only: `Out`
+/// if they don't hear it, `In` if it doesn't hear them.
+pub fn part(groups: &[Vec<NodeId>], clients: bool, direction: Direction) -> Cut {
+    let sign = match direction {
+        Direction::Out => "→",
+        Direction::In => "←",
+        Direction::Both | Direction::Random => "|",
+    };
     let names: Vec<String> = groups
         .iter()
         .filter(|group| !group.is_empty())
@@ -137,12 +193,17 @@ pub fn separate(groups: &[Vec<NodeId>], clients: bool) -> Cut {
     }
     let mut links = BTreeSet::new();
     for (i, group) in groups.iter().enumerate() {
-        for (_, other) in groups.iter().enumerate().filter(|(j, _)| *j != i) {
-            links.extend(pairs(group, other));
+        for other in groups.iter().skip(i + 1) {
+            if direction != Direction::In {
+                links.extend(pairs(group, other));
+            }
+            if direction != Direction::Out {
+                links.extend(pairs(other, group));
+            }
         }
     }
     Cut {
-        what: names.join(" | "),
+        what: names.join(&format!(" {sign} ")),
         links,
     }
 }
@@ -185,6 +246,22 @@ pub fn one_way(order: &[NodeId], outgoing: bool, clients: bool) -> Cut {
             _ => others.iter().chain(&clients).map(link).collect(),
         },
     }
+}
+
+/// The node at that place, from 0, and the next one in the ring of all no longer see each other;
+/// or only one of them the other: with `Out` the first is not heard.
+pub fn ring_cut(nodes: &[NodeId], at: usize, direction: Direction) -> Cut {
+    let ring = || nodes.iter().cycle().skip(at);
+    let (Some(node), Some(next)) = (ring().next(), ring().nth(1)) else {
+        return Cut::default();
+    };
+    if node == next {
+        return Cut::default();
+    }
+    let ends = [vec![node.clone()], vec![next.clone()]];
+    let mut cut = part(&ends, false, direction);
+    cut.what = format!("the ring at {}", cut.what);
+    cut
 }
 
 /// Every node keeps links, both ways, with just enough others to form a majority with them, but

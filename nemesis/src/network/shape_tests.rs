@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::chance::stream;
+use crate::process::fake::field;
 use serde_json::json;
 
 fn nodes(n: usize) -> Vec<NodeId> {
@@ -135,27 +136,96 @@ fn nodes_that_no_group_names_form_one_more() {
 }
 
 #[test]
-fn random_meets_every_shape_and_never_an_empty_one() {
+fn a_partition_of_sides_in_one_direction_cuts_half_of_the_links() {
+    for n in [2, 3, 4, 5, 7] {
+        let order = nodes(n);
+        for groups in [lone(&order), halves(&order), majority(&order)] {
+            let both = separate(&groups, true);
+            let out = part(&groups, true, Direction::Out);
+            let into = part(&groups, true, Direction::In);
+            assert!(out.links.is_disjoint(&into.links));
+            assert_eq!(&out.links | &into.links, both.links);
+            let from_smaller = |(from, _): &Link| groups[0].contains(from);
+            assert!(out.links.iter().all(from_smaller), "n={n}: {out:?}");
+        }
+    }
+}
+
+#[test]
+fn primaries_are_each_alone_and_the_others_see_each_other() {
+    for n in [3, 4, 5, 7] {
+        let order = nodes(n);
+        assert_eq!(separate(&primaries(&order, &[]), false), Cut::default());
+        for leaders in 1..=2 {
+            // The order in which they are followed is not that of the cluster.
+            let leading: Vec<NodeId> = order[..leaders].iter().rev().cloned().collect();
+            let cut = separate(&primaries(&order, &leading), false);
+            for node in &order {
+                let is_leading = leading.contains(node);
+                let expected = if is_leading { 1 } else { n - leaders };
+                assert_eq!(sees(node, &order, &cut), expected, "n={n} {node}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cut_ring_is_a_line_in_whichever_direction() {
+    for n in [2, 3, 4, 5, 7] {
+        let order = nodes(n);
+        for at in 0..n {
+            let (node, next) = (order[at].clone(), order[(at + 1) % n].clone());
+            let cut = |direction| ring_cut(&order, at, direction).links;
+            let out = Link::from((node.clone(), next.clone()));
+            let back = Link::from((next, node));
+            assert_eq!(cut(Direction::Out), [out.clone()].into());
+            assert_eq!(cut(Direction::In), [back.clone()].into());
+            assert_eq!(cut(Direction::Both), [out, back].into());
+        }
+    }
+    assert_eq!(ring_cut(&nodes(1), 0, Direction::Both), Cut::default());
+    assert_eq!(ring_cut(&[], 0, Direction::Both), Cut::default());
+}
+
+#[tokio::test]
+async fn random_meets_every_shape_and_never_an_empty_one() {
+    let (mut of_five, _) = field(5).await;
+    of_five.roles.leaders = vec!["n2".into(), "n3".into()];
     let mut whats = BTreeSet::new();
     for seed in 0..200 {
         let mut rng = stream(seed, &[]);
-        let cut = Shape::Random.choose(&nodes(5), false, &mut rng).unwrap();
+        let cut = Shape::Random
+            .choose(&of_five, false, None, &mut rng)
+            .unwrap();
         assert!(!cut.links.is_empty());
         let size = cut.links.len();
         whats.insert((cut.what.split(['n', '{']).next().unwrap().to_owned(), size));
     }
-    // lone 8, halves and majority 12, bridge 8, ring 10, one-way 4.
+    // lone 8, halves and majority 12, bridge 8, ring 10, one-way 4, primaries 14.
     let sizes: BTreeSet<usize> = whats.iter().map(|(_, size)| *size).collect();
-    assert_eq!(sizes, [4, 8, 10, 12].into(), "{whats:?}");
-    assert_eq!(
-        Shape::Random.choose(&nodes(1), false, &mut stream(1, &[])),
-        None
-    );
-    assert!(
-        Shape::Random
-            .choose(&nodes(2), true, &mut stream(1, &[]))
-            .is_some()
-    );
+    assert_eq!(sizes, [4, 8, 10, 12, 14].into(), "{whats:?}");
+    let choose =
+        |field: &Field, clients| Shape::Random.choose(field, clients, None, &mut stream(1, &[]));
+    assert_eq!(choose(&field(1).await.0, false), None);
+    assert!(choose(&field(2).await.0, true).is_some());
+}
+
+#[tokio::test]
+async fn shapes_that_are_one_way_by_nature_draw_the_direction_and_others_only_if_told() {
+    let (of_five, _) = field(5).await;
+    let links = |shape: &Shape, direction| -> BTreeSet<usize> {
+        let choose = |seed| shape.choose(&of_five, false, direction, &mut stream(seed, &[]));
+        (0..40)
+            .map(|seed| choose(seed).unwrap().links.len())
+            .collect()
+    };
+    assert_eq!(links(&Shape::One, None), [8].into());
+    assert_eq!(links(&Shape::One, Some(Direction::Out)), [4].into());
+    assert_eq!(links(&Shape::One, Some(Direction::Random)), [4, 8].into());
+    assert_eq!(links(&Shape::RingCut, None), [1, 2].into());
+    assert_eq!(links(&Shape::RingCut, Some(Direction::Both)), [2].into());
+    let primaries = Shape::Primaries.choose(&of_five, false, None, &mut stream(1, &[]));
+    assert_eq!(primaries, None, "nobody leads");
 }
 
 #[test]

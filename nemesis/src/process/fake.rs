@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use tribunal_results::{NodeId, NodeState};
 
+use crate::aim::Roles;
+use crate::client::fake::FakeClients;
 use crate::fabric::{Fabric, LinkSpec};
-use crate::{Field, Pending, Processes};
+use crate::{Field, MemberChange, Pending, Processes, Status};
 
 /// Process ids start here: beyond any that Linux gives, so that none is a real process.
 const FIRST_PID: u32 = 1 << 30;
@@ -27,6 +30,14 @@ pub(crate) struct Fake {
     calls: Mutex<Vec<String>>,
     /// Nodes on which killing fails.
     pub(crate) immortal: Vec<String>,
+    /// Whether nodes are ready as soon as they are started.
+    pub(crate) is_quick: bool,
+    /// What nodes say of themselves; the others don't answer.
+    pub(crate) statuses: Mutex<BTreeMap<String, Status>>,
+    /// What is answered to changes of members, without changing them; else they are changed.
+    pub(crate) members_answer: Mutex<Option<Result<(), String>>>,
+    /// Where each has a directory of its name.
+    pub(crate) data: Option<PathBuf>,
 }
 
 impl Fake {
@@ -36,6 +47,10 @@ impl Fake {
             next_pid: Mutex::new(FIRST_PID),
             calls: Mutex::default(),
             immortal: Vec::new(),
+            is_quick: false,
+            statuses: Mutex::default(),
+            members_answer: Mutex::default(),
+            data: None,
         };
         for node in nodes {
             fake.put(node, NodeState::Ready, Some(fake.fresh_pid()));
@@ -114,8 +129,55 @@ impl Processes for Fake {
             }
             self.note("start", node);
             let pid = self.fresh_pid();
-            self.put(node, NodeState::Starting, Some(pid));
+            let state = match self.is_quick {
+                true => NodeState::Ready,
+                false => NodeState::Starting,
+            };
+            self.put(node, state, Some(pid));
             Ok(pid)
+        })
+    }
+
+    fn ready<'a>(&'a self, node: &'a str) -> Pending<'a, Result<(), String>> {
+        Box::pin(async move {
+            self.note("ready", node);
+            self.put(node, NodeState::Ready, self.pid(node));
+            Ok(())
+        })
+    }
+
+    fn status<'a>(&'a self, node: &'a str) -> Pending<'a, Option<Status>> {
+        Box::pin(async move { self.statuses.lock().unwrap().get(node).cloned() })
+    }
+
+    fn data(&self, node: &str) -> Option<PathBuf> {
+        Some(self.data.as_ref()?.join(node))
+    }
+
+    fn change_members<'a>(
+        &'a self,
+        asked: &'a NodeId,
+        change: &'a MemberChange,
+    ) -> Pending<'a, Result<(), String>> {
+        Box::pin(async move {
+            if let Some(answer) = self.members_answer.lock().unwrap().clone() {
+                return answer;
+            }
+            let mut statuses = self.statuses.lock().unwrap();
+            let status = statuses.get_mut(&**asked).ok_or("it does not answer")?;
+            let members = status.members.as_mut().ok_or("it has no members")?;
+            match change {
+                MemberChange::Add(node) => {
+                    self.note("add", node);
+                    members.push(node.clone());
+                }
+                MemberChange::Remove(node) => {
+                    self.note("remove", node);
+                    members.retain(|member| member != node);
+                }
+            }
+            members.sort();
+            Ok(())
         })
     }
 }
@@ -150,5 +212,8 @@ pub(crate) async fn field_of(nodes: Vec<NodeId>, fake: Arc<Fake>, dial: SocketAd
         nodes,
         processes: fake,
         fabric,
+        clients: Arc::new(FakeClients::default()),
+        roles: Roles::default(),
+        members: None,
     }
 }

@@ -1,38 +1,196 @@
-//! What the process faults share: choosing running nodes, and acting on several at once.
+//! What the process faults share: choosing running nodes, acting on several at once, proving by
+//! process ids, starting again.
+//!
+//! A process fault is a [`ProcessFault`]: what it does to one node and, where that is not simply
+//! to start it again, how that is mended. Everything else a [`Fault`] has from here.
 
 #[cfg(test)]
 pub(crate) mod fake;
+pub mod files;
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rand_pcg::Pcg64Mcg;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json, json};
 use tokio::task::JoinSet;
+use tribunal_results::options::{OptionError, decode};
 use tribunal_results::{NodeId, NodeState};
 
 use crate::aim::{Aim, running};
-use crate::{Field, Injected, Injection, Processes};
+use crate::{Fault, Field, Healed, Injected, Injection, Pending, Processes};
 
-/// The options of every process fault.
+/// The options of a process fault that has no others.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Options {
+pub struct Nodes {
     /// Which nodes to break.
-    pub nodes: Aim,
+    nodes: Aim,
 }
 
-/// Chooses running nodes to aim `fault` at; `None` if none runs. The detail keeps the process ids
-/// as they are now, to tell afterwards what was ended.
-pub fn choose(
+impl AsRef<Aim> for Nodes {
+    fn as_ref(&self) -> &Aim {
+        &self.nodes
+    }
+}
+
+/// One node that a fault acts on.
+#[derive(Clone)]
+pub struct Hit {
+    /// The cluster.
+    pub processes: Arc<dyn Processes>,
+    /// The node.
+    pub node: NodeId,
+    /// The process id that it had when it was chosen.
+    pub chosen_pid: Option<u32>,
+    /// The injection's detail.
+    detail: Arc<Json>,
+}
+
+impl Hit {
+    /// The node's own directory.
+    ///
+    /// # Errors
+    /// If nobody knows it.
+    pub fn data(&self) -> Result<PathBuf, String> {
+        let data = self.processes.data(&self.node);
+        data.ok_or_else(|| "nobody knows where it keeps its data".into())
+    }
+
+    /// What [`ProcessFault::draw`] put into the injection under this name.
+    ///
+    /// # Errors
+    /// If it is missing, or of another form: then the injection was not made by this fault.
+    pub fn drawn<T: DeserializeOwned>(&self, name: &str) -> Result<T, String> {
+        let value = self.detail.get(name).cloned().unwrap_or_default();
+        serde_json::from_value(value).map_err(|e| format!("its detail has no good `{name}`: {e}"))
+    }
+}
+
+/// A fault of processes.
+pub trait ProcessFault: Send + Sync + 'static {
+    /// See [`Fault::name`].
+    const NAME: &'static str;
+    /// See [`Fault::about`].
+    const ABOUT: &'static str;
+    /// See [`Fault::colour`].
+    const COLOUR: &'static str;
+    /// Its options: whom it is aimed at, and whatever else.
+    type Options: DeserializeOwned + AsRef<Aim>;
+
+    /// Checks what their form alone does not.
+    ///
+    /// # Errors
+    /// The path and nature of the first wrong option.
+    fn check(_options: &Self::Options) -> Result<(), OptionError> {
+        Ok(())
+    }
+
+    /// Whatever has to be kept, besides the nodes, to do the same again.
+    fn draw(_options: &Self::Options, _rng: &mut Pcg64Mcg) -> Map<String, Json> {
+        Map::new()
+    }
+
+    /// Whether the nodes are broken one after another.
+    fn is_one_by_one(_injection: &Injection) -> bool {
+        false
+    }
+
+    /// Breaks one node; returns the proof.
+    fn hit(hit: Hit) -> impl Future<Output = Result<Json, String>> + Send;
+
+    /// Mends one node; returns the proof. Idempotent.
+    fn mend(hit: Hit) -> impl Future<Output = Result<Json, String>> + Send {
+        async move {
+            let new = revive(hit.processes, hit.node).await?;
+            Ok(json!({ "old_pid": hit.chosen_pid, "pid": new }))
+        }
+    }
+
+    /// Whether it had an effect, if it was in force.
+    fn bit(injection: &Injection, field: &Field, _mended: &Answers<Json>) -> bool {
+        replaced(injection, field)
+    }
+}
+
+impl<F: ProcessFault> Fault for F {
+    fn name(&self) -> &'static str {
+        F::NAME
+    }
+
+    fn about(&self) -> &'static str {
+        F::ABOUT
+    }
+
+    fn colour(&self) -> &'static str {
+        F::COLOUR
+    }
+
+    fn check_options(&self, options: &Json) -> Result<(), OptionError> {
+        F::check(&decode(options)?)
+    }
+
+    fn resolve(&self, options: &Json, field: &Field, rng: &mut Pcg64Mcg) -> Option<Injection> {
+        let options: F::Options = decode(options).ok()?;
+        let drawn = F::draw(&options, rng);
+        choose(F::NAME, options.as_ref(), drawn, field, rng)
+    }
+
+    fn inject<'a>(&'a self, injection: &'a Injection, field: &'a Field) -> Pending<'a, Injected> {
+        Box::pin(async move {
+            if !F::is_one_by_one(injection) {
+                return injected(on_each(&injection.nodes, field, hits(injection, F::hit)).await);
+            }
+            let mut answers = BTreeMap::new();
+            for node in &injection.nodes {
+                let only = std::slice::from_ref(node);
+                answers.extend(on_each(only, field, hits(injection, F::hit)).await);
+            }
+            injected(answers)
+        })
+    }
+
+    fn heal<'a>(&'a self, injection: &'a Injection, field: &'a Field) -> Pending<'a, Healed> {
+        Box::pin(async move {
+            let answers = on_each(&injection.nodes, field, hits(injection, F::mend)).await;
+            Healed {
+                bit: F::bit(injection, field, &answers),
+                proof: proof_of(answers),
+            }
+        })
+    }
+}
+
+/// The same for each node: `act` on it as part of the injection.
+fn hits<W>(
+    injection: &Injection,
+    act: impl Fn(Hit) -> W,
+) -> impl Fn(Arc<dyn Processes>, NodeId) -> W {
+    let detail = Arc::new(injection.detail.clone());
+    move |processes, node| {
+        act(Hit {
+            chosen_pid: pid_in(&detail, &node),
+            processes,
+            node,
+            detail: Arc::clone(&detail),
+        })
+    }
+}
+
+/// Chooses running nodes to aim `fault` at; `None` if none runs. The detail keeps, besides what
+/// was drawn, the process ids as they are now, to tell afterwards what was ended.
+fn choose(
     fault: &str,
-    options: &Options,
+    aim: &Aim,
+    drawn: Map<String, Json>,
     field: &Field,
     rng: &mut Pcg64Mcg,
 ) -> Option<Injection> {
-    let nodes = options.nodes.choose(&field.nodes, &running(field), rng);
+    let nodes = aim.choose(field, &running(field), rng);
     if nodes.is_empty() {
         return None;
     }
@@ -40,18 +198,19 @@ pub fn choose(
         .iter()
         .map(|node| (node.to_string(), json!(field.processes.pid(node))))
         .collect();
+    let mut detail = drawn;
+    detail.insert("pids".into(), pids.into());
     Some(Injection {
         fault: fault.to_owned(),
         what: format!("{fault} {}", nodes.join(",")),
         nodes,
         links: Vec::new(),
-        detail: json!({ "pids": pids }),
+        detail: detail.into(),
     })
 }
 
-/// The process id that the node had when it was chosen.
-pub fn chosen_pid(injection: &Injection, node: &str) -> Option<u32> {
-    let pid = injection.detail.get("pids")?.get(node)?.as_u64()?;
+fn pid_in(detail: &Json, node: &str) -> Option<u32> {
+    let pid = detail.get("pids")?.get(node)?.as_u64()?;
     u32::try_from(pid).ok()
 }
 
@@ -121,62 +280,14 @@ pub fn injected(answers: Answers<Json>) -> Injected {
     Injected::Skipped(problems.join("; "))
 }
 
-/// Whether any of these nodes runs with another process id than when it was chosen.
+/// Whether any of the injection's nodes runs with another process id than when it was chosen.
 pub fn replaced(injection: &Injection, field: &Field) -> bool {
     injection.nodes.iter().any(|node| {
-        let (old, new) = (chosen_pid(injection, node), field.processes.pid(node));
+        let (old, new) = (pid_in(&injection.detail, node), field.processes.pid(node));
         old.is_some() && new.is_some() && old != new
     })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::fake::field;
-    use super::*;
-    use crate::chance::stream;
-    use crate::{Fault, kill::Kill, pause::Pause, restart::Restart};
-
-    #[tokio::test]
-    async fn only_running_nodes_are_broken() {
-        let (field, fake) = field(4).await;
-        fake.put("n1", NodeState::Killed, None);
-        fake.put("n2", NodeState::Paused, Some(7));
-        fake.put("n3", NodeState::Starting, Some(8));
-        for fault in [&Kill as &dyn Fault, &Pause, &Restart] {
-            let options = json!({ "nodes": "all" });
-            let injection = fault.resolve(&options, &field, &mut stream(1, &[]));
-            assert_eq!(injection.unwrap().nodes.join(","), "n3,n4");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_restart_runs_again_at_once_and_bit_by_its_pid() {
-        let (field, fake) = field(3).await;
-        let old = fake.pid("n2");
-        let options = json!({ "nodes": ["n2"] });
-        let injection = Restart.resolve(&options, &field, &mut stream(1, &[]));
-        let injection = injection.unwrap();
-        assert!(matches!(
-            Restart.inject(&injection, &field).await,
-            Injected::Installed(_)
-        ));
-        assert_eq!(fake.calls(), ["terminate n2", "start n2"]);
-        for _ in 0..2 {
-            let healed = Restart.heal(&injection, &field).await;
-            assert!(healed.bit);
-            assert_eq!(healed.proof["n2"]["old_pid"], json!(old));
-        }
-        assert_eq!(fake.calls().len(), 2, "it runs already");
-    }
-
-    #[tokio::test]
-    async fn healing_does_not_start_a_node_that_died_by_itself() {
-        let (field, fake) = field(1).await;
-        let injection = Kill.resolve(&Json::Null, &field, &mut stream(1, &[]));
-        let injection = injection.unwrap();
-        fake.put("n1", NodeState::Died, None);
-        let healed = Kill.heal(&injection, &field).await;
-        assert!(!healed.bit);
-        assert!(fake.calls().is_empty());
-    }
-}
+#[path = "process_tests.rs"]
+mod tests;

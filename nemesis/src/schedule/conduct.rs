@@ -214,7 +214,7 @@ fn injected_event(
 
 /// Whom and how, or why nobody.
 async fn resolve(entry: &Entry, field: &Field, mut rng: Pcg64Mcg) -> Result<Injection, String> {
-    let (fault, options, field) = (entry.fault, entry.options.clone(), field.clone());
+    let (fault, options, field) = (entry.fault, entry.options.clone(), field.look().await);
     let resolved = guard("choosing whom to break", async move {
         fault.resolve(&options, &field, &mut rng)
     });

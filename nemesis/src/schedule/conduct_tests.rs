@@ -64,19 +64,27 @@ impl Run {
 
 const PHASES: [Phase; 4] = [Phase::Inject, Phase::Injected, Phase::Heal, Phase::Healed];
 
+/// Faults that need nothing but pretended processes and a fabric.
+const PLAIN: [&str; 8] = [
+    "kill",
+    "terminate",
+    "restart",
+    "pause",
+    "delay",
+    "partition",
+    "reset",
+    "refuse",
+];
+
 fn everything() -> Json {
-    let types: Vec<Json> = crate::ALL
-        .iter()
-        .map(|fault| json!({ "type": fault.name() }))
-        .collect();
-    json!(types)
+    json!(PLAIN.map(|name| json!({ "type": name })))
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_round_meets_every_fault_once_in_four_phases() {
     let (field, _) = field(3).await;
     let mut run = Run::start(&plan(everything()), &field, 7);
-    let n = crate::ALL.len();
+    let n = PLAIN.len();
     for round in 0..2 {
         let mut met = Vec::new();
         for place in 0..n {

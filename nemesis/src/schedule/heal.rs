@@ -4,13 +4,15 @@ use tribunal_results::NodeId;
 
 use super::guard::LIMIT;
 use crate::Field;
+use crate::members;
 use crate::process::{on_each, revive};
 
-/// Lifts every rule of the fabric, resumes every node that runs, and starts every node that was
-/// ended by us. Idempotent; to be called at the start, at the end and on every way out. Returns
+/// Lifts every rule of the fabric, lets every client go on, resumes every node that runs, starts every
+/// node that was ended by us, and makes those members that were at the beginning. Idempotent; to be called at the start, at the end and on every way out. Returns
 /// what could not be mended, in words.
 pub async fn heal_all(field: &Field) -> Vec<String> {
     field.fabric.clear_all();
+    field.clients.release_all();
     let mended = on_each(&field.nodes, field, |processes, node: NodeId| async move {
         let mend = async {
             if processes.pid(&node).is_some() {
@@ -23,9 +25,15 @@ pub async fn heal_all(field: &Field) -> Vec<String> {
             .await
             .map_err(took_too_long)?
     });
-    mended
+    let mut problems: Vec<String> = mended
         .await
         .into_iter()
         .filter_map(|(node, answer)| Some(format!("{node} could not be mended: {}", answer.err()?)))
-        .collect()
+        .collect();
+    if let Some(members) = &field.members
+        && let Err(problem) = members::change(field, members).await
+    {
+        problems.push(format!("the members could not be restored: {problem}"));
+    }
+    problems
 }

@@ -128,7 +128,8 @@ mod tests {
         let (path, message) = error(json!([{"type": "kill"}, {"type": "partiton"}]));
         assert_eq!(path, "faults[1].type");
         assert!(message.contains("\"partiton\""), "{message}");
-        assert!(message.contains("kill, restart, pause, delay, partition"));
+        let names: Vec<&str> = ALL.iter().map(|fault| fault.name()).collect();
+        assert!(message.contains(&names.join(", ")), "{message}");
     }
 
     #[test]

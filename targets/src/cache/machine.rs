@@ -372,6 +372,7 @@ impl Machine for Node {
             role: "replica".to_owned(),
             leader: None,
             detail: format!("{bytes} of {capacity} bytes"),
+            ..Status::default()
         }
     }
 }

@@ -95,6 +95,7 @@ pub static TARGET: Reference = Reference {
         assume.staleness_ms = Options::checked(options).ok().map(|o| o.ttl_ms);
     },
     machine,
+    change_members: None,
 };
 
 const fn bug(

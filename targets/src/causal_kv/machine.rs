@@ -377,6 +377,7 @@ impl Machine for Replica {
             role: "replica".to_owned(),
             leader: None,
             detail: format!("{held} writes and {} sessions wait", self.waiting.len()),
+            ..Status::default()
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tribunal_results::{NodeId, Operation, Outcome, Reason};
 
 use super::{translate, unknown};
+use crate::wire::error::outcome_of;
 use crate::wire::{Body, Line, LineReader, Message};
 use crate::{Client, ClientSpec, Pending, Status};
 
@@ -68,9 +69,27 @@ pub async fn status(address: SocketAddr) -> io::Result<Status> {
             role: answer.field("role")?,
             leader: answer.field("leader")?,
             detail: answer.field("detail")?,
+            members: answer.field("members")?,
         })
     };
     read().map_err(|e: crate::wire::WireError| io::Error::new(io::ErrorKind::InvalidData, e))
+}
+
+/// Makes a request of the node at `address` that is none of a client's operations.
+///
+/// # Errors
+/// There is no connection, or the answer is an error or missing.
+pub async fn demand(node: &NodeId, address: SocketAddr, request: Body) -> Result<(), Reason> {
+    let demanding = async {
+        let mut wire = Wire::connect("admin".into(), node.clone(), address).await?;
+        wire.ask(request).await
+    };
+    let lost = |e: io::Error| Reason::new("no-answer", format!("{node} at {address}: {e}"));
+    let answer = demanding.await.map_err(lost)?;
+    match outcome_of(&answer) {
+        Outcome::Fail(reason) | Outcome::Info(reason) if answer.kind() == "error" => Err(reason),
+        _ => Ok(()),
+    }
 }
 
 /// One connection, under one name, to one node.

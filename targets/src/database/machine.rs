@@ -397,6 +397,10 @@ impl Machine for Database {
                 true => format!("version {version}"),
                 false => format!("version {version}; {} does not answer", self.leader),
             },
+            members: self
+                .primary
+                .as_ref()
+                .map(|primary| primary.members.iter().cloned().collect()),
         }
     }
 }

@@ -58,15 +58,16 @@ mod tests;
 mod versions;
 
 use serde::Deserialize;
-use serde_json::Value as Json;
-use tribunal_results::Kind;
+use serde_json::{Value as Json, json};
 use tribunal_results::options::{OptionError, decode};
+use tribunal_results::{Kind, Operation};
 
 use self::level::Level;
 use self::machine::Database;
 use crate::node::{Machine, Reference};
 use crate::transaction::{ACCOUNTS_MAX, Bank};
-use crate::{NodeSpec, PlantedBug, Shape};
+use crate::wire::operation;
+use crate::{MemberChange, NodeSpec, PlantedBug, Shape};
 
 /// The database, as a row of the catalogue.
 pub static TARGET: Reference = Reference {
@@ -93,6 +94,9 @@ pub static TARGET: Reference = Reference {
         "omission",
         "duplication",
         "reordering",
+        "add-node",
+        "remove-node",
+        "replace-node",
     ],
     shape: Shape::Mesh,
     bugs: &BUGS,
@@ -104,6 +108,16 @@ pub static TARGET: Reference = Reference {
         }
     },
     machine,
+    change_members: Some(|change| {
+        let (name, node) = match change {
+            MemberChange::Add(node) => ("add-node", node),
+            MemberChange::Remove(node) => ("remove-node", node),
+        };
+        operation::request(&Operation::Custom {
+            name: name.to_owned(),
+            value: json!({ "node": node }),
+        })
+    }),
 };
 
 const BUGS: [PlantedBug; 4] = [

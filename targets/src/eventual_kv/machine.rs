@@ -369,6 +369,7 @@ impl Machine for Replica {
             role: "replica".to_owned(),
             leader: None,
             detail: format!("{} of {} peers heard of", heard.count(), self.peers.len()),
+            ..Status::default()
         }
     }
 }

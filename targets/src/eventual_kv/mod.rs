@@ -95,6 +95,7 @@ pub static TARGET: Reference = Reference {
     check_options: |options| decode::<Options>(options).map(drop),
     assume: |_, _| {},
     machine,
+    change_members: None,
 };
 
 /// There is nothing to choose.

@@ -336,6 +336,7 @@ impl Machine for Node {
             role: "peer".to_owned(),
             leader: None,
             detail: format!("{alive} of {} peers answer", self.peers.len()),
+            ..Status::default()
         }
     }
 }

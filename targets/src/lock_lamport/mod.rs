@@ -88,6 +88,7 @@ pub static TARGET: Reference = Reference {
     check_options: |options| LeaseOptions::read(options).map(drop),
     assume: |_, _| {},
     machine,
+    change_members: None,
 };
 
 /// Which planted bug a node shows.

@@ -167,6 +167,7 @@ impl Machine for Coordinator {
             role: "coordinator".to_owned(),
             leader: Some(self.id.clone()),
             detail: format!("{} locks", self.locks.len()),
+            ..Status::default()
         }
     }
 }

@@ -47,12 +47,14 @@ pub static TARGET: Reference = Reference {
         "partition",
         "reset",
         "refuse",
+        "hold",
     ],
     shape: Shape::Star,
     bugs: &BUGS,
     check_options: |options| LeaseOptions::read(options).map(drop),
     assume: |_, _| {},
     machine,
+    change_members: None,
 };
 
 fn machine(spec: &NodeSpec) -> Result<Box<dyn Machine>, OptionError> {

@@ -331,6 +331,7 @@ impl Machine for Node {
             role: "instance".to_owned(),
             leader: None,
             detail: format!("{alive} of {} instances answer", self.nodes.len()),
+            ..Status::default()
         }
     }
 }

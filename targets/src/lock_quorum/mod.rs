@@ -61,6 +61,7 @@ pub static TARGET: Reference = Reference {
     check_options: |options| Options::read(options).map(drop),
     assume: |_, _| {},
     machine,
+    change_members: None,
 };
 
 /// The longest lease, in milliseconds: a day.

@@ -344,6 +344,7 @@ impl Machine for Node {
                 self.nodes.len(),
                 self.token.hop
             ),
+            ..Status::default()
         }
     }
 }

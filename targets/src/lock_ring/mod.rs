@@ -63,6 +63,7 @@ pub static TARGET: Reference = Reference {
     check_options: |options| LeaseOptions::read(options).map(drop),
     assume: |_, _| {},
     machine,
+    change_members: None,
 };
 
 fn machine(spec: &NodeSpec) -> Result<Box<dyn Machine>, OptionError> {

@@ -80,6 +80,7 @@ impl Machine for Relay {
                 true => String::new(),
                 false => format!("{} does not answer", self.coordinator),
             },
+            ..Status::default()
         }
     }
 }

@@ -204,9 +204,13 @@ async fn until(at: Option<Instant>) {
 
 /// The answer to `status`.
 fn status_body(status: Status) -> Body {
-    Body::new("status_ok")
+    let body = Body::new("status_ok")
         .with("ready", status.ready)
         .with("role", status.role)
         .with("leader", status.leader.as_deref())
-        .with("detail", status.detail)
+        .with("detail", status.detail);
+    match status.members {
+        Some(members) => body.with("members", serde_json::json!(members)),
+        None => body,
+    }
 }

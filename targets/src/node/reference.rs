@@ -9,8 +9,10 @@ use tribunal_results::{Assumptions, Kind, NodeId, Reason};
 
 use super::{Machine, NodeError};
 use crate::client::wire_client;
+use crate::wire::Body;
 use crate::{
-    ALL, Client, ClientSpec, Launch, NodeSpec, Pending, PlantedBug, Shape, Status, Target, find,
+    ALL, Client, ClientSpec, Launch, MemberChange, NodeSpec, Pending, PlantedBug, Shape, Status,
+    Target, find,
 };
 
 /// A target whose nodes are this very binary.
@@ -35,6 +37,9 @@ pub struct Reference {
     pub assume: fn(&Json, &mut Assumptions),
     /// Makes a node's machine. The bug, if any, is one of [`bugs`](Self::bugs).
     pub machine: fn(&NodeSpec) -> Result<Box<dyn Machine>, OptionError>,
+    /// The request that changes who belongs to the system, if that can be changed: see
+    /// [`Target::change_members`].
+    pub change_members: Option<fn(&MemberChange) -> Body>,
 }
 
 /// The machine of a node, once everything that it is told has been checked.
@@ -152,6 +157,15 @@ impl Target for Reference {
 
     fn open<'a>(&'a self, spec: &'a ClientSpec) -> Pending<'a, Result<Box<dyn Client>, Reason>> {
         Box::pin(wire_client::open(spec))
+    }
+
+    fn change_members<'a>(
+        &'a self,
+        (node, address): (&'a NodeId, SocketAddr),
+        change: &'a MemberChange,
+    ) -> Option<Pending<'a, Result<(), Reason>>> {
+        let request = self.change_members?(change);
+        Some(Box::pin(wire_client::demand(node, address, request)))
     }
 
     fn reference(&self) -> Option<&Self> {

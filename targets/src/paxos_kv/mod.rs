@@ -73,7 +73,8 @@ use tribunal_results::{Kind, NodeId};
 
 use self::replica::{Replica, Settings};
 use crate::node::{MILLISECOND, Machine, Reference};
-use crate::{NodeSpec, PlantedBug, Shape};
+use crate::wire::Body;
+use crate::{MemberChange, NodeSpec, PlantedBug, Shape};
 
 /// The replicated log, as a row of the catalogue.
 pub static TARGET: Reference = Reference {
@@ -92,12 +93,22 @@ pub static TARGET: Reference = Reference {
         "omission",
         "duplication",
         "reordering",
+        "terminate",
+        "kill-starting",
+        "tear",
+        "add-node",
+        "remove-node",
+        "replace-node",
     ],
     shape: Shape::Mesh,
     bugs: &BUGS,
     check_options: |options| Options::read(options).map(drop),
     assume: |_, _| {},
     machine,
+    change_members: Some(|change| match change {
+        MemberChange::Add(node) => Body::new("add_node").with("node", &**node),
+        MemberChange::Remove(node) => Body::new("remove_node").with("node", &**node),
+    }),
 };
 
 /// What all of the bugs lead to.

@@ -343,6 +343,7 @@ impl Machine for Replica {
                 members.join(","),
                 self.log.promised.0
             ),
+            members: Some(self.state.members().iter().cloned().collect()),
         }
     }
 }

@@ -451,6 +451,7 @@ impl Machine for Node {
             role: if is_primary { "primary" } else { "backup" }.to_owned(),
             leader: self.primary().cloned(),
             detail: format!("view {}, {} writes", self.replica.view, self.replica.seq),
+            ..Status::default()
         }
     }
 }

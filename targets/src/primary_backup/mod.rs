@@ -72,6 +72,7 @@ pub static TARGET: Reference = Reference {
     check_options: |options| Options::read(options).map(drop),
     assume: |_, _| {},
     machine,
+    change_members: None,
 };
 
 /// The shortest and the longest patience, in milliseconds.

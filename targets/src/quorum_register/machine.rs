@@ -295,6 +295,7 @@ impl Machine for Register {
             role: "replica".to_owned(),
             leader: None,
             detail: format!("{alive} of {} replicas answer", self.peers.len() + 1),
+            ..Status::default()
         }
     }
 }

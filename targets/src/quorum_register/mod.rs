@@ -41,6 +41,7 @@ pub static TARGET: Reference = Reference {
         "partition",
         "reset",
         "refuse",
+        "tear",
     ],
     shape: Shape::Mesh,
     bugs: &[
@@ -65,6 +66,7 @@ pub static TARGET: Reference = Reference {
     check_options: |options| decode::<Options>(options).map(drop),
     assume: |_, _| {},
     machine,
+    change_members: None,
 };
 
 /// There is nothing to choose.

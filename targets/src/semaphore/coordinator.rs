@@ -234,6 +234,7 @@ impl Machine for Coordinator {
             role: "coordinator".to_owned(),
             leader: Some(self.id.clone()),
             detail: format!("{} semaphores", self.names.len()),
+            ..Status::default()
         }
     }
 }

@@ -73,6 +73,7 @@ pub static TARGET: Reference = Reference {
         }
     },
     machine,
+    change_members: None,
 };
 
 const fn row(

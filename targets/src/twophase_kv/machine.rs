@@ -440,6 +440,7 @@ impl Machine for TwoPhase {
                 Some(node) => format!("{node} does not answer; {prepared} transactions prepared"),
                 None => format!("{prepared} transactions prepared"),
             },
+            ..Status::default()
         }
     }
 }

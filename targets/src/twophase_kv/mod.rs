@@ -111,6 +111,7 @@ pub static TARGET: Reference = Reference {
         }
     },
     machine,
+    change_members: None,
 };
 
 #[derive(Deserialize)]
