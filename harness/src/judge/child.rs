@@ -69,14 +69,13 @@ fn read(dir: &RunDir, plan: &Plan) -> anyhow::Result<Record> {
         .iter()
         .map(|node| log(dir, node))
         .collect();
-    let faults = plan.nemesis.faults.iter();
     Ok(Record {
         history: journal.history,
         assume: journal.header.assume,
         logs,
         messages: messages_of(dir)?,
         floor: plan.evidence.clone(),
-        faults: faults.map(|wanted| wanted.fault.clone()).collect(),
+        faults: plan.nemesis.kinds().map(str::to_owned).collect(),
         is_run: true,
     })
 }

@@ -2,6 +2,7 @@
 //!
 //! Whatever goes wrong, everything set up is taken down again, and the first cause is kept.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use anyhow::Context as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tribunal_nemesis::fabric::{Fabric, LinkSpec, Listener, Nature};
+use tribunal_nemesis::schedule::Cues;
 use tribunal_nemesis::{Field, schedule};
 use tribunal_results::journal::Header;
 use tribunal_results::run::RunDir;
@@ -19,6 +21,7 @@ use tribunal_workloads::generator::Generator;
 use tribunal_workloads::{Program, Setting};
 
 use super::freeze::{self, Freezer, Frozen};
+use super::lookout::Lookouts;
 use super::phases::Phases;
 use super::{Circumstances, node_names};
 use crate::clock::Clock;
@@ -80,6 +83,13 @@ pub(super) async fn run(
     }
 }
 
+/// What the main part of a run is made of, besides its plan.
+struct Play<'a> {
+    generator: &'a mut dyn Generator,
+    reports: mpsc::Sender<FaultEvent>,
+    cues: Arc<Cues>,
+}
+
 /// What is set up, to be taken down again.
 #[derive(Default)]
 struct Stage {
@@ -134,8 +144,14 @@ impl Stage {
             .then(|| Watch::start(dir.path()))
             .transpose()
             .context("cannot start the process that follows the run")?;
-        let (workload, reports) = (&mut *program.main, fault_events);
-        let workload = self.workload(plan, &field, &mut clients, workload, reports, &stop);
+        let cues = Arc::new(Cues::of(&plan.nemesis));
+        let _lookouts = Lookouts::post(&cues, &recorder, target, &field, dir, &self.listeners(&nodes))?;
+        let play = Play {
+            generator: &mut *program.main,
+            reports: fault_events,
+            cues,
+        };
+        let workload = self.workload(plan, &field, &mut clients, play, &stop);
         phases.during("workload", workload).await?;
         if let Some(frozen) = &self.frozen {
             status.phase("frozen");
@@ -199,6 +215,13 @@ impl Stage {
             tap: journal,
             nodes: nodes.to_vec(),
         })
+    }
+
+    /// Where each node listens.
+    fn listeners(&self, nodes: &[NodeId]) -> Vec<(NodeId, SocketAddr)> {
+        let cluster = self.cluster.as_ref();
+        let address = |node: &NodeId| Some((node.clone(), cluster?.address(node)?));
+        nodes.iter().filter_map(address).collect()
     }
 
     fn setup<'a>(
@@ -268,15 +291,19 @@ impl Stage {
         plan: &Plan,
         field: &Field,
         clients: &mut Clients,
-        workload: &mut dyn Generator,
-        reports: mpsc::Sender<FaultEvent>,
+        play: Play<'_>,
         stop: &watch::Receiver<bool>,
     ) -> anyhow::Result<()> {
+        let Play {
+            generator,
+            reports,
+            cues,
+        } = play;
         let (enough, finished) = watch::channel(false);
         let (nemesis, on) = (plan.nemesis.clone(), field.clone());
         let seed = seed::stream(plan.seed, "nemesis");
         let nemesis = tokio::spawn(async move {
-            schedule::conduct(&nemesis, &on, seed, &reports, finished).await;
+            schedule::conduct(&nemesis, &on, seed, &reports, cues, finished).await;
         });
         let freezer = self.watch.take().map(|watch| {
             Freezer::start(watch, field.clone(), nemesis.abort_handle(), stop.clone())
@@ -284,7 +311,7 @@ impl Stage {
         let mut halted = freezer
             .as_ref()
             .map_or_else(|| stop.clone(), Freezer::halted);
-        clients.run_for(plan.time.0, workload, &mut halted).await;
+        clients.run_for(plan.time.0, generator, &mut halted).await;
         drop(halted);
         if let Some(freezer) = freezer {
             self.frozen = freezer.end().await;

@@ -3,6 +3,7 @@
 mod directory;
 mod field;
 mod freeze;
+mod lookout;
 mod machine;
 mod phases;
 

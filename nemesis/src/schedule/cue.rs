@@ -69,9 +69,20 @@ pub enum Sight<'a> {
 }
 
 impl Cue {
+    /// The node that it names, if any.
+    pub fn node(&self) -> Option<&str> {
+        match self {
+            Self::Ok { .. } => None,
+            Self::Leader { leader } => Some(leader),
+            Self::Status { node, .. } | Self::Log { node, .. } => node.as_deref(),
+        }
+    }
+
+    /// Checks it before anything starts.
+    ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), String> {
         match self {
             Self::Ok { ok, .. } if Kind::from_name(ok).is_none() => {
                 Err(format!("there is no operation {ok:?}"))
