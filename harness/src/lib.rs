@@ -13,6 +13,7 @@
 //! | [`explore`] | reference nodes in virtual time, thousands of schedules |
 //! | [`judge`] | verdicts from what is on disk, in a bounded child process |
 //! | [`prove`] | every planted bug, again and again |
+//! | [`replay`], [`shrink`] | a recorded run again; a small suite of a failing one |
 //! | [`show`] | the files that a run leaves to look at |
 //! | [`topology`] | who is linked to whom, and how far apart |
 //! | [`cli`] | the command line and its exit codes |
@@ -29,9 +30,11 @@ pub mod messages;
 pub mod plan;
 pub mod prove;
 pub mod recorder;
+pub mod replay;
 pub mod run;
 pub mod seed;
 pub mod show;
+pub mod shrink;
 pub mod status;
 pub mod suite;
 pub mod topology;

@@ -145,7 +145,14 @@ impl Stage {
             .transpose()
             .context("cannot start the process that follows the run")?;
         let cues = Arc::new(Cues::of(&plan.nemesis));
-        let _lookouts = Lookouts::post(&cues, &recorder, target, &field, dir, &self.listeners(&nodes))?;
+        let _lookouts = Lookouts::post(
+            &cues,
+            &recorder,
+            target,
+            &field,
+            dir,
+            &self.listeners(&nodes),
+        )?;
         let play = Play {
             generator: &mut *program.main,
             reports: fault_events,
@@ -491,7 +498,7 @@ fn open_clients(
 ///
 /// # Errors
 /// If the plan names no workload that exists, or gives it wrong options.
-fn program(plan: &Plan) -> anyhow::Result<Program> {
+pub fn program(plan: &Plan) -> anyhow::Result<Program> {
     let name = &plan.workload.workload;
     let workload = tribunal_workloads::find(name)
         .ok_or_else(|| anyhow::anyhow!("there is no workload {name}"))?;

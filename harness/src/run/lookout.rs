@@ -48,7 +48,13 @@ impl Lookouts {
             recorder.tell(Arc::clone(cues));
         }
         for (node, address) in listeners.iter().filter(|_| cues.want_status()) {
-            let asked = ask(target, node.clone(), *address, field.clone(), Arc::clone(cues));
+            let asked = ask(
+                target,
+                node.clone(),
+                *address,
+                field.clone(),
+                Arc::clone(cues),
+            );
             tasks.spawn(asked);
         }
         for node in field.nodes.iter().filter(|_| cues.want_lines()) {

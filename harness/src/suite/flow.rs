@@ -30,7 +30,11 @@ fn ordered(step: Json) -> Vec<(String, Json)> {
     let Json::Object(map) = step else {
         return Vec::new();
     };
-    let place = |key: &str| ["at", "when", "hold", "type"].iter().position(|k| *k == key);
+    let place = |key: &str| {
+        ["at", "when", "hold", "type"]
+            .iter()
+            .position(|k| *k == key)
+    };
     let mut fields: Vec<(String, Json)> = map.into_iter().collect();
     fields.sort_by_key(|(key, _)| place(key).unwrap_or(usize::MAX));
     fields

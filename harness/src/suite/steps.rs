@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
-use tribunal_nemesis::schedule::{Act, Budget, Cue, OVERLAP_MAX, STEPS_MAX, Start, Step};
 use tribunal_nemesis::Injection;
+use tribunal_nemesis::schedule::{Act, Budget, Cue, OVERLAP_MAX, STEPS_MAX, Start, Step};
 use tribunal_results::options::{self, Time};
 
 use super::catalogue::Catalogue;
@@ -59,9 +59,7 @@ fn start(map: &Map<String, Json>) -> Read<Start> {
     };
     if *first == "at" {
         let at = |value: &Json| raw::any_time("at", value);
-        return Ok(Start::At(
-            raw::within(map, first, at)?.unwrap_or_default(),
-        ));
+        return Ok(Start::At(raw::within(map, first, at)?.unwrap_or_default()));
     }
     let cue = |value: &Json| {
         let cue = Cue::deserialize(value);

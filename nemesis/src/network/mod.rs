@@ -141,14 +141,24 @@ mod tests {
     fn cut_off_is_who_does_not_reach_most_others_even_through_one() {
         let nodes: Vec<NodeId> = ["a", "b", "c", "d", "e"].map(NodeId::from).into();
         let of = |cut: &[(&str, &str)]| {
-            let cut: Vec<Link> = cut.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect();
+            let cut: Vec<Link> = cut
+                .iter()
+                .map(|(a, b)| ((*a).into(), (*b).into()))
+                .collect();
             cut_off(&cut, &nodes).join("")
         };
         assert_eq!(of(&[]), "");
         assert_eq!(of(&[("a", "b"), ("b", "a")]), "", "through c");
         let alone = |a| ["b", "c", "d", "e"].map(|b| (a, b));
         assert_eq!(of(&alone("a")), "a", "one way is enough");
-        let both = [("a", "c"), ("a", "d"), ("a", "e"), ("b", "c"), ("b", "d"), ("e", "b")];
+        let both = [
+            ("a", "c"),
+            ("a", "d"),
+            ("a", "e"),
+            ("b", "c"),
+            ("b", "d"),
+            ("e", "b"),
+        ];
         assert_eq!(of(&both), "ab");
     }
 

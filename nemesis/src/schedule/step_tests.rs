@@ -87,7 +87,11 @@ async fn what_was_injected_can_be_injected_again_on_other_processes() {
     let injected = events.iter().filter(|e| e.phase == Phase::Injected);
     for (first, second) in injected.zip(&again) {
         assert_eq!((&first.nodes, &first.links), (&second.nodes, &second.links));
-        for (node, pid) in second.injection["detail"]["pids"].as_object().into_iter().flatten() {
+        for (node, pid) in second.injection["detail"]["pids"]
+            .as_object()
+            .into_iter()
+            .flatten()
+        {
             // The processes of then are not asked whether those of now are gone.
             assert_eq!(second.proof[node]["pid"], *pid);
         }
@@ -106,7 +110,10 @@ async fn a_paused_node_is_resumed_before_it_is_killed() {
     let mut run = Run::start(&plan, &field, 1);
     let events = run.first(8).await;
     assert_eq!(ms(start), 4000, "the pause does not last its whole minute");
-    assert_eq!(fake.calls(), ["pause n1", "resume n1", "kill n1", "start n1"]);
+    assert_eq!(
+        fake.calls(),
+        ["pause n1", "resume n1", "kill n1", "start n1"]
+    );
     assert_eq!((events[3].id, events[3].bit), (0, Some(true)));
     run.conducted.await.unwrap();
 }
@@ -133,7 +140,10 @@ async fn a_budget_lets_wait_what_is_too_much_now_and_refuses_what_always_is() {
     assert_eq!(times[&0].0, 1000);
     assert_eq!(times[&1], (6000, None), "n2 only after n1 is back");
     let refused = times[&2].1.as_ref().unwrap();
-    assert!(refused.contains("n2,n3 would be out") && refused.contains("allows 1"), "{refused}");
+    assert!(
+        refused.contains("n2,n3 would be out") && refused.contains("allows 1"),
+        "{refused}"
+    );
     assert_eq!(times[&3], (4000, None), "a delay disables nobody");
     assert!(!fake.calls().contains(&"kill n3".to_owned()));
     run.conducted.await.unwrap();
