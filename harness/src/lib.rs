@@ -13,6 +13,7 @@
 //! | [`explore`] | reference nodes in virtual time, thousands of schedules |
 //! | [`judge`] | verdicts from what is on disk, in a bounded child process |
 //! | [`prove`] | every planted bug, again and again |
+//! | [`corpus`] | failing runs, kept to be run first |
 //! | [`replay`], [`shrink`] | a recorded run again; a small suite of a failing one |
 //! | [`show`] | the files that a run leaves to look at |
 //! | [`topology`] | who is linked to whom, and how far apart |
@@ -21,6 +22,7 @@
 pub mod cli;
 pub mod clock;
 pub mod cluster;
+pub mod corpus;
 pub mod drive;
 pub mod explore;
 pub mod follow;

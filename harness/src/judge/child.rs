@@ -76,6 +76,7 @@ fn read(dir: &RunDir, plan: &Plan) -> anyhow::Result<Record> {
         messages: messages_of(dir)?,
         floor: plan.evidence.clone(),
         faults: plan.nemesis.kinds().map(str::to_owned).collect(),
+        recovery: u64::try_from(plan.recovery.0.as_nanos()).ok(),
         is_run: true,
     })
 }

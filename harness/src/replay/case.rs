@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use serde_json::Value as Json;
 use tribunal_nemesis::Injection;
 use tribunal_nemesis::schedule::{Act, NemesisPlan, Start, Step};
 use tribunal_results::options::Time;
@@ -131,7 +132,7 @@ fn executed(history: &History, plan: &NemesisPlan) -> Vec<Step> {
             Phase::Inject => moments.inject = Some(time),
             Phase::Injected if event.skipped.is_none() => {
                 let injection = serde_json::from_value(event.injection.clone());
-                moments.injected = injection.ok().map(|injection| (time, injection));
+                moments.injected = injection.ok().map(|i| (time, without_pids(i)));
             }
             Phase::Heal => moments.heal = Some(time),
             Phase::Injected | Phase::Healed => {}
@@ -159,6 +160,14 @@ fn executed(history: &History, plan: &NemesisPlan) -> Vec<Step> {
     let mut steps: Vec<(u64, Moments)> = faults.into_iter().collect();
     steps.sort_by_key(|(_, moments)| moments.inject);
     steps.into_iter().filter_map(step).collect()
+}
+
+/// The processes of then are gone: whoever injects it again puts in those of now.
+fn without_pids(mut injection: Injection) -> Injection {
+    if let Some(Json::Object(pids)) = injection.detail.get_mut("pids") {
+        pids.values_mut().for_each(|pid| *pid = Json::Null);
+    }
+    injection
 }
 
 /// What a plan can hold.

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -30,7 +31,7 @@ use crate::drive::Clients;
 use crate::judge::Watch;
 use crate::messages::Journal;
 use crate::plan::Plan;
-use crate::recorder::Recorder;
+use crate::recorder::{Recorder, Totals};
 use crate::seed;
 use crate::status::Status;
 
@@ -38,6 +39,8 @@ use crate::status::Status;
 const CLIENTS: &str = "clients";
 /// How long the final operations may take.
 const FINALE: Duration = Duration::from_secs(5);
+/// How long not to ask a system that refuses everything.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// Fault events that may wait to be recorded.
 const FAULT_REPORTS_WAITING_MAX: usize = 1024;
 /// How long the last reports may take to be recorded.
@@ -170,13 +173,8 @@ impl Stage {
         phases
             .during("settle", self.settle(plan, &field, &mut stop))
             .await?;
-        phases
-            .during(
-                "finale",
-                clients.run_for(FINALE, &mut *program.finale, &mut stop),
-            )
-            .await;
-        Ok(())
+        let finale = self.finale(plan, &mut clients, program.finale, &mut stop);
+        phases.during("finale", finale).await
     }
 
     fn record(&mut self, dir: &RunDir, plan: &Plan) -> anyhow::Result<Arc<Recorder>> {
@@ -364,6 +362,38 @@ impl Stage {
             }
         }
         Ok(())
+    }
+
+    /// The final operations. If none of them is acknowledged, they are asked again and again, for as
+    /// long as the system may take to serve: only then its silence says something.
+    async fn finale(
+        &self,
+        plan: &Plan,
+        clients: &mut Clients,
+        mut finale: Box<dyn Generator>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> anyhow::Result<()> {
+        let Some(recorder) = &self.recorder else {
+            return Ok(());
+        };
+        let clock = Clock::start();
+        let ended = || {
+            let Totals { ok, fail, info, .. } = recorder.totals();
+            let ended = [ok, fail, info].map(|total| total.load(Ordering::Relaxed));
+            (ended[0], ended.iter().sum::<u64>())
+        };
+        let (ok, all) = ended();
+        loop {
+            clients.run_for(FINALE, &mut *finale, stop).await;
+            let (now_ok, now_all) = ended();
+            let is_asked_enough = now_ok > ok || now_all == all;
+            if is_asked_enough || *stop.borrow() || clock.now() > nanos(plan.recovery.0) {
+                return Ok(());
+            }
+            let pause = tokio::time::sleep(ASK_AGAIN);
+            unless_stopped(stop, pause).await;
+            finale = program(plan)?.finale;
+        }
     }
 
     /// Takes everything down; returns what went wrong, in words.

@@ -2,15 +2,18 @@
 //!
 //! Each smaller plan is tried several times, and kept if enough of its trials show the anomaly that
 //! the run found; timing is the machine's, so one trial says little. First the quiet is taken out
-//! and faults are removed (delta debugging), then what is left is made shorter, and aimed at fewer
-//! nodes, with fewer clients that ask less. What is kept at last is tried once more, and if it does
+//! and faults are removed (delta debugging): of all that were executed or, if that is enough, of a
+//! single kind that is aimed at each node in turn. Then what is left is made shorter, and aimed at
+//! fewer nodes, with fewer clients that ask less. What is kept at last is tried once more, and if it does
 //! not show it often enough, what was kept before it.
 //!
 //! | module | what it does |
 //! |---|---|
+//! | `aim` | one fault at each node in turn |
 //! | `ddmin` | which of many things to try without |
 //! | `reduce` | smaller plans made of a plan |
 
+mod aim;
 mod ddmin;
 mod reduce;
 
@@ -20,6 +23,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::sync::watch;
 use tribunal_nemesis::schedule::Step;
+use tribunal_results::NodeId;
+use tribunal_results::options::Time;
 use tribunal_results::proof::Rate;
 
 use self::ddmin::Ddmin;
@@ -32,6 +37,8 @@ use crate::suite;
 const GAP: Duration = Duration::from_millis(300);
 /// The same if that is too short.
 const LONG_GAP: Duration = Duration::from_millis(1200);
+/// Kinds of faults that are tried alone.
+const SUSPECTS: usize = 4;
 /// Plans kept before the last that are tried again if it doesn't show it often enough.
 const SECOND_THOUGHTS: usize = 4;
 
@@ -175,6 +182,9 @@ impl<T: FnMut(String)> Search<'_, T> {
         if self.attempt("no faults", with(&whole, &[])).await? {
             return Ok(());
         }
+        if let Some(turns) = self.one_kind(case, &whole).await? {
+            return self.fewest(&whole, turns).await;
+        }
         // What began after it was found had no part in it, that time. The steps are as they were
         // executed but for the quiet, so that their count is the same.
         let until = case.found_at.unwrap_or(Duration::MAX);
@@ -185,11 +195,46 @@ impl<T: FnMut(String)> Search<'_, T> {
         if shows && self.attempt(&what, with(&whole, &early)).await? {
             steps = early;
         }
+        self.fewest(&whole, steps).await
+    }
+
+    /// Tries each kind of fault alone, on each node in turn: first as long as it lasted when it was
+    /// found, then twice as long.
+    async fn one_kind(&mut self, case: &Case, whole: &Plan) -> anyhow::Result<Option<Vec<Step>>> {
+        let nodes = crate::run::node_names(whole.nodes);
+        let nodes: Vec<NodeId> = nodes.iter().map(|name| name.as_str().into()).collect();
+        let found = case.found_at.unwrap_or(Duration::MAX);
+        let suspects = reduce::suspects(&case.executed, found);
+        for longer in [1, 2] {
+            for mut step in suspects.iter().take(SUSPECTS).cloned() {
+                step.hold = Time(step.hold.0 * longer);
+                let Some(turns) = aim::in_turn(&step, &nodes, GAP) else {
+                    continue;
+                };
+                let end: Duration = turns.iter().map(|turn| turn.hold.0 + GAP).sum();
+                let shorter = turns.len() < case.executed.len() && end < case.plan.time.0;
+                // The time of the whole, of which `with` takes what is not needed.
+                let plan = Plan {
+                    time: case.plan.time,
+                    ..with(whole, &[])
+                };
+                let (name, ms) = (step.act.fault(), step.hold.0.as_millis());
+                let what = format!("only {name}, for {ms} ms each, on each node in turn");
+                if shorter && self.attempt(&what, with(&plan, &turns)).await? {
+                    return Ok(Some(turns));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Removes as many of these steps as can be.
+    async fn fewest(&mut self, whole: &Plan, steps: Vec<Step>) -> anyhow::Result<()> {
         let mut ddmin = Ddmin::of(steps);
         while let Some(fewer) = ddmin.propose().filter(|_| self.goes_on()) {
             let names: Vec<&str> = fewer.iter().map(|step| step.act.fault()).collect();
             let what = format!("{}: {}", count_of(fewer.len(), "fault"), names.join(", "));
-            match self.attempt(&what, with(&whole, &fewer)).await? {
+            match self.attempt(&what, with(whole, &fewer)).await? {
                 true => ddmin.accept(),
                 false => ddmin.reject(),
             }

@@ -38,11 +38,17 @@ pub(super) fn with_steps(plan: &Plan, steps: &[Step], gap: Duration) -> Plan {
         let quiet = at.saturating_sub(over);
         removed += quiet.saturating_sub(gap);
         over = over.max(at + step.hold.0);
-        step.start = Start::At(Time(at.saturating_sub(removed)));
+        step.start = Start::At(whole_ms(at.saturating_sub(removed)));
+        step.hold = whole_ms(step.hold.0);
     }
     let tail = plan.time.0.saturating_sub(over).min(TAIL);
-    plan.time = Time((over.saturating_sub(removed) + tail).min(plan.time.0));
+    plan.time = whole_ms((over.saturating_sub(removed) + tail).min(plan.time.0));
     plan
+}
+
+/// At least one millisecond, so that people can read it.
+fn whole_ms(time: Duration) -> Time {
+    Time::millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1))
 }
 
 fn begins(step: &Step) -> Duration {
@@ -56,6 +62,22 @@ fn begins(step: &Step) -> Duration {
 pub(super) fn before(steps: &[Step], end: Duration) -> Vec<Step> {
     let early = steps.iter().filter(|step| begins(step) < end);
     early.cloned().collect()
+}
+
+/// The last step of each kind of fault, those first that had begun last when it was found: what was
+/// in force then is the first suspect.
+pub(super) fn suspects(steps: &[Step], found: Duration) -> Vec<Step> {
+    let (early, late): (Vec<&Step>, Vec<&Step>) = steps.iter().partition(|s| begins(s) < found);
+    let mut suspects: Vec<Step> = Vec::new();
+    for step in early.into_iter().rev().chain(late) {
+        if suspects
+            .iter()
+            .all(|known| known.act.fault() != step.act.fault())
+        {
+            suspects.push(step.clone());
+        }
+    }
+    suspects
 }
 
 /// The plan with half the hold of one step.

@@ -144,6 +144,17 @@ pub(super) fn time(what: &str, value: &Json) -> Read<Time> {
     Ok(time)
 }
 
+/// How long nodes may take to be ready, and the system to serve, when everything is healed: a
+/// time, or `{within: 5s}`.
+pub(super) fn recovery(value: &Json) -> Read<Time> {
+    let Some(map) = value.as_object() else {
+        return time("recovery", value);
+    };
+    check_keys("`recovery`", map, &["within"])?;
+    let within = within(map, "within", |v| time("within", v))?;
+    within.ok_or_else(|| Problem::new("`recovery` needs `within`").help("write `{within: 5s}`"))
+}
+
 /// A time, in whole microseconds.
 pub(super) fn any_time(what: &str, value: &Json) -> Read<Time> {
     let time = Time::deserialize(value).map_err(|error| Problem::new(error.to_string()))?;

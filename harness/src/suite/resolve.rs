@@ -80,7 +80,7 @@ impl Resolver<'_> {
             time: self.read("time", TIME, time("time")),
             timeout: self.read("timeout", TIMEOUT, time("timeout")),
             ready: self.read("ready", READY, time("ready")),
-            recovery: self.read("recovery", READY, time("recovery")),
+            recovery: self.read("recovery", READY, raw::recovery),
             topology: self.read("topology", Topology::default(), raw::topology),
             messages: self.read("messages", false, |v| raw::yes_or_no("messages", v)),
             nemesis,
