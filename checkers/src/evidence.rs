@@ -1,6 +1,7 @@
 //! `evidence`: enough happened for a green to mean something.
 
 mod availability;
+pub(crate) mod recovery;
 
 use std::collections::BTreeSet;
 
@@ -167,6 +168,7 @@ pub fn gather(record: &Record) -> Evidence {
     evidence.overlap = overlap(history, &installed, end);
     evidence.final_reads = final_reads(history, &installed, end);
     evidence.availability = availability::gather(history, &spans);
+    evidence.recoveries = recovery::gather(history, &spans);
     evidence
 }
 

@@ -1,7 +1,8 @@
-//! `recovery`: once everything is healed, every node answers again.
+//! `recovery`: once everything is healed, every node answers again, and the system serves.
 
-use tribunal_results::{Anomaly, NodeEvent, NodeState, Record, Verdict};
+use tribunal_results::{Anomaly, History, Nanos, NodeEvent, NodeState, Record, Verdict};
 
+use crate::evidence::recovery::is_answer;
 use crate::{Budget, Checker, explain};
 
 /// The checker.
@@ -15,11 +16,11 @@ impl Checker for Recovery {
     }
 
     fn about(&self) -> &'static str {
-        "every node becomes ready again once all faults are healed (liveness)"
+        "once all faults are healed, every node becomes ready and operations are acknowledged (liveness)"
     }
 
     fn anomalies(&self) -> &'static [&'static str] {
-        &["not-recovered"]
+        &["not-recovered", "not-serving"]
     }
 
     fn blind_to(&self) -> &'static str {
@@ -28,11 +29,20 @@ impl Checker for Recovery {
 
     fn check(&self, record: &Record, _: Budget) -> Verdict {
         let events = record.history.node_events();
-        let anomalies: Vec<Anomaly> = events
+        let mut anomalies: Vec<Anomaly> = events
             .iter()
             .filter(|(_, event)| event.state == NodeState::Unresponsive)
             .map(|(time, event)| not_recovered(*time, event))
             .collect();
+        // Of a node that is away it is no wonder.
+        let all_there =
+            anomalies.is_empty() && !events.iter().any(|(_, e)| e.state == NodeState::Died);
+        anomalies.extend(
+            record
+                .recovery
+                .filter(|_| all_there)
+                .and_then(|bound| not_serving(&record.history, bound)),
+        );
         if !anomalies.is_empty() {
             let total = anomalies.len() as u64;
             return Verdict::invalid(NAME, anomalies, total);
@@ -40,8 +50,81 @@ impl Checker for Recovery {
         if !record.is_run {
             return Verdict::valid(NAME, "nothing to check: only a history was given");
         }
-        Verdict::valid(NAME, "every node answered after everything was healed")
+        let verdict = Verdict::valid(NAME, "every node answered after everything was healed");
+        match whole(&record.history).and_then(|from| first_answer(&record.history, from)) {
+            Some(took) => verdict.figure("first-answer-ms", took / 1_000_000),
+            None => verdict,
+        }
     }
+}
+
+/// When everything was healed and every node ready for the last time; none if there was nothing to
+/// heal, or something was never healed.
+fn whole(history: &History) -> Option<Nanos> {
+    let spans = history.fault_spans();
+    let installed = spans.iter().filter(|span| span.skipped.is_none());
+    let healed: Option<Vec<Nanos>> = installed.map(|span| span.to).collect();
+    let healed = healed?.into_iter().max()?;
+    let ready = history
+        .node_events()
+        .iter()
+        .filter(|(_, e)| e.state == NodeState::Ready);
+    let ready = ready.map(|(time, _)| *time).max();
+    Some(healed.max(ready.unwrap_or(0)))
+}
+
+/// How long after that the first answer came to something that was asked after it.
+fn first_answer(history: &History, from: Nanos) -> Option<Nanos> {
+    let asked = history
+        .calls()
+        .iter()
+        .filter(|call| call.invoked.time >= from);
+    let answers = asked.filter(|call| is_answer(&call.outcome));
+    let first = answers
+        .filter_map(|call| Some(call.completed?.time))
+        .min()?;
+    Some(first - from)
+}
+
+/// Nothing that was asked after everything was healed was answered within the bound. The clock
+/// begins when all nodes are ready; where nobody asked for so long, nothing is said.
+fn not_serving(history: &History, bound: Nanos) -> Option<Anomaly> {
+    let from = whole(history)?;
+    let asked = history
+        .calls()
+        .iter()
+        .filter(|call| call.invoked.time >= from)
+        .count();
+    let end = history.end().map_or(0, |end| end.time);
+    let took = first_answer(history, from);
+    let waited = took.unwrap_or(end.saturating_sub(from));
+    if asked == 0 || waited < bound {
+        return None;
+    }
+    let (within, since) = (explain::seconds(bound), explain::seconds(from));
+    let sentence = match took {
+        Some(_) => format!(
+            "after everything was healed and all nodes were ready, at {since}, the first operation \
+             was acknowledged only {} later; it must be within {within}",
+            explain::seconds(waited)
+        ),
+        None => format!(
+            "after everything was healed and all nodes were ready, at {since}, none of {} was \
+             acknowledged, for {}; one must be within {within}",
+            explain::count(asked, "operation"),
+            explain::seconds(waited)
+        ),
+    };
+    Some(Anomaly {
+        name: "not-serving".into(),
+        sentence,
+        key: None,
+        calls: Vec::new(),
+        facts: vec![
+            "This says nothing of whether answers were right: that is judged apart.".into(),
+        ],
+        span: (from, from + waited),
+    })
 }
 
 fn not_recovered(time: u64, event: &NodeEvent) -> Anomaly {
@@ -61,5 +144,78 @@ fn not_recovered(time: u64, event: &NodeEvent) -> Anomaly {
         calls: Vec::new(),
         facts: vec!["All faults had been healed before it was waited for.".into()],
         span: (time, time),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tribunal_results::{Validity, journal};
+
+    /// A pause from 1 s to 2 s, and after that the given lines.
+    fn judge(after: &str) -> Verdict {
+        let pause = |index: u64, time: &str, kind: &str, phase: &str| {
+            format!(
+                r#"{{"index":{index},"time":{time}000000000,"process":"nemesis","type":"{kind}","f":"pause","value":{{"id":0,"phase":"{phase}","nodes":["n1"]}}}}"#
+            )
+        };
+        let lines = [
+            r#"{"format":"tribunal-history","version":1,"nodes":["n1"]}"#.to_owned(),
+            pause(0, "1", "invoke", "inject"),
+            pause(1, "1", "info", "injected"),
+            pause(2, "2", "invoke", "heal"),
+            pause(3, "2", "info", "healed"),
+            after.to_owned(),
+        ];
+        let text = lines.join("\n") + "\n";
+        let record = Record {
+            history: journal::read(text.as_bytes()).unwrap().history,
+            recovery: Some(5_000_000_000),
+            is_run: true,
+            ..Record::default()
+        };
+        Recovery.check(&record, Budget::default())
+    }
+
+    /// A read asked at one time and ended so at another.
+    fn read(asked: u64, ended: u64, how: &str) -> String {
+        let line = |index, time, kind: &str, rest: &str| {
+            format!(
+                r#"{{"index":{index},"time":{time}000000000,"process":0,"node":"n1","type":"{kind}","f":"read","key":1{rest}}}"#
+            )
+        };
+        let rest = match how {
+            "ok" => r#","value":null"#,
+            _ => r#","error":{"code":"timeout"}"#,
+        };
+        [line(4, asked, "invoke", ""), line(5, ended, how, rest)].join("\n")
+    }
+
+    #[test]
+    fn who_does_not_serve_within_the_bound_is_a_liveness_failure_with_its_own_name() {
+        for (after, words) in [
+            (read(3, 9, "info"), "none of 1 operation was acknowledged"),
+            (read(3, 8, "ok"), "acknowledged only 6.000 s later"),
+        ] {
+            let verdict = judge(&after);
+            assert_eq!(verdict.validity, Validity::Invalid, "{after}");
+            let anomaly = &verdict.anomalies[0];
+            assert_eq!(anomaly.name, "not-serving");
+            assert!(anomaly.sentence.contains(words), "{}", anomaly.sentence);
+        }
+    }
+
+    #[test]
+    fn who_serves_in_time_or_was_not_asked_so_long_is_not_accused() {
+        for after in [
+            read(3, 4, "ok"),
+            read(3, 6, "info"),
+            r#"{"index":4,"time":60000000000,"process":"nemesis","node":"n1","type":"info","f":"node","value":{"state":"stopped"}}"#.to_owned(),
+            // It was restarted, and its time counts from when it was ready.
+            r#"{"index":4,"time":6000000000,"process":"nemesis","node":"n1","type":"info","f":"node","value":{"state":"ready"}}"#.to_owned()
+                + "\n" + &read(7, 10, "ok").replace("\"index\":5", "\"index\":6").replace("\"index\":4", "\"index\":5"),
+        ] {
+            assert_eq!(judge(&after).validity, Validity::Valid, "{after}");
+        }
     }
 }

@@ -15,6 +15,8 @@
 //! | [`judge`] | verdicts from what is on disk, in a bounded child process |
 //! | [`leftovers`] | what could outlive a run, and how it is undone |
 //! | [`prove`] | every planted bug, again and again |
+//! | [`corpus`] | failing runs, kept to be run first |
+//! | [`replay`], [`shrink`] | a recorded run again; a small suite of a failing one |
 //! | [`show`] | the files that a run leaves to look at |
 //! | [`topology`] | who is linked to whom, and how far apart |
 //! | [`cli`] | the command line and its exit codes |
@@ -22,6 +24,7 @@
 pub mod cli;
 pub mod clock;
 pub mod cluster;
+pub mod corpus;
 pub mod drive;
 pub mod explore;
 pub mod follow;
@@ -33,9 +36,11 @@ pub mod messages;
 pub mod plan;
 pub mod prove;
 pub mod recorder;
+pub mod replay;
 pub mod run;
 pub mod seed;
 pub mod show;
+pub mod shrink;
 pub mod status;
 pub mod suite;
 pub mod topology;

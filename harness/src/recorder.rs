@@ -10,10 +10,11 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tribunal_nemesis::schedule::{Cues, Sight};
 use tribunal_results::journal::{Header, JournalWriter};
 use tribunal_results::{Body, Event, Nanos, NodeId, Outcome, Process};
 
@@ -56,6 +57,8 @@ struct Shared {
     /// Set with [`State::error`], to be asked often without the lock.
     lost: AtomicBool,
     totals: Totals,
+    /// Who waits for acknowledged operations.
+    cues: OnceLock<Arc<Cues>>,
 }
 
 #[derive(Debug)]
@@ -83,6 +86,7 @@ impl Recorder {
             closing: AtomicBool::new(false),
             lost: AtomicBool::new(false),
             totals: Totals::default(),
+            cues: OnceLock::new(),
         });
         let (sync, due) = sync_channel::<()>(1);
         let in_writer = Arc::clone(&shared);
@@ -109,6 +113,11 @@ impl Recorder {
     /// The run's clock.
     pub const fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// From now on tells of each acknowledged operation; to one listener, the first.
+    pub fn tell(&self, cues: Arc<Cues>) {
+        let _ = self.shared.cues.set(cues);
     }
 
     /// Totals so far.
@@ -178,6 +187,11 @@ impl Recorder {
     }
 
     fn count(&self, body: &Body) {
+        if let (Body::Complete(operation, Outcome::Ok(_)), Some(cues)) =
+            (body, self.shared.cues.get())
+        {
+            cues.saw(&Sight::Ok(operation.kind()));
+        }
         let totals = &self.shared.totals;
         let counter = match body {
             Body::Complete(_, Outcome::Ok(_)) => &totals.ok,

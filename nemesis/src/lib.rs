@@ -173,6 +173,16 @@ pub trait Fault: Send + Sync {
 
     /// Mends. Idempotent: called after each fault, and again at the end and on every way out.
     fn heal<'a>(&'a self, injection: &'a Injection, field: &'a Field) -> Pending<'a, Healed>;
+
+    /// The nodes that can't serve while it lasts: they are down, stand still, or are cut off from
+    /// most others. A budget counts them. Unless a fault knows better, one that is aimed at nodes
+    /// disables these, and one that is aimed at links disables nobody.
+    fn disables(&self, injection: &Injection, _field: &Field) -> Vec<NodeId> {
+        match injection.links.is_empty() {
+            true => injection.nodes.clone(),
+            false => Vec::new(),
+        }
+    }
 }
 
 /// Every fault.

@@ -4,10 +4,11 @@
 use rand_pcg::Pcg64Mcg;
 use serde::Deserialize;
 use serde_json::Value as Json;
+use tribunal_results::NodeId;
 use tribunal_results::options::{OptionError, decode};
 
 use crate::fabric::Rule;
-use crate::network::{Direction, Shape, install, lift};
+use crate::network::{Direction, Shape, cut_off, install, lift};
 use crate::{Fault, Field, Healed, Injected, Injection, Pending};
 
 /// The fault `partition`.
@@ -66,5 +67,9 @@ impl Fault for Partition {
                 did.bytes_held + did.attempts_while_cut
             })
         })
+    }
+
+    fn disables(&self, injection: &Injection, field: &Field) -> Vec<NodeId> {
+        cut_off(&injection.links, &field.nodes)
     }
 }

@@ -8,11 +8,12 @@ use std::time::Duration;
 use rand_pcg::Pcg64Mcg;
 use serde::Deserialize;
 use serde_json::Value as Json;
+use tribunal_results::NodeId;
 use tribunal_results::options::{OptionError, decode};
 
 use crate::aim::Aim;
 use crate::fabric::Rule;
-use crate::network::{Direction, install, lift, links_of};
+use crate::network::{Direction, cut_off, install, lift, links_of};
 use crate::{Fault, Field, Healed, Injected, Injection, Pending};
 
 /// The fault `refuse`.
@@ -73,5 +74,9 @@ impl Fault for Refuse {
 
     fn heal<'a>(&'a self, injection: &'a Injection, field: &'a Field) -> Pending<'a, Healed> {
         Box::pin(async move { lift(injection, field, |did| did.refused) })
+    }
+
+    fn disables(&self, injection: &Injection, field: &Field) -> Vec<NodeId> {
+        cut_off(&injection.links, &field.nodes)
     }
 }

@@ -1,7 +1,7 @@
 //! All that a checker may look at.
 
 use crate::verdict::EvidenceFloor;
-use crate::{Assumptions, History, Messages, NodeId};
+use crate::{Assumptions, History, Messages, Nanos, NodeId};
 
 /// The last lines that one node wrote.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Record {
     pub floor: EvidenceFloor,
     /// The names of the faults that the plan asks for.
     pub faults: Vec<String>,
+    /// How long after everything is healed the system may take to serve again, if that is bounded.
+    pub recovery: Option<Nanos>,
     /// Whether this is a whole run (with nodes, faults and logs) or just a history.
     pub is_run: bool,
 }

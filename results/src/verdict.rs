@@ -173,6 +173,25 @@ pub struct Evidence {
     /// What was answered while nodes were parted, if they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub availability: Option<Availability>,
+    /// How long the nodes that faults had hit took to serve again, by the fault's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub recoveries: BTreeMap<String, Recovery>,
+}
+
+/// How long the nodes that faults of one kind had hit took to serve again: from the cure, or from
+/// when they were ready if that was later, to the first answer from one of them.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub struct Recovery {
+    /// Faults after which it was measured.
+    pub measured: u64,
+    /// Faults that bit, and after which there was no such answer before the next.
+    pub unmeasured: u64,
+    /// Half of the times are at most so long, in nanoseconds; 0 if none was measured.
+    pub median: u64,
+    /// The longest, in nanoseconds.
+    pub slowest: u64,
 }
 
 /// What was answered on each side of a partition.
@@ -316,7 +335,37 @@ pub struct RunVerdict {
     pub evidence: Evidence,
 }
 
+/// The checkers that say whether the system came back; all others say whether it was right.
+pub const LIVENESS: [&str; 1] = ["recovery"];
+
 impl RunVerdict {
+    /// Whether what was answered was right.
+    pub fn safety(&self) -> Validity {
+        self.of(|checker| !LIVENESS.contains(&checker))
+    }
+
+    /// Whether the system came back when everything was healed.
+    pub fn liveness(&self) -> Validity {
+        self.of(|checker| LIVENESS.contains(&checker))
+    }
+
+    /// The worst verdict of some checkers; unknown if none of them judged.
+    fn of(&self, checkers: impl Fn(&str) -> bool) -> Validity {
+        let of: Vec<Validity> = self
+            .verdicts
+            .iter()
+            .filter(|verdict| checkers(&verdict.checker))
+            .map(|verdict| verdict.validity)
+            .collect();
+        let has = |validity: Validity| of.contains(&validity);
+        match (has(Validity::Invalid), has(Validity::Unknown)) {
+            (true, _) => Validity::Invalid,
+            (false, true) => Validity::Unknown,
+            _ if of.is_empty() => Validity::Unknown,
+            _ => Validity::Valid,
+        }
+    }
+
     /// The anomaly to show first: of the first checker that found one.
     pub fn headline(&self) -> Option<&Anomaly> {
         self.verdicts

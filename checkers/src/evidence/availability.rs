@@ -14,7 +14,7 @@ const PARTITION: &str = "partition";
 /// What was under way at the cure, and had not waited so long, is counted for neither.
 const WAITED: Nanos = 250_000_000;
 /// Refusals that tell what is there: as good as any answer.
-const TELLING: [&str; 4] = [
+pub(super) const TELLING: [&str; 4] = [
     "precondition-failed",
     "key-does-not-exist",
     "key-already-exists",

@@ -11,8 +11,10 @@ mod list;
 mod node;
 mod output;
 mod prove;
+mod replay;
 mod report;
 mod run;
+mod shrink;
 mod stop;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -57,6 +59,10 @@ enum Command {
     Run(Box<run::Run>),
     /// Try every planted bug with several seeds: how surely, and how fast, is it found?
     Prove(prove::Prove),
+    /// Do a recorded run again, with the faults that were executed: how often does it fail again?
+    Replay(replay::Replay),
+    /// Make a small suite of a failing run: fewer faults, shorter, that still show the same
+    Shrink(shrink::Shrink),
     /// Judge a recorded run or a history file again
     Check(check::Check),
     /// Draw the reports of a recorded run again
@@ -120,6 +126,8 @@ fn obey(command: Option<Command>) -> ExitCode {
         None => run::run(run::Run::demo()),
         Some(Command::Run(args)) => run::run(*args),
         Some(Command::Prove(args)) => prove::run(&args),
+        Some(Command::Replay(args)) => replay::replay(&args),
+        Some(Command::Shrink(args)) => shrink::run(&args),
         Some(Command::Check(args)) => check::check(&args),
         Some(Command::Report(args)) => report::report(&args),
         Some(Command::List(args)) => list::list(&args),

@@ -3,7 +3,7 @@
 use anstyle::{AnsiColor, Style};
 use tribunal_results::run::RunInfo;
 use tribunal_results::verdict::Answered;
-use tribunal_results::{ResultClass, RunVerdict, report};
+use tribunal_results::{ResultClass, RunVerdict, Validity, report};
 
 use crate::run::Finished;
 
@@ -69,6 +69,13 @@ pub(super) fn print_verdict(info: &RunInfo, verdict: &RunVerdict) {
             anstream::println!("  · and {more} more in the report");
         }
     }
+    let word = |validity| match validity {
+        Validity::Valid => "held",
+        Validity::Invalid => "broken",
+        Validity::Unknown => "not shown",
+    };
+    let (safety, liveness) = (word(verdict.safety()), word(verdict.liveness()));
+    anstream::println!("  {FAINT}safety    {FAINT:#} {safety} · liveness {liveness}");
     let evidence = report::text::evidence_line(&verdict.evidence);
     anstream::println!("  {FAINT}evidence  {FAINT:#} {evidence}");
 }

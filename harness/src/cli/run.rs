@@ -10,6 +10,7 @@ use tribunal_results::run::RunInfo;
 use tribunal_results::{ResultClass, RunVerdict, report};
 
 use super::{Done, Failure, Out, exit, output, quoted, stop};
+use crate::corpus::Corpus;
 use crate::plan::Plan;
 use crate::run::{Circumstances, Finished, execute};
 use crate::status::Status;
@@ -59,6 +60,9 @@ pub(super) struct Run {
     rate: Option<f64>,
     #[command(flatten)]
     out: Out,
+    /// Directory of failing runs: those of this suite are done first, and what fails now is added
+    #[arg(long, value_name = "DIR")]
+    seed_corpus: Option<PathBuf>,
     /// Stop all nodes (SIGSTOP) at the first contradiction, expected or not; on a terminal they
     /// stay so, to be looked at, until Ctrl-C. After a violation no other run is done
     #[arg(long)]
@@ -106,6 +110,7 @@ impl Run {
                 out: std::env::var_os("TRIBUNAL_OUT")
                     .map_or_else(|| PathBuf::from("results/runs"), PathBuf::from),
             },
+            seed_corpus: None,
             fail_fast: false,
             without_bug: false,
             dry_run: false,
@@ -151,7 +156,17 @@ impl Run {
 
 /// Runs a suite.
 pub(super) fn run(args: Run) -> Done {
-    let plans = load(&args)?;
+    let mut plans = load(&args)?;
+    let corpus = args.seed_corpus.as_deref().map(Corpus::at).transpose();
+    let corpus = corpus.map_err(Failure::usage)?;
+    if let Some(corpus) = &corpus {
+        let mut kept = corpus.like(&plans).map_err(Failure::usage)?;
+        kept.iter_mut()
+            .filter(|_| args.without_bug)
+            .for_each(without_bug);
+        plans.retain(|plan| !kept.contains(plan));
+        plans.splice(0..0, kept);
+    }
     if args.dry_run {
         for plan in &plans {
             let yaml = suite::plan_to_yaml(plan).context("cannot put the plan into YAML")?;
@@ -180,7 +195,14 @@ pub(super) fn run(args: Run) -> Done {
             .context("cannot wait for signals")?
     };
     let mut runs = Vec::with_capacity(plans.len());
-    let played = scheduler.block_on(run_all(&args, &plans, fabric.handle(), &stop, &mut runs));
+    let played = scheduler.block_on(run_all(
+        &args,
+        &plans,
+        corpus.as_ref(),
+        fabric.handle(),
+        &stop,
+        &mut runs,
+    ));
     let not_run = plans.len() - runs.len();
     if args.format == Format::Human {
         output::print_parted(&runs);
@@ -207,6 +229,7 @@ pub(super) fn run(args: Run) -> Done {
 async fn run_all(
     args: &Run,
     plans: &[Plan],
+    corpus: Option<&Corpus>,
     fabric: &tokio::runtime::Handle,
     stop: &watch::Receiver<bool>,
     runs: &mut Vec<Finished>,
@@ -232,6 +255,9 @@ async fn run_all(
         match args.format {
             Format::Human => output::print_run(&finished),
             Format::Json => print_json(&finished)?,
+        }
+        if let (Some(corpus), ResultClass::Violation) = (corpus, finished.verdict.class) {
+            corpus.keep(plan, &finished.verdict)?;
         }
         let failed = finished.frozen && finished.verdict.class != ResultClass::Pass;
         runs.push(finished);
@@ -270,10 +296,14 @@ fn announce(plan: &Plan) {
 fn load(args: &Run) -> Result<Vec<Plan>, Failure> {
     let mut plans = load_from(&args.suite, &args.overrides())?;
     for (_, plan) in plans.iter_mut().filter(|_| args.without_bug) {
-        plan.target.bug = None;
-        plan.expect.clear();
+        without_bug(plan);
     }
     Ok(plans.into_iter().map(|(_, plan)| plan).collect())
+}
+
+fn without_bug(plan: &mut Plan) {
+    plan.target.bug = None;
+    plan.expect.clear();
 }
 
 /// The plans of a suite, each with the suite's name or file.

@@ -69,14 +69,14 @@ fn read(dir: &RunDir, plan: &Plan) -> anyhow::Result<Record> {
         .iter()
         .map(|node| log(dir, node))
         .collect();
-    let faults = plan.nemesis.faults.iter();
     Ok(Record {
         history: journal.history,
         assume: journal.header.assume,
         logs,
         messages: messages_of(dir)?,
         floor: plan.evidence.clone(),
-        faults: faults.map(|wanted| wanted.fault.clone()).collect(),
+        faults: plan.nemesis.kinds().map(str::to_owned).collect(),
+        recovery: u64::try_from(plan.recovery.0.as_nanos()).ok(),
         is_run: true,
     })
 }

@@ -1,5 +1,6 @@
 //! Verdicts and circumstances in, result class and claim out.
 
+use tribunal_results::verdict::LIVENESS;
 use tribunal_results::{Anomaly, ResultClass, RunVerdict, Validity, Verdict};
 
 use super::Judgement;
@@ -43,7 +44,7 @@ fn conclusion(plan: &Plan, judgement: &Judgement, ending: &Ending) -> Conclusion
     // A violation counts whatever else went wrong.
     if let (None, Some(anomaly)) = (expected, found.first()) {
         let (reason, claim) = if plan.expect.is_empty() {
-            (anomaly.name.as_str(), anomaly.sentence.clone())
+            (anomaly.name.as_str(), claim_of(anomaly, judgement))
         } else {
             ("expected-anomaly-missing", not_found(plan, &found))
         };
@@ -83,6 +84,20 @@ fn conclusion(plan: &Plan, judgement: &Judgement, ending: &Ending) -> Conclusion
         return of(ResultClass::Violation, "expected-anomaly-missing", claim);
     }
     of(ResultClass::Pass, "valid", claim_of_pass(plan, judgement))
+}
+
+/// What was found. If it is only that the system did not come back, then that is said first: what
+/// it answered is right as far as the other checkers can tell.
+fn claim_of(anomaly: &Anomaly, judgement: &Judgement) -> String {
+    let invalid = judgement
+        .verdicts
+        .iter()
+        .filter(|v| v.validity == Validity::Invalid);
+    let mut names = invalid.map(|verdict| verdict.checker.as_str());
+    match names.all(|name| LIVENESS.contains(&name)) {
+        true => format!("liveness, not safety: {}", anomaly.sentence),
+        false => anomaly.sentence.clone(),
+    }
 }
 
 /// The unknown verdict that decides, with its class.

@@ -1,7 +1,8 @@
 //! One run in a process of its own, and what it came to.
 
+use std::ffi::OsString;
 use std::io::BufReader;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use nix::sys::signal::{Signal, kill};
@@ -50,11 +51,57 @@ pub enum Came {
 }
 
 /// What `tribunal run --format json` says of a run.
-#[derive(Deserialize)]
-struct Told {
-    run: RunInfo,
-    verdict: RunVerdict,
-    directory: PathBuf,
+#[derive(Clone, Debug, Deserialize)]
+pub struct Told {
+    /// What was run.
+    pub run: RunInfo,
+    /// What it came to.
+    pub verdict: RunVerdict,
+    /// Where it lies.
+    pub directory: PathBuf,
+}
+
+/// Calls this program for one run, which ends at its first contradiction, in a process of its own.
+/// When `stop` turns true the run is asked to end; dropped, it is killed, and its guard ends its
+/// nodes.
+///
+/// # Errors
+/// Why there is no verdict, in words.
+pub async fn tribunal(
+    args: impl IntoIterator<Item = OsString>,
+    out: &Path,
+    stop: Option<watch::Receiver<bool>>,
+) -> Result<Told, String> {
+    let program = std::env::current_exe();
+    let program = program.map_err(|e| format!("cannot find this program: {e}"))?;
+    let mut command = Command::new(program);
+    command.args(args);
+    command.args(["--format", "json", "--quiet", "--fail-fast", "--out"]);
+    command.arg(out);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    command.stderr(Stdio::piped()).process_group(0);
+    command.kill_on_drop(true);
+    let child = command.spawn();
+    let child = child.map_err(|e| format!("cannot start the run: {e}"))?;
+    let pid = child.id();
+    let output = child.wait_with_output();
+    tokio::pin!(output);
+    let output = tokio::select! {
+        output = &mut output => output,
+        () = told_to_stop(stop) => {
+            if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()) {
+                // It may have ended meanwhile.
+                let _gone = kill(Pid::from_raw(pid), Signal::SIGTERM);
+            }
+            output.await
+        }
+    };
+    let output = output.map_err(|e| format!("cannot wait for the run: {e}"))?;
+    serde_json::from_slice(&output.stdout).map_err(|_| {
+        let text = String::from_utf8_lossy(&output.stderr);
+        let last = text.lines().rfind(|line| !line.trim().is_empty());
+        last.unwrap_or("the run said nothing").to_owned()
+    })
 }
 
 impl Trial {
@@ -70,61 +117,30 @@ impl Trial {
     }
 
     /// Does it. When `stop` turns true the run is asked to end.
-    pub async fn run(&self, mut stop: watch::Receiver<bool>) -> Came {
-        let program = match std::env::current_exe() {
-            Ok(program) => program,
-            Err(e) => return Came::Broken(format!("cannot find this program: {e}")),
-        };
-        let mut command = Command::new(program);
-        command.args(self.arguments());
-        command.args(["--format", "json", "--quiet", "--fail-fast", "--out"]);
-        command.arg(&self.out);
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
-        command.stderr(Stdio::piped()).process_group(0);
-        command.kill_on_drop(true);
-        let child = match command.spawn() {
-            Ok(child) => child,
-            Err(e) => return Came::Broken(format!("cannot start the run: {e}")),
-        };
-        let pid = child.id();
-        let output = child.wait_with_output();
-        tokio::pin!(output);
-        let output = tokio::select! {
-            output = &mut output => output,
-            () = told_to_stop(&mut stop) => {
-                if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()) {
-                    // It may have ended meanwhile.
-                    let _gone = kill(Pid::from_raw(pid), Signal::SIGTERM);
-                }
-                output.await
-            }
-        };
-        match output {
-            Ok(output) => came(&output.stdout, &output.stderr),
-            Err(e) => Came::Broken(format!("cannot wait for the run: {e}")),
+    pub async fn run(&self, stop: watch::Receiver<bool>) -> Came {
+        let args = self.arguments().into_iter().map(OsString::from);
+        match tribunal(args, &self.out, Some(stop)).await {
+            Ok(told) => came(&told),
+            Err(why) => Came::Broken(why),
         }
     }
 }
 
 /// Ready when the value is true; never if it cannot become so any more.
-async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
-    if stop.wait_for(|stopped| *stopped).await.is_err() {
+async fn told_to_stop(stop: Option<watch::Receiver<bool>>) {
+    let told = match stop {
+        Some(mut stop) => stop.wait_for(|stopped| *stopped).await.is_ok(),
+        None => false,
+    };
+    if !told {
         std::future::pending().await
     }
 }
 
-fn came(stdout: &[u8], stderr: &[u8]) -> Came {
-    let told: Told = match serde_json::from_slice(stdout) {
-        Ok(told) => told,
-        Err(_) => {
-            let text = String::from_utf8_lossy(stderr);
-            let last = text.lines().rfind(|line| !line.trim().is_empty());
-            return Came::Broken(last.unwrap_or("the run said nothing").to_owned());
-        }
-    };
+fn came(told: &Told) -> Came {
     let verdict = &told.verdict;
     match (verdict.class, &*verdict.reason) {
-        (ResultClass::Pass, "expected-anomaly") => found(&told),
+        (ResultClass::Pass, "expected-anomaly") => found(told),
         (ResultClass::Pass, _) => Came::Nothing,
         (ResultClass::Violation, "expected-anomaly-missing") if verdict.headline().is_none() => {
             Came::Nothing
@@ -152,7 +168,7 @@ fn found(told: &Told) -> Came {
 }
 
 /// How many operations of a recorded run had ended at a time.
-fn ended_by(directory: &std::path::Path, time: Nanos) -> u64 {
+fn ended_by(directory: &Path, time: Nanos) -> u64 {
     let file = tribunal_results::run::RunDir::at(directory).history();
     let Ok(file) = std::fs::File::open(file) else {
         return 0;

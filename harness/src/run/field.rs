@@ -2,7 +2,9 @@
 //!
 //! Whatever goes wrong, everything set up is taken down again, and the first cause is kept.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tribunal_nemesis::aim::Roles;
 use tribunal_nemesis::fabric::{Fabric, LinkSpec, Listener, Nature};
+use tribunal_nemesis::schedule::Cues;
 use tribunal_nemesis::{Field, schedule};
 use tribunal_results::journal::Header;
 use tribunal_results::run::RunDir;
@@ -20,6 +23,7 @@ use tribunal_workloads::generator::Generator;
 use tribunal_workloads::{Program, Setting};
 
 use super::freeze::{self, Freezer, Frozen};
+use super::lookout::Lookouts;
 use super::phases::Phases;
 use super::{Circumstances, node_names};
 use crate::clock::Clock;
@@ -29,7 +33,7 @@ use crate::holds::Holds;
 use crate::judge::Watch;
 use crate::messages::Journal;
 use crate::plan::Plan;
-use crate::recorder::Recorder;
+use crate::recorder::{Recorder, Totals};
 use crate::seed;
 use crate::status::Status;
 
@@ -37,6 +41,8 @@ use crate::status::Status;
 const CLIENTS: &str = "clients";
 /// How long the final operations may take.
 const FINALE: Duration = Duration::from_secs(5);
+/// How long not to ask a system that refuses everything.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// Fault events that may wait to be recorded.
 const FAULT_REPORTS_WAITING_MAX: usize = 1024;
 /// How long the last reports may take to be recorded.
@@ -80,6 +86,13 @@ pub(super) async fn run(
         interrupted,
         frozen,
     }
+}
+
+/// What the main part of a run is made of, besides its plan.
+struct Play<'a> {
+    generator: &'a mut dyn Generator,
+    reports: mpsc::Sender<FaultEvent>,
+    cues: Arc<Cues>,
 }
 
 /// What is set up, to be taken down again.
@@ -142,8 +155,21 @@ impl Stage {
             .then(|| Watch::start(dir.path()))
             .transpose()
             .context("cannot start the process that follows the run")?;
-        let (workload, reports) = (&mut *program.main, fault_events);
-        let workload = self.workload(plan, &field, &mut clients, workload, reports, &stop);
+        let cues = Arc::new(Cues::of(&plan.nemesis));
+        let _lookouts = Lookouts::post(
+            &cues,
+            &recorder,
+            target,
+            &field,
+            dir,
+            &self.listeners(&nodes),
+        )?;
+        let play = Play {
+            generator: &mut *program.main,
+            reports: fault_events,
+            cues,
+        };
+        let workload = self.workload(plan, &field, &mut clients, play, &stop);
         phases.during("workload", workload).await?;
         if let Some(frozen) = &self.frozen {
             status.phase("frozen");
@@ -155,13 +181,8 @@ impl Stage {
         phases
             .during("settle", self.settle(plan, &field, &mut stop))
             .await?;
-        phases
-            .during(
-                "finale",
-                clients.run_for(FINALE, &mut *program.finale, &mut stop),
-            )
-            .await;
-        Ok(())
+        let finale = self.finale(plan, &mut clients, program.finale, &mut stop);
+        phases.during("finale", finale).await
     }
 
     fn record(&mut self, dir: &RunDir, plan: &Plan) -> anyhow::Result<Arc<Recorder>> {
@@ -207,6 +228,13 @@ impl Stage {
             tap: journal,
             nodes: nodes.to_vec(),
         })
+    }
+
+    /// Where each node listens.
+    fn listeners(&self, nodes: &[NodeId]) -> Vec<(NodeId, SocketAddr)> {
+        let cluster = self.cluster.as_ref();
+        let address = |node: &NodeId| Some((node.clone(), cluster?.address(node)?));
+        nodes.iter().filter_map(address).collect()
     }
 
     fn setup<'a>(
@@ -276,15 +304,19 @@ impl Stage {
         plan: &Plan,
         field: &Field,
         clients: &mut Clients,
-        workload: &mut dyn Generator,
-        reports: mpsc::Sender<FaultEvent>,
+        play: Play<'_>,
         stop: &watch::Receiver<bool>,
     ) -> anyhow::Result<()> {
+        let Play {
+            generator,
+            reports,
+            cues,
+        } = play;
         let (enough, finished) = watch::channel(false);
         let (nemesis, on) = (plan.nemesis.clone(), field.clone());
         let seed = seed::stream(plan.seed, "nemesis");
         let nemesis = tokio::spawn(async move {
-            schedule::conduct(&nemesis, &on, seed, &reports, finished).await;
+            schedule::conduct(&nemesis, &on, seed, &reports, cues, finished).await;
         });
         let freezer = self.watch.take().map(|watch| {
             Freezer::start(watch, field.clone(), nemesis.abort_handle(), stop.clone())
@@ -292,7 +324,7 @@ impl Stage {
         let mut halted = freezer
             .as_ref()
             .map_or_else(|| stop.clone(), Freezer::halted);
-        clients.run_for(plan.time.0, workload, &mut halted).await;
+        clients.run_for(plan.time.0, generator, &mut halted).await;
         drop(halted);
         if let Some(freezer) = freezer {
             self.frozen = freezer.end().await;
@@ -338,6 +370,38 @@ impl Stage {
             }
         }
         Ok(())
+    }
+
+    /// The final operations. If none of them is acknowledged, they are asked again and again, for as
+    /// long as the system may take to serve: only then its silence says something.
+    async fn finale(
+        &self,
+        plan: &Plan,
+        clients: &mut Clients,
+        mut finale: Box<dyn Generator>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> anyhow::Result<()> {
+        let Some(recorder) = &self.recorder else {
+            return Ok(());
+        };
+        let clock = Clock::start();
+        let ended = || {
+            let Totals { ok, fail, info, .. } = recorder.totals();
+            let ended = [ok, fail, info].map(|total| total.load(Ordering::Relaxed));
+            (ended[0], ended.iter().sum::<u64>())
+        };
+        let (ok, all) = ended();
+        loop {
+            clients.run_for(FINALE, &mut *finale, stop).await;
+            let (now_ok, now_all) = ended();
+            let is_asked_enough = now_ok > ok || now_all == all;
+            if is_asked_enough || *stop.borrow() || clock.now() > nanos(plan.recovery.0) {
+                return Ok(());
+            }
+            let pause = tokio::time::sleep(ASK_AGAIN);
+            unless_stopped(stop, pause).await;
+            finale = program(plan)?.finale;
+        }
     }
 
     /// Takes everything down; returns what went wrong, in words.
@@ -474,7 +538,7 @@ fn open_clients(
 ///
 /// # Errors
 /// If the plan names no workload that exists, or gives it wrong options.
-fn program(plan: &Plan) -> anyhow::Result<Program> {
+pub fn program(plan: &Plan) -> anyhow::Result<Program> {
     let name = &plan.workload.workload;
     let workload = tribunal_workloads::find(name)
         .ok_or_else(|| anyhow::anyhow!("there is no workload {name}"))?;

@@ -3,6 +3,7 @@
 mod directory;
 mod field;
 mod freeze;
+mod lookout;
 mod machine;
 mod phases;
 
@@ -13,7 +14,7 @@ use tokio::sync::watch;
 use tribunal_results::run::{RunDir, RunInfo};
 use tribunal_results::{ResultClass, RunVerdict};
 
-pub use self::field::Ending;
+pub use self::field::{Ending, program};
 pub use self::freeze::Frozen;
 pub use self::machine::version;
 use self::phases::Phases;

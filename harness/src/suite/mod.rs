@@ -26,20 +26,23 @@
 //! | `document` | text → plain data |
 //! | `expand` | defaults and matrices → one draft per run |
 //! | `raw` | the forms in which each field may be written |
+//! | `steps` | the steps of a schedule |
 //! | `resolve` | draft → plan, checked |
 //! | `naming` | names, seeds, selection |
-//! | `write` | plan → YAML |
+//! | `write`, `flow` | plan → YAML |
 //! | `error` | what is wrong, shown on its own lines |
 
 pub mod catalogue;
 mod document;
 mod error;
 mod expand;
+mod flow;
 mod locate;
 mod naming;
 mod raw;
 mod resolve;
 mod source;
+mod steps;
 mod write;
 
 use serde_json::json;

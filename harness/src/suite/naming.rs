@@ -67,7 +67,7 @@ fn label(plan: &Plan, field: &str) -> String {
             None => plan.target.target.clone(),
         },
         "workload" => plan.workload.workload.clone(),
-        "nemesis" if plan.nemesis.faults.is_empty() => "none".into(),
+        "nemesis" if plan.nemesis.kinds().next().is_none() => "none".into(),
         "nemesis" => plan.nemesis.kinds().collect::<Vec<_>>().join("+"),
         "nodes" => format!("nodes{}", plan.nodes),
         "clients" => format!("clients{}", plan.clients),

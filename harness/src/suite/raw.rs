@@ -12,6 +12,7 @@ use tribunal_results::verdict::EvidenceFloor;
 use super::catalogue::Catalogue;
 use super::error::Problem;
 use super::locate::{Part, Path};
+use super::steps;
 use crate::plan::{JudgePlan, TargetPlan, WorkloadPlan};
 use crate::topology::Topology;
 
@@ -69,7 +70,7 @@ pub(super) fn check_keys(what: &str, map: &Map<String, Json>, known: &[&str]) ->
 }
 
 /// Reads the value of a key, if there is one.
-fn within<T>(
+pub(super) fn within<T>(
     map: &Map<String, Json>,
     key: &str,
     read: impl FnOnce(&Json) -> Read<T>,
@@ -134,14 +135,30 @@ pub(super) fn rate(what: &str, value: &Json) -> Read<f64> {
 
 /// A time above zero, in whole microseconds.
 pub(super) fn time(what: &str, value: &Json) -> Read<Time> {
-    let time = Time::deserialize(value).map_err(|error| Problem::new(error.to_string()))?;
-    let time = whole_micros(time);
+    let time = any_time(what, value)?;
     if time.0.is_zero() {
         return Err(Problem::new(format!(
             "`{what}` must be longer than nothing"
         )));
     }
-    bounded(what, time)
+    Ok(time)
+}
+
+/// How long nodes may take to be ready, and the system to serve, when everything is healed: a
+/// time, or `{within: 5s}`.
+pub(super) fn recovery(value: &Json) -> Read<Time> {
+    let Some(map) = value.as_object() else {
+        return time("recovery", value);
+    };
+    check_keys("`recovery`", map, &["within"])?;
+    let within = within(map, "within", |v| time("within", v))?;
+    within.ok_or_else(|| Problem::new("`recovery` needs `within`").help("write `{within: 5s}`"))
+}
+
+/// A time, in whole microseconds.
+pub(super) fn any_time(what: &str, value: &Json) -> Read<Time> {
+    let time = Time::deserialize(value).map_err(|error| Problem::new(error.to_string()))?;
+    bounded(what, whole_micros(time))
 }
 
 /// A stretch of time, in whole microseconds.
@@ -233,15 +250,33 @@ pub(super) fn workload(value: &Json, catalogue: &Catalogue) -> Read<WorkloadPlan
     })
 }
 
-/// `none`, a fault, a list of faults, or `{faults: […], quiet: …, hold: …}`.
+/// What a nemesis may say.
+const NEMESIS: [&str; 8] = [
+    "faults",
+    "quiet",
+    "hold",
+    "interval",
+    "overlap",
+    "probability",
+    "budget",
+    "schedule",
+];
+
+/// `none`, a fault, a list of faults, or `{faults: […], quiet: …, hold: …, schedule: […]}`.
 pub(super) fn nemesis(value: &Json, catalogue: &Catalogue) -> Read<NemesisPlan> {
     let mut plan = NemesisPlan::default();
     let Some(given) = value.as_object().filter(|map| !map.contains_key("type")) else {
         plan.faults = faults(value, catalogue)?;
         return Ok(plan);
     };
-    check_keys("a nemesis", given, &["faults", "quiet", "hold"])?;
+    check_keys("a nemesis", given, &NEMESIS)?;
+    let schedule = within(given, "schedule", |v| steps::schedule(v, catalogue))?;
     Ok(NemesisPlan {
+        interval: within(given, "interval", |v| time_range("interval", v))?,
+        overlap: within(given, "overlap", steps::overlap)?.unwrap_or(plan.overlap),
+        probability: within(given, "probability", steps::probability)?.unwrap_or(plan.probability),
+        budget: within(given, "budget", steps::budget)?.unwrap_or_default(),
+        schedule: schedule.unwrap_or_default(),
         faults: within(given, "faults", |v| faults(v, catalogue))?.unwrap_or_default(),
         quiet: within(given, "quiet", |v| time_range("quiet", v))?.unwrap_or(plan.quiet),
         hold: within(given, "hold", |v| time_range("hold", v))?.unwrap_or(plan.hold),
@@ -264,7 +299,7 @@ fn faults(value: &Json, catalogue: &Catalogue) -> Read<Vec<FaultPlan>> {
 }
 
 /// `kill`, or `{type: partition, shape: one}`.
-fn fault(value: &Json, catalogue: &Catalogue) -> Read<FaultPlan> {
+pub(super) fn fault(value: &Json, catalogue: &Catalogue) -> Read<FaultPlan> {
     let known = names(&catalogue.faults, |fault| fault.name);
     let (fault, options) = tagged("fault", value, &known)?;
     Ok(FaultPlan {

@@ -14,6 +14,7 @@ use super::error::{Problem, Problems};
 use super::expand::Draft;
 use super::locate::Path;
 use super::raw::{self, Read};
+use super::steps;
 use crate::plan::Plan;
 use crate::topology::Topology;
 
@@ -79,7 +80,7 @@ impl Resolver<'_> {
             time: self.read("time", TIME, time("time")),
             timeout: self.read("timeout", TIMEOUT, time("timeout")),
             ready: self.read("ready", READY, time("ready")),
-            recovery: self.read("recovery", READY, time("recovery")),
+            recovery: self.read("recovery", READY, raw::recovery),
             topology: self.read("topology", Topology::default(), raw::topology),
             messages: self.read("messages", false, |v| raw::yes_or_no("messages", v)),
             nemesis,
@@ -179,6 +180,13 @@ impl Resolver<'_> {
                 self.refuse("nemesis", Problem::from(error).under(&at));
             }
         }
+        let nodes = crate::run::node_names(plan.nodes);
+        for (i, step) in plan.nemesis.schedule.iter().enumerate() {
+            if let Err(problem) = steps::check(step, self.catalogue, &nodes) {
+                let at = Path::default().key("schedule").item(i);
+                self.refuse("nemesis", problem.under(&at));
+            }
+        }
     }
 
     /// Where the `i`th fault was written: an item of a list, or the value itself if it is alone.
@@ -228,7 +236,7 @@ impl Resolver<'_> {
             let help = format!("write `workload: {workload}`, {otherwise}");
             self.refuse("workload", Problem::new(title).help(help));
         }
-        let asked = |fault: &&str| plan.nemesis.faults.iter().any(|plan| plan.fault == **fault);
+        let asked = |fault: &&str| plan.nemesis.kinds().any(|kind| kind == *fault);
         if !bug.faults.is_empty() && !bug.faults.iter().any(asked) {
             let faults = bug.faults.join(", ");
             let title = format!("the bug `{}` shows only under {faults}", bug.name);

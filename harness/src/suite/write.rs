@@ -6,6 +6,7 @@ use tribunal_nemesis::schedule::NemesisPlan;
 use tribunal_results::options::Time;
 use tribunal_results::verdict::EvidenceFloor;
 
+use super::flow;
 use crate::plan::{JudgePlan, Plan, TargetPlan};
 use crate::topology::Topology;
 
@@ -23,7 +24,7 @@ struct Run<'a> {
     workload: Map<String, Json>,
     topology: &'a Topology,
     messages: bool,
-    nemesis: &'a NemesisPlan,
+    nemesis: NemesisPlan,
     seed: u64,
     expect: Expect<'a>,
     nodes: usize,
@@ -62,7 +63,10 @@ pub fn plan_to_yaml(plan: &Plan) -> Result<String, serde_yaml::Error> {
         workload,
         topology: &plan.topology,
         messages: plan.messages,
-        nemesis: &plan.nemesis,
+        nemesis: NemesisPlan {
+            schedule: Vec::new(),
+            ..plan.nemesis.clone()
+        },
         seed: plan.seed,
         expect: match &plan.expect[..] {
             [] => Expect::Valid("valid"),
@@ -82,7 +86,11 @@ pub fn plan_to_yaml(plan: &Plan) -> Result<String, serde_yaml::Error> {
         suite: &plan.suite,
         runs: [run],
     };
-    let yaml = serde_yaml::to_string(&suite)?;
+    let mut yaml = serde_yaml::to_string(&suite)?;
+    if !plan.nemesis.schedule.is_empty() {
+        let steps = flow::steps(&plan.nemesis.schedule, "    ");
+        yaml = yaml.replacen("\n  nemesis:\n", &format!("\n  nemesis:\n{steps}"), 1);
+    }
     Ok(format!(
         "# One run with every choice made: `tribunal run` with this file repeats it.\n{yaml}"
     ))

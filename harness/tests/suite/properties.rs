@@ -105,7 +105,7 @@ prop_compose! {
                     .collect(),
             },
             messages,
-            nemesis: NemesisPlan { faults, quiet, hold },
+            nemesis: NemesisPlan { faults, quiet, hold, ..NemesisPlan::default() },
             seed,
             expect,
             evidence: EvidenceFloor {

@@ -74,6 +74,30 @@ pub fn links_of(
     links
 }
 
+/// The nodes that these cut links part from the most nodes that still reach each other in both
+/// directions, perhaps through others.
+pub fn cut_off(cut: &[Link], nodes: &[NodeId]) -> Vec<NodeId> {
+    let parted = |a: &NodeId, b: &NodeId| {
+        let mut cut = cut.iter();
+        cut.any(|(from, to)| (from == a && to == b) || (from == b && to == a))
+    };
+    let mut best: Vec<&NodeId> = Vec::new();
+    for start in nodes {
+        let (mut side, mut next) = (Vec::new(), vec![start]);
+        while let Some(at) = next.pop() {
+            if !side.contains(&at) {
+                side.push(at);
+                next.extend(nodes.iter().filter(|other| !parted(at, other)));
+            }
+        }
+        if side.len() > best.len() {
+            best = side;
+        }
+    }
+    let is_out = |node: &&NodeId| !best.contains(node);
+    nodes.iter().filter(is_out).cloned().collect()
+}
+
 /// Puts `rule` in force on every link of the injection.
 pub fn install(injection: &Injection, field: &Field, rule: Rule) -> Injected {
     let links = &injection.links;
@@ -114,6 +138,31 @@ mod tests {
 
     fn pairs(links: &[Link]) -> Vec<String> {
         links.iter().map(|(a, b)| format!("{a}{b}")).collect()
+    }
+
+    #[test]
+    fn cut_off_is_who_does_not_reach_most_others_even_through_one() {
+        let nodes: Vec<NodeId> = ["a", "b", "c", "d", "e"].map(NodeId::from).into();
+        let of = |cut: &[(&str, &str)]| {
+            let cut: Vec<Link> = cut
+                .iter()
+                .map(|(a, b)| ((*a).into(), (*b).into()))
+                .collect();
+            cut_off(&cut, &nodes).join("")
+        };
+        assert_eq!(of(&[]), "");
+        assert_eq!(of(&[("a", "b"), ("b", "a")]), "", "through c");
+        let alone = |a| ["b", "c", "d", "e"].map(|b| (a, b));
+        assert_eq!(of(&alone("a")), "a", "one way is enough");
+        let both = [
+            ("a", "c"),
+            ("a", "d"),
+            ("a", "e"),
+            ("b", "c"),
+            ("b", "d"),
+            ("e", "b"),
+        ];
+        assert_eq!(of(&both), "ab");
     }
 
     #[test]

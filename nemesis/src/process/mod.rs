@@ -214,6 +214,19 @@ fn pid_in(detail: &Json, node: &str) -> Option<u32> {
     u32::try_from(pid).ok()
 }
 
+/// The same injection on the processes that run now: where its detail keeps process ids, as
+/// [`choose`] does, those of today take the place of those of then.
+pub fn refreshed(injection: &Injection, field: &Field) -> Injection {
+    let mut injection = injection.clone();
+    if let Some(Json::Object(pids)) = injection.detail.get_mut("pids") {
+        for (node, pid) in pids.iter_mut() {
+            let known = field.nodes.iter().any(|known| **known == **node);
+            *pid = json!(known.then(|| field.processes.pid(node)).flatten());
+        }
+    }
+    injection
+}
+
 /// What each node answered, or what went wrong there.
 pub type Answers<T> = BTreeMap<NodeId, Result<T, String>>;
 

@@ -10,39 +10,44 @@ use tokio::time::Instant;
 use tribunal_results::options::{OptionError, TimeRange};
 use tribunal_results::{NodeId, NodeState};
 
-fn plan(faults: Json) -> NemesisPlan {
+pub(super) fn plan(faults: Json) -> NemesisPlan {
     NemesisPlan {
         faults: serde_json::from_value(faults).unwrap(),
         ..NemesisPlan::default()
     }
 }
 
-struct Run {
+pub(super) struct Run {
     events: Receiver<FaultEvent>,
     stop: watch::Sender<bool>,
-    conducted: JoinHandle<()>,
+    pub(super) conducted: JoinHandle<()>,
+    pub(super) cues: Arc<Cues>,
 }
 
 impl Run {
-    fn start(plan: &NemesisPlan, field: &Field, seed: u64) -> Self {
+    pub(super) fn start(plan: &NemesisPlan, field: &Field, seed: u64) -> Self {
         let (report, events) = mpsc::channel(16);
         let stop = watch::Sender::new(false);
         let (plan, field, stopped) = (plan.clone(), field.clone(), stop.subscribe());
+        let cues = Arc::new(Cues::of(&plan));
+        let theirs = Arc::clone(&cues);
         let conducted = tokio::spawn(async move {
-            conduct(&plan, &field, seed, &report, stopped).await;
+            let cues = theirs;
+            conduct(&plan, &field, seed, &report, cues, stopped).await;
         });
         Self {
             events,
             stop,
             conducted,
+            cues,
         }
     }
 
-    async fn next(&mut self) -> FaultEvent {
+    pub(super) async fn next(&mut self) -> FaultEvent {
         self.events.recv().await.unwrap()
     }
 
-    async fn first(&mut self, n: usize) -> Vec<FaultEvent> {
+    pub(super) async fn first(&mut self, n: usize) -> Vec<FaultEvent> {
         let mut events = Vec::new();
         while events.len() < n {
             events.push(self.next().await);
@@ -51,7 +56,7 @@ impl Run {
     }
 
     /// Stops, and returns the events that were left.
-    async fn stop(mut self) -> Vec<FaultEvent> {
+    pub(super) async fn stop(mut self) -> Vec<FaultEvent> {
         self.stop.send_replace(true);
         let mut left = Vec::new();
         while let Some(event) = self.events.recv().await {
@@ -198,35 +203,6 @@ async fn a_node_that_does_not_end_is_a_skip_with_its_words() {
     run.stop().await;
 }
 
-/// What is chosen in the first two rounds: order, whom, how long.
-fn choices(faults: Json, seed: u64) -> Vec<(String, Duration, Duration, u64)> {
-    let plan = plan(faults);
-    let entries = entries(&plan);
-    (0..2)
-        .flat_map(|round| turns(&plan, &entries, seed, round))
-        .map(|mut t| (t.entry.label.clone(), t.quiet, t.hold, t.rng.random()))
-        .collect()
-}
-
-#[test]
-fn adding_a_fault_does_not_change_the_others() {
-    let two = json!([{"type": "kill"}, {"type": "delay"}]);
-    let three = json!([{"type": "pause"}, {"type": "kill"}, {"type": "delay"}]);
-    for seed in 0..20 {
-        let mut of_three = choices(three.clone(), seed);
-        of_three.retain(|(label, ..)| label != "pause#0");
-        assert_eq!(choices(two.clone(), seed), of_three);
-    }
-    assert_ne!(choices(two.clone(), 1), choices(two, 2));
-}
-
-#[test]
-fn a_fault_that_is_there_twice_draws_twice() {
-    let twice = choices(json!([{"type": "kill"}, {"type": "kill"}]), 1);
-    assert_ne!(twice[0].0, twice[1].0);
-    assert_ne!(twice[0].3, twice[1].3);
-}
-
 /// Fails in the way that its options name.
 struct Clumsy;
 
@@ -286,25 +262,14 @@ async fn clumsily(how: &str) -> Vec<FaultEvent> {
     let (field, fake) = field(1).await;
     let (report, mut events) = mpsc::channel(16);
     let stop = watch::Sender::new(false);
-    let entry = Entry {
-        label: "clumsy#0".into(),
-        fault: &Clumsy,
-        options: json!(how),
-    };
-    let turn = Turn {
-        entry: &entry,
-        place: 0,
-        quiet: Duration::ZERO,
-        hold: Duration::from_secs(1),
-        rng: stream(1, &[]),
-    };
-    let mut conductor = Conductor {
-        field: &field,
-        report: &report,
-        stop: stop.subscribe(),
-        next_id: 0,
-    };
-    conductor.perform(turn).await;
+    let (plan, cues) = (NemesisPlan::default(), Arc::new(Cues::default()));
+    let conductor = Conductor::new(&plan, &field, 1, &report, cues);
+    let choice = Choice::Drawn(json!(how), stream(1, &[]));
+    let (hold, mut stopped) = (Duration::from_secs(1), stop.subscribe());
+    conductor
+        .perform(&Clumsy, choice, hold, None, &mut stopped)
+        .await;
+    drop(conductor);
     drop(report);
     let mut all = Vec::new();
     while let Some(event) = events.recv().await {

@@ -1,18 +1,27 @@
-//! When to break what: a seeded sequence of quiet → inject → hold → heal.
+//! When to break what: a seeded mix of quiet → inject → hold → heal, and steps given one by one.
 //!
-//! Each round breaks everything in the plan once, in an order of chance. Every choice of a fault
-//! (its place in the round, its times, whom it hits) is drawn from a stream of its own, named by
-//! seed, round and fault, so that adding a fault to a plan does not change the others.
+//! Each round of the mix breaks everything in the plan once, in an order of chance. Every choice of
+//! a fault (its place in the round, its times, whom it hits) is drawn from a stream of its own,
+//! named by seed, round and fault, so that adding a fault to a plan does not change the others.
+//! A step begins at a time, or when something is seen, and may say exactly what is done: that is
+//! how a run is replayed.
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`conduct`] | runs the sequence and reports it |
+//! | [`conduct`] | runs mix and steps and reports them |
+//! | `draw` | what the mix does next |
+//! | `step`, `cue` | steps, and what they may wait for |
+//! | `book` | what is in force: conflicts and the budget |
 //! | [`heal_all`] | mends everything, whoever broke it |
 //! | `guard` | bounds a fault's time and survives its panics |
 
+mod book;
 mod conduct;
+mod cue;
+mod draw;
 mod guard;
 mod heal;
+mod step;
 
 use std::collections::BTreeSet;
 
@@ -20,10 +29,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use tribunal_results::options::{OptionError, TimeRange};
 
-use crate::{ALL, find};
+use crate::{ALL, Fault, find};
 
+pub use book::Budget;
 pub use conduct::conduct;
+pub use cue::{Cue, Cues, Sight};
 pub use heal::heal_all;
+pub use step::{Act, Start, Step};
+
+/// The most faults of a mix that may be in force at once.
+pub const OVERLAP_MAX: usize = 50;
+/// The most steps that a schedule may have.
+pub const STEPS_MAX: usize = 1000;
 
 /// One kind of fault that a plan asks for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,13 +63,53 @@ pub struct NemesisPlan {
     pub quiet: TimeRange,
     /// How long each fault lasts.
     pub hold: TimeRange,
+    /// The least time from the beginning of one fault of the mix to that of the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<TimeRange>,
+    /// How many faults of the mix may be in force at once.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub overlap: usize,
+    /// The share of the turns of the mix in which anything is broken.
+    #[serde(default = "always", skip_serializing_if = "is_always")]
+    pub probability: f64,
+    /// How many nodes may be out at once.
+    #[serde(default, skip_serializing_if = "Budget::is_default")]
+    pub budget: Budget,
+    /// Steps, besides the mix.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedule: Vec<Step>,
+}
+
+const fn one() -> usize {
+    1
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+const fn is_one(overlap: &usize) -> bool {
+    *overlap == 1
+}
+
+const fn always() -> f64 {
+    1.0
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_always(probability: &f64) -> bool {
+    *probability >= 1.0
 }
 
 impl NemesisPlan {
     /// The names of its faults, each once, in order.
     pub fn kinds(&self) -> impl Iterator<Item = &str> {
         let mut seen = BTreeSet::new();
-        let names = self.faults.iter().map(|plan| plan.fault.as_str());
+        let mixed = self.faults.iter().map(|plan| plan.fault.as_str());
+        let names = mixed.chain(self.schedule.iter().map(|step| step.act.fault()));
         names.filter(move |name| seen.insert(*name))
     }
 }
@@ -63,6 +120,11 @@ impl Default for NemesisPlan {
             faults: Vec::new(),
             quiet: TimeRange::millis(200, 600),
             hold: TimeRange::millis(300, 900),
+            interval: None,
+            overlap: one(),
+            probability: always(),
+            budget: Budget::default(),
+            schedule: Vec::new(),
         }
     }
 }
@@ -74,21 +136,14 @@ impl Default for NemesisPlan {
 /// fault has a path that ends in `.type`.
 pub fn check(plan: &NemesisPlan) -> Result<(), OptionError> {
     for (i, wanted) in plan.faults.iter().enumerate() {
-        let Some(fault) = find(&wanted.fault) else {
-            let names: Vec<&str> = ALL.iter().map(|fault| fault.name()).collect();
-            return Err(OptionError::new(
-                format!("faults[{i}].type"),
-                format!(
-                    "unknown fault {:?}; there are {}",
-                    wanted.fault,
-                    names.join(", ")
-                ),
-            ));
-        };
-        fault.check_options(&wanted.options).map_err(|e| {
-            let dot = if e.path.is_empty() { "" } else { "." };
-            OptionError::new(format!("faults[{i}]{dot}{}", e.path), e.message)
-        })?;
+        let fault = find_fault(&wanted.fault)
+            .map_err(|message| OptionError::new(format!("faults[{i}].type"), message))?;
+        fault
+            .check_options(&wanted.options)
+            .map_err(|e| under(&format!("faults[{i}]"), e))?;
+    }
+    for (i, step) in plan.schedule.iter().enumerate() {
+        step::check(step).map_err(|e| under(&format!("schedule[{i}]"), e))?;
     }
     if !plan.faults.is_empty() && plan.hold.to.0.is_zero() {
         return Err(OptionError::new(
@@ -97,6 +152,27 @@ pub fn check(plan: &NemesisPlan) -> Result<(), OptionError> {
         ));
     }
     Ok(())
+}
+
+/// The error with its path below that one.
+fn under(path: &str, error: OptionError) -> OptionError {
+    let dot = if error.path.is_empty() { "" } else { "." };
+    OptionError::new(format!("{path}{dot}{}", error.path), error.message)
+}
+
+fn find_fault(name: &str) -> Result<&'static dyn Fault, String> {
+    find(name).ok_or_else(|| {
+        let names: Vec<&str> = ALL.iter().map(|fault| fault.name()).collect();
+        format!("unknown fault {name:?}; there are {}", names.join(", "))
+    })
+}
+
+/// Checks one step of a schedule before anything starts.
+///
+/// # Errors
+/// The path within the step and nature of what is wrong first.
+pub fn check_step(step: &Step) -> Result<(), OptionError> {
+    step::check(step)
 }
 
 #[cfg(test)]
@@ -152,7 +228,7 @@ mod tests {
 
     #[test]
     fn names_and_colours_are_unique() {
-        let unique = |of: fn(&dyn crate::Fault) -> &'static str| {
+        let unique = |of: fn(&dyn Fault) -> &'static str| {
             let set: BTreeSet<_> = ALL.iter().map(|f| of(*f)).collect();
             set.len()
         };

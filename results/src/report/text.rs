@@ -144,7 +144,20 @@ pub fn evidence_line(evidence: &Evidence) -> String {
             share(sides.minority)
         ));
     }
+    parts.extend(recoveries(evidence));
     parts.join(" · ")
+}
+
+/// How long it took to serve again after each kind of fault.
+fn recoveries(evidence: &Evidence) -> Option<String> {
+    let measured = evidence.recoveries.iter().filter(|(_, r)| r.measured > 0);
+    let times: Vec<String> = measured
+        .map(|(fault, r)| {
+            let (median, slowest) = (duration(r.median), duration(r.slowest));
+            format!("{fault} {median} (at most {slowest})")
+        })
+        .collect();
+    (!times.is_empty()).then(|| format!("served again after {}", times.join(", ")))
 }
 
 fn faults<'a>(
