@@ -175,6 +175,8 @@ impl Tap for Journal {
     fn lost(&self, message: u64, why: &'static str) {
         self.ended(message, End::Lost(why));
     }
+
+    fn altered(&self, _message: u64, _how: &'static str) {}
 }
 
 /// The journal's lines on their way to the file.

@@ -76,7 +76,7 @@ pub fn install(injection: &Injection, field: &Field, rule: Rule) -> Injected {
     let links = &injection.links;
     let installed = links
         .iter()
-        .filter(|(from, to)| field.fabric.set(from, to, rule))
+        .filter(|(from, to)| field.fabric.impose(&injection.fault, from, to, rule))
         .count();
     if installed == 0 {
         return Injected::Skipped("none of its links goes through the fabric".into());
@@ -90,8 +90,8 @@ pub fn lift(injection: &Injection, field: &Field, effect: impl Fn(&Counters) -> 
     let mut total = Counters::default();
     let mut links_bit = 0;
     for (from, to) in &injection.links {
-        field.fabric.clear(from, to);
-        let did = field.fabric.since_set(from, to);
+        field.fabric.lift(&injection.fault, from, to);
+        let did = field.fabric.since_imposed(&injection.fault, from, to);
         links_bit += u64::from(effect(&did) > 0);
         total += did;
     }
