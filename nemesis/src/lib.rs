@@ -9,17 +9,25 @@
 
 pub mod aim;
 pub mod chance;
+pub mod corruption;
 pub mod delay;
+pub mod duplication;
 pub mod fabric;
+pub mod half_open;
 pub mod kill;
 pub mod network;
+pub mod omission;
 pub mod partition;
 pub mod pause;
 pub mod process;
 pub mod refuse;
+pub mod reordering;
 pub mod reset;
 pub mod restart;
 pub mod schedule;
+pub mod slow_close;
+pub mod stall;
+pub mod throttle;
 
 use std::sync::Arc;
 
@@ -137,6 +145,14 @@ pub static ALL: &[&dyn Fault] = &[
     &partition::Partition,
     &reset::Reset,
     &refuse::Refuse,
+    &throttle::Throttle,
+    &half_open::HalfOpen,
+    &slow_close::SlowClose,
+    &stall::Stall,
+    &omission::Omission,
+    &duplication::Duplication,
+    &reordering::Reordering,
+    &corruption::Corruption,
 ];
 
 /// The fault of that name.

@@ -181,6 +181,9 @@ impl Stage {
         let nature = Nature {
             base: plan.topology.rules(nodes),
             listener: self.listen(plan, nodes),
+            // Reference nodes speak the wire protocol, and so do their clients.
+            is_framed: tribunal_targets::find(&plan.target.target)
+                .is_some_and(|target| target.reference().is_some()),
         };
         let opening = Fabric::open_as(nature, links(nodes, &block), seed);
         let fabric = circumstances.fabric.spawn(opening).await?;

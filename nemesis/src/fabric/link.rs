@@ -93,6 +93,7 @@ impl Link {
     async fn live(&self, ends: &mut Ends) -> Result<(), Aborted> {
         let client = ends.client.as_mut().ok_or(Aborted)?;
         let mut doomed = pin!(self.doomed());
+        let parted = parted(&self.forth, &self.back);
         let early = tokio::select! {
             biased;
             () = &mut doomed => return Err(Aborted),
@@ -107,7 +108,7 @@ impl Link {
         let parting = tokio::select! {
             biased;
             () = &mut doomed => return Err(Aborted),
-            parting = parted(&self.forth, &self.back) => parting,
+            parting = parted => parting,
             ended = self.carry(client, node, early) => return ended,
         };
         tokio::select! {

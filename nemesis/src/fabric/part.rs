@@ -61,40 +61,42 @@ pub(super) struct Parting {
     client_stays: bool,
 }
 
-/// Ends when a rule that parts connections is set on either lane.
-pub(super) async fn parted(forth: &Arc<Lane>, back: &Arc<Lane>) -> Parting {
-    let (how, is_forth) = tokio::select! {
-        biased;
-        how = imposed(forth.rule()) => (how, true),
-        how = imposed(back.rule()) => (how, false),
-    };
-    let (by, other) = if is_forth {
-        (forth, back)
-    } else {
-        (back, forth)
-    };
-    // Of a connection that is half open the sender of the lane's bytes stays, of one that closes
-    // slowly their receiver.
-    let sender_stays = how == How::HalfOpen;
-    Parting {
-        how,
-        by: Arc::clone(by),
-        void: Arc::clone(if sender_stays { by } else { other }),
-        client_stays: is_forth == sender_stays,
+/// Ends when a rule that parts connections is set on either lane after this was called.
+pub(super) fn parted(forth: &Arc<Lane>, back: &Arc<Lane>) -> impl Future<Output = Parting> {
+    let (forth, back) = (Arc::clone(forth), Arc::clone(back));
+    let (by_forth, by_back) = (imposed(forth.rule()), imposed(back.rule()));
+    async move {
+        let (how, is_forth) = tokio::select! {
+            biased;
+            how = by_forth => (how, true),
+            how = by_back => (how, false),
+        };
+        let (by, other) = if is_forth { (forth, back) } else { (back, forth) };
+        // Of a connection that is half open the sender of the lane's bytes stays, of one that
+        // closes slowly their receiver.
+        let sender_stays = how == How::HalfOpen;
+        Parting {
+            how,
+            void: if sender_stays { Arc::clone(&by) } else { other },
+            by,
+            client_stays: is_forth == sender_stays,
+        }
     }
 }
 
 /// Ends when the rule begins to part connections; never if it did so all the time.
-async fn imposed(mut rule: watch::Receiver<Rule>) -> How {
+fn imposed(mut rule: watch::Receiver<Rule>) -> impl Future<Output = How> {
     let mut before = How::of(&rule.borrow_and_update());
-    while rule.changed().await.is_ok() {
-        let now = How::of(&rule.borrow_and_update());
-        if let Some(how) = now.filter(|_| now != before) {
-            return how;
+    async move {
+        while rule.changed().await.is_ok() {
+            let now = How::of(&rule.borrow_and_update());
+            if let Some(how) = now.filter(|_| now != before) {
+                return how;
+            }
+            before = now;
         }
-        before = now;
+        std::future::pending().await
     }
-    std::future::pending().await
 }
 
 impl Parting {

@@ -1,5 +1,6 @@
 //! What the network faults share: links by node, and rules put in force and lifted together.
 
+mod fault;
 mod shape;
 
 use rand::RngExt;
@@ -11,6 +12,7 @@ use tribunal_results::NodeId;
 use crate::fabric::{Counters, Rule};
 use crate::{Field, Healed, Injected, Injection};
 
+pub use fault::{LinkFault, Whom, check_probability};
 pub use shape::{Cut, Shape, bridge, halves, lone, majorities_ring, majority, one_way, separate};
 
 /// A directed link: bytes from the first to the second.
@@ -95,9 +97,13 @@ pub fn lift(injection: &Injection, field: &Field, effect: impl Fn(&Counters) -> 
         links_bit += u64::from(effect(&did) > 0);
         total += did;
     }
+    let mut proof = json!({ "links_bit": links_bit, "total": total });
+    if let Some(mean) = total.late_us.checked_div(total.late) {
+        proof["mean_lateness_us"] = json!(mean);
+    }
     Healed {
         bit: links_bit > 0,
-        proof: json!({ "links_bit": links_bit, "total": total }),
+        proof,
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use tribunal_results::{NodeId, NodeState};
 
-use crate::fabric::{Fabric, LinkSpec};
+use crate::fabric::{Fabric, LinkSpec, Nature};
 use crate::{Field, Pending, Processes};
 
 /// Process ids start here: beyond any that Linux gives, so that none is a real process.
@@ -145,7 +145,12 @@ pub(crate) async fn field_of(nodes: Vec<NodeId>, fake: Arc<Fake>, dial: SocketAd
         listen: ([127, 0, 0, 1], 0).into(),
         dial,
     });
-    let fabric = Fabric::open(links.collect(), 1).await.unwrap();
+    let nature = Nature {
+        is_framed: true,
+        ..Nature::default()
+    };
+    let opening = Fabric::open_as(nature, links.collect(), 1);
+    let fabric = opening.await.unwrap();
     Field {
         nodes,
         processes: fake,
