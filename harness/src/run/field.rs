@@ -22,7 +22,7 @@ use super::freeze::{self, Freezer, Frozen};
 use super::phases::Phases;
 use super::{Circumstances, node_names};
 use crate::clock::Clock;
-use crate::cluster::{Block, Cluster, ClusterError, Setup};
+use crate::cluster::{Block, Cluster, ClusterError, Lookout, Setup};
 use crate::drive::Clients;
 use crate::judge::Watch;
 use crate::messages::Journal;
@@ -90,6 +90,7 @@ struct Stage {
     journal: Option<Arc<Journal>>,
     forwarder: Option<JoinHandle<()>>,
     watch: Option<Watch>,
+    lookout: Option<Lookout>,
     frozen: Option<Frozen>,
 }
 
@@ -237,6 +238,7 @@ impl Stage {
     ) -> anyhow::Result<Option<Arc<Cluster>>> {
         let cluster = Cluster::start(setup).await?;
         self.cluster = Some(Arc::clone(&cluster));
+        self.lookout = Some(Lookout::start(&cluster));
         let ready = cluster.wait_ready(cluster.ids(), plan.ready.0);
         match unless_stopped(stop, ready).await {
             Some(ready) => ready?,
@@ -338,6 +340,9 @@ impl Stage {
     /// Takes everything down; returns what went wrong, in words.
     async fn strike(mut self, dir: &RunDir) -> Vec<String> {
         let mut problems = Vec::new();
+        if let Some(lookout) = self.lookout.take() {
+            problems.extend(lookout.end().await);
+        }
         if let Some(cluster) = self.cluster.take() {
             problems.extend(cluster.stop().await);
         }
