@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
 use tribunal_nemesis::fabric::Tap;
-use tribunal_results::message::{Act, Clocks, Loss, MessageEvent, MessagesWriter};
+use tribunal_results::message::{Act, Alteration, Clocks, Loss, MessageEvent, MessagesWriter};
 use tribunal_results::run::RunDir;
 use tribunal_results::{Nanos, NodeId};
 use tribunal_targets::node::stamp::{self, Kept};
@@ -34,6 +34,8 @@ pub struct Journal {
 #[derive(Debug, Default)]
 struct Seen {
     messages: FxHashMap<u64, Message>,
+    /// What was done to messages on their way.
+    alterations: Vec<(u64, Nanos, &'static str)>,
     /// The kinds of messages, and their numbers.
     kinds: Vec<String>,
     numbers: FxHashMap<String, u32>,
@@ -175,6 +177,14 @@ impl Tap for Journal {
     fn lost(&self, message: u64, why: &'static str) {
         self.ended(message, End::Lost(why));
     }
+
+    fn altered(&self, message: u64, how: &'static str) {
+        let now = self.clock.now();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.alterations.len() < MESSAGES_MAX {
+            seen.alterations.push((message, now, how));
+        }
+    }
 }
 
 /// The journal's lines on their way to the file.
@@ -243,6 +253,12 @@ impl Pages<'_> {
     }
 
     fn end(mut self) -> std::io::Result<()> {
+        for &(message, time, how) in &self.seen.alterations {
+            let how = how.into();
+            let alteration = Alteration { message, time, how };
+            self.writer.altered(&alteration)?;
+            self.write_beyond(WRITTEN_BYTES)?;
+        }
         self.write_beyond(0)?;
         self.file.flush()
     }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use tribunal_nemesis::fabric::{Delay, Rule};
+use tribunal_nemesis::fabric::{Bandwidth, Delay, Rule};
 use tribunal_results::NodeId;
-use tribunal_results::options::Time;
+use tribunal_results::options::{Rate, Time};
 use tribunal_targets::Shape;
 
 /// The network between nodes while nothing is broken.
@@ -21,12 +21,15 @@ pub struct Topology {
     /// The most that is added to it, drawn anew for whatever is read at once.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub jitter: Time,
-    /// Links that take another time.
+    /// What each link carries, one way; as much as the machine can if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<Rate>,
+    /// Links that take another time, or carry more or less.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<LinkLatency>,
 }
 
-/// A directed link that takes a time of its own.
+/// A directed link that takes a time, or has a bandwidth, of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinkLatency {
@@ -34,8 +37,12 @@ pub struct LinkLatency {
     pub from: NodeId,
     /// To whom.
     pub to: NodeId,
-    /// How long they take, one way.
-    pub latency: Time,
+    /// How long they take, one way; as long as those of all others if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Time>,
+    /// How much it carries; as much as all others if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<Rate>,
 }
 
 fn is_zero(time: &Time) -> bool {
@@ -62,17 +69,22 @@ impl Topology {
 
     fn late(&self, from: &NodeId, to: &NodeId) -> Rule {
         // The last that says so counts.
-        let own = self
-            .links
-            .iter()
-            .rev()
-            .find(|link| link.from == *from && link.to == *to);
+        let own = || self.links.iter().rev();
+        let own = || own().filter(|link| link.from == *from && link.to == *to);
+        let latency = own().find_map(|link| link.latency);
+        let bandwidth = own().find_map(|link| link.bandwidth);
         let delay = Delay {
-            base: own.map_or(self.latency.0, |link| link.latency.0),
+            base: latency.unwrap_or(self.latency).0,
             jitter: self.jitter.0,
+            ..Delay::default()
         };
+        let bandwidth = bandwidth.or(self.bandwidth).map(|rate| Bandwidth {
+            rate: rate.0,
+            burst: 0,
+        });
         Rule {
             delay,
+            bandwidth,
             ..Rule::default()
         }
     }
@@ -92,6 +104,10 @@ impl Topology {
                     nodes.len()
                 ));
             }
+        }
+        let links = self.links.iter().map(|link| link.bandwidth);
+        if links.chain([self.bandwidth]).any(|rate| rate == Some(Rate(0))) {
+            return Err("a link that carries nothing is no link; leave `bandwidth` out".into());
         }
         let count = nodes.len();
         let pairs = (0..count).flat_map(|i| (0..count).map(move |j| (i, j)));
@@ -136,10 +152,12 @@ mod tests {
             shape: Shape::Ring,
             latency: Time::millis(2),
             jitter: Time::millis(1),
+            bandwidth: None,
             links: vec![LinkLatency {
                 from: "n4".into(),
                 to: "n1".into(),
-                latency: Time::millis(20),
+                latency: Some(Time::millis(20)),
+                bandwidth: None,
             }],
         };
         let late = |ms| Rule::delay(Duration::from_millis(ms), Duration::from_millis(1));
@@ -147,6 +165,31 @@ mod tests {
         assert_eq!(rule(&topology, "n1", "n4"), Some(late(2)));
         assert_eq!(rule(&topology, "n4", "n1"), Some(late(20)));
         assert_eq!(rule(&topology, "n1", "n3"), Some(Rule::refuse()));
+    }
+
+    #[test]
+    fn a_link_may_carry_less_than_the_others() {
+        let narrow = |to: &str, rate| LinkLatency {
+            from: "n1".into(),
+            to: to.into(),
+            latency: None,
+            bandwidth: Some(Rate(rate)),
+        };
+        let mut topology = Topology {
+            latency: Time::millis(2),
+            bandwidth: Some(Rate(1_000_000)),
+            links: vec![narrow("n2", 500), narrow("n2", 1000)],
+            ..Topology::default()
+        };
+        let rate = |to| {
+            let rule = rule(&topology, "n1", to).unwrap();
+            assert_eq!(rule.delay.base, Duration::from_millis(2));
+            rule.bandwidth.map(|bandwidth| bandwidth.rate)
+        };
+        assert_eq!((rate("n2"), rate("n3")), (Some(1000), Some(1_000_000)));
+        topology.links.push(narrow("n3", 0));
+        let why = topology.check(&nodes(), Shape::Mesh).unwrap_err();
+        assert!(why.contains("carries nothing"), "{why}");
     }
 
     #[test]
@@ -162,7 +205,8 @@ mod tests {
         strange.links.push(LinkLatency {
             from: "n1".into(),
             to: "n9".into(),
-            latency: Time::millis(1),
+            latency: None,
+            bandwidth: None,
         });
         let why = strange.check(&nodes(), Shape::Mesh).unwrap_err();
         assert!(why.contains("n1 to n9"), "{why}");

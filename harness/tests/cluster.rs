@@ -675,3 +675,33 @@ fn plays_a_node_that_listens() {
         std::thread::park();
     }
 }
+
+#[tokio::test]
+async fn a_connection_around_the_fabric_is_found_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let ground = Ground::new(dir.path());
+    // In the place of n1, whose script does not listen.
+    let there = ground.block.node(1);
+    let listener = TcpListener::bind(there).unwrap();
+    let dial = format!(
+        r#"exec 3<>/dev/tcp/{}/{}; echo ready > "$READY"; exec sleep 1000"#,
+        there.ip(),
+        there.port()
+    );
+    let nodes = vec![
+        json!({ "script": IDLE }),
+        json!({ "program": "bash", "script": dial }),
+    ];
+    let (cluster, _events) = ground.try_start(nodes, TRIBUNAL).await;
+    let cluster = cluster.unwrap();
+    // What this process opens itself is the fabric's, or a probe.
+    let _ours = std::net::TcpStream::connect(there).unwrap();
+    cluster.wait_ready(cluster.ids(), SOON).await.unwrap();
+    let found = cluster.bypass().expect("n2 is connected to n1");
+    let named = format!("of n2 is connected to n1 at {there}");
+    assert!(found.contains(&named), "{found}");
+    drop(listener);
+    cluster.kill("n2").await.unwrap();
+    assert_eq!(cluster.bypass(), None);
+    cluster.stop().await;
+}

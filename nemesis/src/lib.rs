@@ -11,24 +11,32 @@ pub mod add_node;
 pub mod aim;
 pub mod chance;
 pub mod client;
+pub mod corruption;
 pub mod delay;
+pub mod duplication;
 pub mod fabric;
+pub mod half_open;
 pub mod hold;
 pub mod kill;
 pub mod kill_starting;
 pub mod members;
 pub mod network;
+pub mod omission;
 pub mod partition;
 pub mod pause;
 pub mod process;
 pub mod refuse;
 pub mod remove_node;
+pub mod reordering;
 pub mod replace_node;
 pub mod reset;
 pub mod restart;
 pub mod schedule;
+pub mod slow_close;
+pub mod stall;
 pub mod tear;
 pub mod terminate;
+pub mod throttle;
 pub mod truncate;
 pub mod wipe;
 
@@ -203,6 +211,14 @@ pub static ALL: &[&dyn Fault] = &[
     &partition::Partition,
     &reset::Reset,
     &refuse::Refuse,
+    &throttle::Throttle,
+    &half_open::HalfOpen,
+    &slow_close::SlowClose,
+    &stall::Stall,
+    &omission::Omission,
+    &duplication::Duplication,
+    &reordering::Reordering,
+    &corruption::Corruption,
 ];
 
 /// The fault of that name.

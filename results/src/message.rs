@@ -111,6 +111,17 @@ pub struct Loss {
     pub why: String,
 }
 
+/// What was done to a message that arrived all the same, or to a copy of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alteration {
+    /// The message's number.
+    pub message: u64,
+    /// When it was done.
+    pub time: Nanos,
+    /// What, in a short phrase.
+    pub how: String,
+}
+
 /// A message journal as read. Nothing but the form of each line is checked yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Messages {
@@ -120,6 +131,8 @@ pub struct Messages {
     pub events: Vec<MessageEvent>,
     /// What was lost, in the same order.
     pub losses: Vec<Loss>,
+    /// What was doubled, changed or held back on its way, in the same order.
+    pub alterations: Vec<Alteration>,
 }
 
 /// The first line of a message journal.
@@ -148,6 +161,8 @@ pub enum MessageType {
     Local,
     /// A message was lost on its way; no event of a node.
     Drop,
+    /// A message was doubled, changed or held back on its way; no event of a node.
+    Alter,
 }
 
 /// The JSON object of a line, field by field.
@@ -160,10 +175,10 @@ pub struct MessageLine {
     /// What happened.
     #[serde(rename = "type")]
     pub kind: MessageType,
-    /// The node that did it; absent of `drop`.
+    /// The node that did it; absent of `drop` and `alter`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
-    /// Its position in the node's own order; absent of `drop`.
+    /// Its position in the node's own order; absent of `drop` and `alter`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<u64>,
     /// The message's number; absent of `local`.
@@ -187,7 +202,7 @@ pub struct MessageLine {
     /// Its physical clock, in nanoseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub physical: Option<Nanos>,
-    /// With `drop`: why it was lost.
+    /// With `drop`: why it was lost. With `alter`: what was done to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
@@ -263,19 +278,38 @@ impl MessagesWriter {
     /// # Errors
     /// As [`append`](Self::append).
     pub fn lost(&mut self, loss: &Loss) -> serde_json::Result<()> {
+        self.on_its_way(MessageType::Drop, loss.message, loss.time, &loss.why)
+    }
+
+    /// Adds what was done to a message.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn altered(&mut self, alteration: &Alteration) -> serde_json::Result<()> {
+        let Alteration { message, time, how } = alteration;
+        self.on_its_way(MessageType::Alter, *message, *time, how)
+    }
+
+    fn on_its_way(
+        &mut self,
+        kind: MessageType,
+        message: u64,
+        time: Nanos,
+        why: &str,
+    ) -> serde_json::Result<()> {
         self.push(&MessageLine {
-            time: loss.time,
-            kind: MessageType::Drop,
+            time,
+            kind,
             node: None,
             step: None,
-            message: Some(loss.message),
+            message: Some(message),
             to: None,
             what: None,
             lamport: None,
             vector: None,
             hybrid: None,
             physical: None,
-            why: Some(loss.why.clone()),
+            why: Some(why.to_owned()),
         })
     }
 
@@ -377,7 +411,14 @@ impl Builder {
 
     fn push(&mut self, line: MessageLine) -> Result<(), String> {
         if line.kind == MessageType::Drop {
-            self.messages.losses.push(loss(line)?);
+            let (message, time, why) = on_its_way(line)?;
+            self.messages.losses.push(Loss { message, time, why });
+            return Ok(());
+        }
+        if line.kind == MessageType::Alter {
+            let (message, time, how) = on_its_way(line)?;
+            let alteration = Alteration { message, time, how };
+            self.messages.alterations.push(alteration);
             return Ok(());
         }
         let node = line.node.as_deref().ok_or("an event needs a node")?;
@@ -387,7 +428,7 @@ impl Builder {
             return Err("only a send has a receiver".into());
         }
         if line.why.is_some() {
-            return Err("only a drop has a reason".into());
+            return Err("only a drop and an alter have a reason".into());
         }
         let entries = line.vector.as_ref().map(|vector| vector.len());
         if let Some(entries) = entries.filter(|&n| n != self.messages.nodes.len()) {
@@ -418,17 +459,15 @@ impl Builder {
     }
 }
 
-fn loss(line: MessageLine) -> Result<Loss, String> {
+/// The number, time and reason of what happened to a message between nodes.
+fn on_its_way(line: MessageLine) -> Result<(u64, Nanos, String), String> {
     let clocks = line.lamport.is_some()
         || line.vector.is_some()
         || line.hybrid.is_some()
         || line.physical.is_some();
     if line.node.is_some() || line.step.is_some() || line.to.is_some() || clocks {
-        return Err("a drop has a time, a message and a reason only".into());
+        return Err("a drop or alter has a time, a message and a reason only".into());
     }
-    Ok(Loss {
-        message: line.message.ok_or("the message's number is missing")?,
-        time: line.time,
-        why: line.why.unwrap_or_default(),
-    })
+    let message = line.message.ok_or("the message's number is missing")?;
+    Ok((message, line.time, line.why.unwrap_or_default()))
 }

@@ -111,6 +111,66 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
+/// How much a link carries, in bytes per second; written with its unit: `64kB/s`, `1MB/s`,
+/// `10Mbit/s`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rate(pub u64);
+
+impl Rate {
+    /// The units and how many bytes per second each is; the largest first.
+    const UNITS: [(&str, f64); 7] = [
+        ("GB/s", 1e9),
+        ("MB/s", 1e6),
+        ("kB/s", 1e3),
+        ("Gbit/s", 1.25e8),
+        ("Mbit/s", 1.25e5),
+        ("kbit/s", 125.0),
+        ("B/s", 1.0),
+    ];
+
+    /// Reads a number and a unit.
+    ///
+    /// # Errors
+    /// Says what forms are understood.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not a rate; write it as 64kB/s, 1MB/s or 10Mbit/s");
+        let trimmed = text.trim();
+        let unit = |(unit, bytes): &(&str, f64)| Some((trimmed.strip_suffix(unit)?, *bytes));
+        let (number, bytes) = Self::UNITS.iter().find_map(unit).ok_or_else(wrong)?;
+        let number: f64 = number.trim().parse().map_err(|_| wrong())?;
+        let rate = (number * bytes).round();
+        // Beyond 2^53 not every whole number is one.
+        match (0.0..=9e15).contains(&rate) {
+            true => Ok(Self(rate as u64)),
+            false => Err(wrong()),
+        }
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("0B/s"),
+            n if n.is_multiple_of(1_000_000_000) => write!(f, "{}GB/s", n / 1_000_000_000),
+            n if n.is_multiple_of(1_000_000) => write!(f, "{}MB/s", n / 1_000_000),
+            n if n.is_multiple_of(1_000) => write!(f, "{}kB/s", n / 1_000),
+            n => write!(f, "{n}B/s"),
+        }
+    }
+}
+
+impl Serialize for Rate {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(d)?).map_err(D::Error::custom)
+    }
+}
+
 /// A stretch to draw lengths of time from, both ends included: `500ms..2s`, or one time alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeRange {
@@ -161,5 +221,25 @@ impl<'de> Deserialize<'de> for TimeRange {
             return Err(D::Error::custom(format!("{text:?} ends before it begins")));
         }
         Ok(Self { from, to })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_read_with_its_unit_and_written_back() {
+        let of = |text: &str| Rate::parse(text).map(|rate| rate.0);
+        assert_eq!(of("64kB/s"), Ok(64_000));
+        assert_eq!(of("1.5 MB/s"), Ok(1_500_000));
+        assert_eq!(of("8Mbit/s"), Ok(1_000_000));
+        assert_eq!(of("100B/s"), Ok(100));
+        for rate in [Rate(0), Rate(1), Rate(64_000), Rate(3_000_000_000)] {
+            assert_eq!(Rate::parse(&rate.to_string()), Ok(rate));
+        }
+        for wrong in ["", "64", "64kB", "fast", "-1kB/s", "1e30GB/s", "NaNB/s"] {
+            assert!(of(wrong).unwrap_err().contains("64kB/s"), "{wrong}");
+        }
     }
 }

@@ -6,7 +6,7 @@
 )]
 
 use tribunal_results::message::{
-    Act, Clocks, Hybrid, Loss, MessageEvent, Messages, MessagesWriter, read,
+    Act, Alteration, Clocks, Hybrid, Loss, MessageEvent, Messages, MessagesWriter, read,
 };
 
 fn sample() -> Messages {
@@ -48,6 +48,11 @@ fn sample() -> Messages {
             time: 50,
             why: "partition".into(),
         }],
+        alterations: vec![Alteration {
+            message: 4,
+            time: 40,
+            how: "it was duplicated".into(),
+        }],
     }
 }
 
@@ -59,6 +64,9 @@ fn written(messages: &Messages) -> Vec<u8> {
     }
     for loss in &messages.losses {
         writer.lost(loss).unwrap();
+    }
+    for alteration in &messages.alterations {
+        writer.altered(alteration).unwrap();
     }
     writer.take()
 }

@@ -9,6 +9,7 @@
 //! | `node` | one node: its state, and what faults may do to its process |
 //! | `ready` | when a node is ready |
 //! | `logs` | what nodes print |
+//! | `bypass` | connections that go around the fabric |
 //! | `procfs`, `exit` | what the kernel says of processes and sockets, in words |
 //!
 //! On no way out is a node left behind: [`Cluster::stop`] ends them and looks for stragglers;
@@ -16,6 +17,7 @@
 //! the guard whatever nodes had started.
 
 pub mod addresses;
+mod bypass;
 mod error;
 mod exit;
 pub mod guard;
@@ -42,6 +44,7 @@ use tribunal_results::{NodeEvent, NodeId, NodeState};
 use tribunal_targets::{MemberChange, NodeSpec, Status, Target};
 
 pub use addresses::{Block, Layout, NODES_MAX};
+pub use bypass::Lookout;
 pub use error::{ClusterError, Unready};
 pub use guard::guard_main;
 pub use orphans::{Orphan, is_running, orphans, started};

@@ -4,6 +4,7 @@
 //! callers then do without the proof. Processes come and go while they are listed, so whatever
 //! cannot be read is gone, and is left out.
 
+use std::collections::HashSet;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -100,44 +101,92 @@ pub(super) fn name(pid: u32) -> String {
     name.trim().to_owned()
 }
 
+/// An IPv4 address and port as the kernel writes them.
+fn hex(ip: Ipv4Addr, port: u16) -> String {
+    format!("{:08X}:{port:04X}", u32::from_ne_bytes(ip.octets()))
+}
+
 /// The inode of the socket that listens at `address`, be it by listening everywhere.
 pub(super) fn listener(address: SocketAddr) -> Option<u64> {
     let SocketAddr::V4(address) = address else {
         return None;
     };
     let port = address.port();
-    let hex = |ip: Ipv4Addr| format!("{:08X}:{port:04X}", u32::from_ne_bytes(ip.octets()));
-    let here = [hex(*address.ip()), hex(Ipv4Addr::UNSPECIFIED)];
+    let here = [hex(*address.ip(), port), hex(Ipv4Addr::UNSPECIFIED, port)];
     let everywhere = [format!("{:032X}:{port:04X}", 0)];
     listening("/proc/net/tcp", &here).or_else(|| listening("/proc/net/tcp6", &everywhere))
+}
+
+/// A row of a table of TCP sockets.
+struct Row {
+    local: String,
+    remote: String,
+    state: String,
+    inode: u64,
+}
+
+/// The rows of a table of TCP sockets (`Documentation/networking/proc_net_tcp.rst` of Linux).
+fn rows(table: &str) -> Vec<Row> {
+    let row = |line: &str| {
+        let mut fields = line.split_ascii_whitespace().skip(1).map(str::to_owned);
+        Some(Row {
+            local: fields.next()?,
+            remote: fields.next()?,
+            state: fields.next()?,
+            inode: fields.nth(5)?.parse().ok()?,
+        })
+    };
+    let text = fs::read_to_string(table).unwrap_or_default();
+    text.lines().skip(1).filter_map(row).collect()
 }
 
 /// The inode of a socket that listens at one of these addresses, as the kernel writes them.
 fn listening(table: &str, addresses: &[String]) -> Option<u64> {
     const LISTEN: &str = "0A";
-    fs::read_to_string(table)
-        .ok()?
-        .lines()
-        .skip(1)
-        .find_map(|line| {
-            let mut fields = line.split_ascii_whitespace().skip(1);
-            let local = fields.next()?;
-            let state = fields.nth(1)?;
-            let inode = fields.nth(5)?;
-            let found = state == LISTEN && addresses.iter().any(|address| address == local);
-            found.then(|| inode.parse().ok()).flatten()
+    let rows = rows(table).into_iter();
+    let listens = |row: &Row| row.state == LISTEN && addresses.contains(&row.local);
+    rows.filter(listens).map(|row| row.inode).next()
+}
+
+/// The connections that were opened to one of these IPv4 addresses: to which, and the inodes of
+/// the sockets at the other end.
+pub(super) fn connections_to(addresses: &[SocketAddr]) -> Vec<(SocketAddr, u64)> {
+    const ESTABLISHED: &str = "01";
+    /// How IPv6 writes an IPv4 address (RFC 4291, 2.5.5.2), as the kernel prints it.
+    const MAPPED: &str = "0000000000000000FFFF0000";
+    let named: Vec<(String, SocketAddr)> = addresses
+        .iter()
+        .filter_map(|address| match address {
+            SocketAddr::V4(v4) => Some((hex(*v4.ip(), v4.port()), *address)),
+            SocketAddr::V6(_) => None,
         })
+        .collect();
+    let all = ["/proc/net/tcp", "/proc/net/tcp6"].into_iter().flat_map(rows);
+    all.filter(|row| row.state == ESTABLISHED)
+        .filter_map(|row| {
+            let remote = row.remote.strip_prefix(MAPPED).unwrap_or(&row.remote);
+            let (_, address) = named.iter().find(|(name, _)| name == remote)?;
+            Some((*address, row.inode))
+        })
+        .collect()
+}
+
+/// The inodes of the sockets that a process has open.
+pub(super) fn sockets(pid: u32) -> HashSet<u64> {
+    let open = fs::read_dir(format!("/proc/{pid}/fd"));
+    let links = open.into_iter().flatten().flatten();
+    links
+        .filter_map(|entry| fs::read_link(entry.path()).ok())
+        .filter_map(|link| {
+            let inode = link.to_str()?.strip_prefix("socket:[")?;
+            inode.strip_suffix(']')?.parse().ok()
+        })
+        .collect()
 }
 
 /// Whether the process has that socket open.
 pub(super) fn holds(pid: u32, inode: u64) -> bool {
-    let socket = format!("socket:[{inode}]");
-    let open = fs::read_dir(format!("/proc/{pid}/fd"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    open.filter_map(|entry| fs::read_link(entry.path()).ok())
-        .any(|link| link.as_os_str() == socket.as_str())
+    sockets(pid).contains(&inode)
 }
 
 /// A process that has that socket open; `None` also if it is another user's.
@@ -167,6 +216,22 @@ mod tests {
             let inode = listener(SocketAddr::from(([127, 70, 1, 2], port))).unwrap();
             assert!(holds(std::process::id(), inode), "{everywhere}");
         }
+    }
+
+    #[test]
+    fn connections_are_found_by_where_they_lead_and_by_their_own_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let there = listener.local_addr().unwrap();
+        let near = std::net::TcpStream::connect(there).unwrap();
+        let (far, _) = listener.accept().unwrap();
+        let found = connections_to(&[there]);
+        let [(address, inode)] = found[..] else {
+            panic!("{found:?}");
+        };
+        assert_eq!(address, there);
+        assert!(sockets(std::process::id()).contains(&inode));
+        drop((near, far));
+        assert_eq!(connections_to(&[there]), []);
     }
 
     #[test]

@@ -27,7 +27,7 @@ use super::lookout::Lookouts;
 use super::phases::Phases;
 use super::{Circumstances, node_names};
 use crate::clock::Clock;
-use crate::cluster::{Block, Cluster, ClusterError, Setup};
+use crate::cluster::{Block, Cluster, ClusterError, Lookout, Setup};
 use crate::drive::Clients;
 use crate::holds::Holds;
 use crate::judge::Watch;
@@ -105,6 +105,7 @@ struct Stage {
     journal: Option<Arc<Journal>>,
     forwarder: Option<JoinHandle<()>>,
     watch: Option<Watch>,
+    lookout: Option<Lookout>,
     frozen: Option<Frozen>,
 }
 
@@ -210,6 +211,9 @@ impl Stage {
         let nature = Nature {
             base: plan.topology.rules(nodes),
             listener: self.listen(plan, nodes),
+            // Reference nodes speak the wire protocol, and so do their clients.
+            is_framed: tribunal_targets::find(&plan.target.target)
+                .is_some_and(|target| target.reference().is_some()),
         };
         let opening = Fabric::open_as(nature, links(nodes, &block), seed);
         let fabric = circumstances.fabric.spawn(opening).await?;
@@ -270,6 +274,7 @@ impl Stage {
     ) -> anyhow::Result<Option<Arc<Cluster>>> {
         let cluster = Cluster::start(setup).await?;
         self.cluster = Some(Arc::clone(&cluster));
+        self.lookout = Some(Lookout::start(&cluster));
         let ready = cluster.wait_ready(cluster.ids(), plan.ready.0);
         match unless_stopped(stop, ready).await {
             Some(ready) => ready?,
@@ -407,6 +412,9 @@ impl Stage {
     /// Takes everything down; returns what went wrong, in words.
     async fn strike(mut self, dir: &RunDir) -> Vec<String> {
         let mut problems = Vec::new();
+        if let Some(lookout) = self.lookout.take() {
+            problems.extend(lookout.end().await);
+        }
         if let Some(cluster) = self.cluster.take() {
             problems.extend(cluster.stop().await);
         }

@@ -60,6 +60,10 @@ static BUILT_IN: &[BuiltIn] = &[
         text: include_str!("../../suites/lock-safety.yaml"),
     },
     BuiltIn {
+        name: "messages",
+        text: include_str!("../../suites/messages.yaml"),
+    },
+    BuiltIn {
         name: "paxos",
         text: include_str!("../../suites/paxos.yaml"),
     },

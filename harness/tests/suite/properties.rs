@@ -7,7 +7,7 @@ use tribunal::plan::{JudgePlan, Plan, TargetPlan, WorkloadPlan};
 use tribunal::suite::{Overrides, plan_to_yaml};
 use tribunal::topology::{LinkLatency, Topology};
 use tribunal_nemesis::schedule::{FaultPlan, NemesisPlan};
-use tribunal_results::options::{Time, TimeRange};
+use tribunal_results::options::{Rate, Time, TimeRange};
 use tribunal_results::verdict::EvidenceFloor;
 use tribunal_targets::Shape;
 
@@ -98,9 +98,10 @@ prop_compose! {
                 shape: if messages { Shape::Mesh } else { Shape::Star },
                 latency,
                 jitter,
+                bandwidth: link.map(|time| Rate(1 + time.0.as_micros() as u64)),
                 links: link
                     .filter(|_| nodes > 1)
-                    .map(|latency| LinkLatency { from: "n1".into(), to: "n2".into(), latency })
+                    .map(|latency| LinkLatency { from: "n1".into(), to: "n2".into(), latency: Some(latency), bandwidth: None })
                     .into_iter()
                     .collect(),
             },

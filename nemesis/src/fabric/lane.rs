@@ -1,138 +1,126 @@
-//! One direction between two nodes: its rule, what it counted, and its stream of chance.
+//! One direction between two nodes: its rules, what it counted, and its stream of chance.
 
-use std::ops::{AddAssign, Sub};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
-use serde::Serialize;
 use tokio::sync::watch;
+use tokio::time::Instant;
+use tribunal_results::NodeId;
 
-use super::rule::Rule;
+use super::counters::{Counters, Tally};
+use super::fate::{Fate, Receivers, fate};
+use super::rule::{Bandwidth, Rule};
+use super::spread::{Delay, Wave};
 use super::tap::Tapped;
+use super::timer::Timer;
 
-/// What a directed link (from, to) did since the fabric was opened: the proof that a fault bit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Counters {
-    /// Bytes delivered to `to`.
-    pub bytes_forwarded: u64,
-    /// Bytes that arrived late because of a delay.
-    pub bytes_delayed: u64,
-    /// Bytes that were held back by a cut.
-    pub bytes_held: u64,
-    /// Connections that `from` dialled and `to` accepted.
-    pub opened: u64,
-    /// Connections that `from` dialled and that were refused.
-    pub refused: u64,
-    /// Connections that were reset by the rule of this link, whichever side dialled.
-    pub reset: u64,
-    /// Connections that `from` dialled while either direction was cut.
-    pub attempts_while_cut: u64,
-}
-
-impl AddAssign for Counters {
-    fn add_assign(&mut self, more: Self) {
-        self.bytes_forwarded += more.bytes_forwarded;
-        self.bytes_delayed += more.bytes_delayed;
-        self.bytes_held += more.bytes_held;
-        self.opened += more.opened;
-        self.refused += more.refused;
-        self.reset += more.reset;
-        self.attempts_while_cut += more.attempts_while_cut;
-    }
-}
-
-impl Sub for Counters {
-    type Output = Self;
-
-    fn sub(self, earlier: Self) -> Self {
-        Self {
-            bytes_forwarded: self.bytes_forwarded.saturating_sub(earlier.bytes_forwarded),
-            bytes_delayed: self.bytes_delayed.saturating_sub(earlier.bytes_delayed),
-            bytes_held: self.bytes_held.saturating_sub(earlier.bytes_held),
-            opened: self.opened.saturating_sub(earlier.opened),
-            refused: self.refused.saturating_sub(earlier.refused),
-            reset: self.reset.saturating_sub(earlier.reset),
-            attempts_while_cut: self
-                .attempts_while_cut
-                .saturating_sub(earlier.attempts_while_cut),
-        }
-    }
-}
-
-/// The counters while they count.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) bytes_forwarded: AtomicU64,
-    pub(super) bytes_delayed: AtomicU64,
-    pub(super) bytes_held: AtomicU64,
-    pub(super) opened: AtomicU64,
-    pub(super) refused: AtomicU64,
-    pub(super) reset: AtomicU64,
-    pub(super) attempts_while_cut: AtomicU64,
-}
-
-impl Tally {
-    fn read(&self) -> Counters {
-        Counters {
-            bytes_forwarded: self.bytes_forwarded.load(Relaxed),
-            bytes_delayed: self.bytes_delayed.load(Relaxed),
-            bytes_held: self.bytes_held.load(Relaxed),
-            opened: self.opened.load(Relaxed),
-            refused: self.refused.load(Relaxed),
-            reset: self.reset.load(Relaxed),
-            attempts_while_cut: self.attempts_while_cut.load(Relaxed),
-        }
-    }
-}
-
-/// Counts `amount` more. A statistic orders nothing else, so no stronger ordering is needed.
-pub(super) fn count(counter: &AtomicU64, amount: usize) {
-    counter.fetch_add(amount as u64, Relaxed);
+/// What a lane is from the beginning.
+#[derive(Debug)]
+pub(super) struct Origin {
+    pub(super) to: NodeId,
+    /// What it does while no other rule is in force.
+    pub(super) base: Rule,
+    /// Who listens to its lines.
+    pub(super) tapped: Option<Tapped>,
+    /// Whether it carries lines of the wire protocol.
+    pub(super) is_framed: bool,
+    /// Every node, and the seed of what they are told: the same for all lanes.
+    pub(super) receivers: Arc<Receivers>,
+    /// Its own stream.
+    pub(super) chance: Pcg64Mcg,
+    pub(super) timer: Arc<Timer>,
 }
 
 /// One direction between two nodes, shared by every connection that carries its bytes.
 #[derive(Debug)]
 pub(super) struct Lane {
-    /// What it does while no other rule is in force.
-    base: Rule,
-    /// Who listens to its lines.
-    pub(super) tapped: Option<Tapped>,
+    pub(super) origin: Origin,
+    /// All rules at once.
     rule: watch::Sender<Rule>,
-    chance: Mutex<Pcg64Mcg>,
-    /// The counters when the last rule was set.
-    mark: Mutex<Counters>,
+    imposed: Mutex<BTreeMap<String, Imposed>>,
+    dice: Mutex<Dice>,
+    /// Until when the bandwidth is used up.
+    busy: Mutex<Option<Instant>>,
     pub(super) tally: Tally,
 }
 
+/// What somebody asked for.
+#[derive(Debug)]
+struct Imposed {
+    /// `None` once it was lifted.
+    rule: Option<Rule>,
+    /// The counters when it was set.
+    mark: Counters,
+}
+
+#[derive(Debug)]
+struct Dice {
+    chance: Pcg64Mcg,
+    wave: Wave,
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Lane {
-    pub(super) fn new(chance: Pcg64Mcg, base: Rule, tapped: Option<Tapped>) -> Self {
+    pub(super) fn new(origin: Origin) -> Self {
+        let dice = Dice {
+            chance: origin.chance.clone(),
+            wave: Wave::default(),
+        };
         Self {
-            base,
-            tapped,
-            rule: watch::Sender::new(base),
-            chance: Mutex::new(chance),
-            mark: Mutex::default(),
+            rule: watch::Sender::new(origin.base),
+            imposed: Mutex::default(),
+            dice: Mutex::new(dice),
+            busy: Mutex::default(),
             tally: Tally::default(),
+            origin,
         }
     }
 
-    /// Puts a rule in force, on top of the lane's own, and marks the counters.
-    pub(super) fn set(&self, rule: Rule) {
-        let rule = rule.over(&self.base);
-        *self.mark.lock().unwrap_or_else(PoisonError::into_inner) = self.tally.read();
-        self.rule.send_replace(rule);
+    /// Puts somebody's rule in force, in place of the one of theirs before, together with those of
+    /// others and the lane's own, and marks the counters.
+    pub(super) fn set(&self, by: &str, rule: Rule) {
+        let mut imposed = lock(&self.imposed);
+        let rule = Imposed {
+            rule: Some(rule),
+            mark: self.tally.read(),
+        };
+        imposed.insert(by.to_owned(), rule);
+        self.rule.send_replace(self.together(&imposed));
     }
 
-    /// Lifts the rule down to the lane's own. The mark stays, so that what the rule did can still be read.
-    pub(super) fn clear(&self) {
+    /// Lifts somebody's rule. The mark stays, so that what the rule did can still be read.
+    pub(super) fn clear(&self, by: &str) {
+        let mut imposed = lock(&self.imposed);
+        if let Some(theirs) = imposed.get_mut(by) {
+            theirs.rule = None;
+        }
+        self.change(&imposed);
+    }
+
+    /// Lifts everybody's rule, down to the lane's own.
+    pub(super) fn clear_all(&self) {
+        let mut imposed = lock(&self.imposed);
+        imposed.values_mut().for_each(|one| one.rule = None);
+        self.change(&imposed);
+    }
+
+    fn change(&self, imposed: &BTreeMap<String, Imposed>) {
+        let together = self.together(imposed);
         self.rule.send_if_modified(|rule| {
-            let changes = *rule != self.base;
-            *rule = self.base;
+            let changes = *rule != together;
+            *rule = together;
             changes
         });
+    }
+
+    fn together(&self, imposed: &BTreeMap<String, Imposed>) -> Rule {
+        let rules = imposed.values().filter_map(|one| one.rule);
+        rules.fold(self.origin.base, |all, one| one.over(&all))
     }
 
     /// The rule as it changes.
@@ -144,13 +132,100 @@ impl Lane {
         self.tally.read()
     }
 
-    pub(super) fn since_set(&self) -> Counters {
-        self.tally.read() - *self.mark.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What it did since somebody's rule was last set; all that it did, if none was.
+    pub(super) fn since_set(&self, by: &str) -> Counters {
+        let mark = lock(&self.imposed).get(by).map(|theirs| theirs.mark);
+        self.tally.read() - mark.unwrap_or_default()
     }
 
-    /// The delay of the next chunk under `rule`.
-    pub(super) fn draw_delay(&self, rule: &Rule) -> Duration {
-        let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
-        rule.delay.at(chance.random::<f64>())
+    /// The next delay.
+    pub(super) fn draw_delay(&self, delay: &Delay) -> Duration {
+        let Dice { chance, wave } = &mut *lock(&self.dice);
+        wave.next(delay, chance)
+    }
+
+    /// Whether something of that probability happens.
+    pub(super) fn happens(&self, probability: f64) -> bool {
+        probability > 0.0 && super::fate::happens(&mut lock(&self.dice).chance, probability)
+    }
+
+    /// What becomes of the next message.
+    pub(super) fn fate(&self, rule: &Rule, line: &[u8]) -> Fate {
+        let Origin { to, receivers, .. } = &self.origin;
+        let chance = &mut lock(&self.dice).chance;
+        fate(&rule.messages, line, to, receivers, chance)
+    }
+
+    /// Uses up bandwidth for so many bytes: when they will have passed, if they have to wait.
+    pub(super) fn pace(
+        &self,
+        bandwidth: &Bandwidth,
+        bytes: usize,
+        now: Instant,
+    ) -> Option<Instant> {
+        let mut busy = lock(&self.busy);
+        let credit = bandwidth.time_of(bandwidth.burst);
+        // What wasn't used lately may be used now, as far as the bucket is deep.
+        let rested = now.checked_sub(credit).unwrap_or(now);
+        let start = busy.map_or(rested, |until| until.max(rested));
+        let end = start + bandwidth.time_of(bytes as u64);
+        *busy = Some(end);
+        (end > now).then_some(end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chance::stream;
+
+    fn lane(base: Rule) -> Lane {
+        Lane::new(Origin {
+            to: "b".into(),
+            base,
+            tapped: None,
+            is_framed: false,
+            receivers: Arc::default(),
+            chance: stream(1, &[]),
+            timer: Timer::start().unwrap(),
+        })
+    }
+
+    #[test]
+    fn rules_of_several_hold_together_and_are_lifted_one_by_one() {
+        let ms = Duration::from_millis;
+        let lane = lane(Rule::delay(ms(1), ms(0)));
+        let rule = lane.rule();
+        lane.set("delay", Rule::delay(ms(20), ms(5)));
+        lane.set("partition", Rule::cut());
+        let both = *rule.borrow();
+        assert!(both.cut);
+        assert_eq!((both.delay.base, both.delay.jitter), (ms(21), ms(5)));
+        lane.clear("partition");
+        lane.clear("nobody");
+        assert_eq!(*rule.borrow(), Rule::delay(ms(21), ms(5)));
+        lane.set("delay", Rule::delay(ms(3), ms(0)));
+        assert_eq!(rule.borrow().delay.base, ms(4));
+        lane.clear_all();
+        assert_eq!(*rule.borrow(), Rule::delay(ms(1), ms(0)));
+    }
+
+    #[test]
+    fn a_bucket_gives_its_burst_at_once_and_then_its_rate() {
+        let lane = lane(Rule::default());
+        let bandwidth = Bandwidth {
+            rate: 1000,
+            burst: 500,
+        };
+        let now = Instant::now() + Duration::from_secs(10);
+        let ms = |ms| Some(now + Duration::from_millis(ms));
+        assert_eq!(lane.pace(&bandwidth, 500, now), None);
+        assert_eq!(lane.pace(&bandwidth, 100, now), ms(100));
+        assert_eq!(lane.pace(&bandwidth, 100, now), ms(200));
+        let later = now + Duration::from_millis(200);
+        assert_eq!(lane.pace(&bandwidth, 100, later), ms(300));
+        let rested = now + Duration::from_secs(60);
+        assert_eq!(lane.pace(&bandwidth, 500, rested), None);
+        assert!(lane.pace(&bandwidth, 1, rested).is_some());
     }
 }

@@ -11,7 +11,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::lane::{Lane, count};
+use super::counters::count;
+use super::lane::Lane;
+use super::part::{Ends, parted};
 use super::pump::{Aborted, CHUNK_BYTES, Pump};
 
 /// The most connections of one link at once; more wait in the kernel's backlog.
@@ -71,29 +73,27 @@ impl Link {
     }
 
     /// One connection from its first byte to its last.
-    async fn admit(&self, mut client: TcpStream) {
-        let mut node = None;
+    async fn admit(&self, client: TcpStream) {
+        let mut ends = Ends {
+            client: Some(client),
+            node: None,
+        };
         let ended = if self.forth.rule().borrow().refuse {
             count(&self.forth.tally.refused, 1);
             Err(Aborted)
         } else {
-            self.live(&mut client, &mut node).await
+            self.live(&mut ends).await
         };
         if ended.is_err() {
-            for socket in [Some(&client), node.as_ref()].into_iter().flatten() {
-                // Fails only if the socket is dead already.
-                let _ = socket.set_zero_linger();
-            }
+            ends.reset();
         }
     }
 
     /// Attempt, dial, carry: until both ends have closed, or either is to be reset.
-    async fn live(
-        &self,
-        client: &mut TcpStream,
-        node: &mut Option<TcpStream>,
-    ) -> Result<(), Aborted> {
+    async fn live(&self, ends: &mut Ends) -> Result<(), Aborted> {
+        let client = ends.client.as_mut().ok_or(Aborted)?;
         let mut doomed = pin!(self.doomed());
+        let parted = parted(&self.forth, &self.back);
         let early = tokio::select! {
             biased;
             () = &mut doomed => return Err(Aborted),
@@ -101,12 +101,20 @@ impl Link {
         };
         // Nothing interrupts the dial: a socket dropped meanwhile would be closed, not reset.
         let dialled = timeout(DIAL_MAX, TcpStream::connect(self.dial)).await;
-        let node = node.insert(dialled.map_err(|_| Aborted)?.map_err(|_| Aborted)?);
+        let node = ends
+            .node
+            .insert(dialled.map_err(|_| Aborted)?.map_err(|_| Aborted)?);
         count(&self.forth.tally.opened, 1);
+        let parting = tokio::select! {
+            biased;
+            () = &mut doomed => return Err(Aborted),
+            parting = parted => parting,
+            ended = self.carry(client, node, early) => return ended,
+        };
         tokio::select! {
             biased;
             () = doomed => Err(Aborted),
-            ended = self.carry(client, node, early) => ended,
+            ended = parting.outlive(ends) => ended,
         }
     }
 

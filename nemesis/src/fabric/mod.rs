@@ -7,21 +7,37 @@
 //!
 //! Limits, which a proxy can't help: it accepts before it knows whether the node does (so a dial
 //! that would be refused succeeds and is reset a moment later), and bytes that it holds back have
-//! been acknowledged to their sender's kernel.
+//! been acknowledged to their sender's kernel. So an end that is left behind of a half-open
+//! connection sees its bytes acknowledged, where a real one would retransmit them and give up in the
+//! end, or be told by a keepalive; that only packets, and not streams, can show.
 //!
 //! | module | what it does |
 //! |---|---|
 //! | `rule` | what may happen to a direction, as data |
-//! | `lane` | one direction: rule in force, counters, chance |
+//! | `spread` | how late bytes arrive: distributions |
+//! | `lane` | one direction: rules in force, bandwidth, chance |
+//! | `counters` | what a direction did |
 //! | `link` | one listening address: accept, dial, reset |
+//! | `part` | connections of which only one end is left |
 //! | `pump` | the bytes of one connection in one direction |
-//! | `tap` | whole lines as they pass |
+//! | `queue` | what waits on it |
+//! | `timer` | waits of less than a millisecond |
+//! | `frames` | whole lines out of its bytes |
+//! | `fate` | what becomes of one message |
+//! | `tap` | whole lines as they pass, for whoever listens |
 
+mod counters;
+mod fate;
+mod frames;
 mod lane;
 mod link;
+mod part;
 mod pump;
+mod queue;
 mod rule;
+mod spread;
 mod tap;
+mod timer;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -34,12 +50,15 @@ use tribunal_results::NodeId;
 use tribunal_targets::Router;
 
 use crate::chance;
-use lane::Lane;
+use fate::Receivers;
+use lane::{Lane, Origin};
 use link::Link;
 use tap::Tapped;
+use timer::Timer;
 
-pub use lane::Counters;
-pub use rule::{Delay, Rule};
+pub use counters::Counters;
+pub use rule::{Bandwidth, Lies, Messages, Rule, Stall};
+pub use spread::{Delay, Distribution};
 pub use tap::{Listener, Tap};
 
 /// One directed dial to put a proxy into.
@@ -55,6 +74,9 @@ pub struct LinkSpec {
     pub dial: SocketAddr,
 }
 
+/// In whose name rules are in which nobody is named.
+const NOBODY: &str = "";
+
 /// A directed pair.
 type Pair = (NodeId, NodeId);
 
@@ -65,14 +87,38 @@ pub struct Nature {
     pub base: BTreeMap<(NodeId, NodeId), Rule>,
     /// Who listens to the lines between nodes, if anybody does.
     pub listener: Option<Listener>,
+    /// Whether what nodes and clients send are lines of the wire protocol, so that rules can be
+    /// about single messages.
+    pub is_framed: bool,
 }
 
-impl Nature {
+/// Makes lanes.
+#[derive(Debug)]
+struct Maker {
+    nature: Nature,
+    seed: u64,
+    receivers: Arc<Receivers>,
+    timer: Arc<Timer>,
+}
+
+impl Maker {
+    fn new(nature: Nature, links: &[LinkSpec], seed: u64) -> std::io::Result<Self> {
+        let mut nodes: Vec<NodeId> = links.iter().map(|link| Arc::clone(&link.to)).collect();
+        nodes.sort();
+        nodes.dedup();
+        Ok(Self {
+            nature,
+            seed,
+            receivers: Arc::new(Receivers { seed, nodes }),
+            timer: Timer::start()?,
+        })
+    }
+
     /// One direction from a node to another.
-    fn lane(&self, seed: u64, from: &NodeId, to: &NodeId) -> Lane {
+    fn lane(&self, from: &NodeId, to: &NodeId) -> Lane {
         let pair = (Arc::clone(from), Arc::clone(to));
-        let base = self.base.get(&pair).copied().unwrap_or_default();
-        let tapped = self.listener.as_ref().and_then(|Listener { tap, nodes }| {
+        let listener = self.nature.listener.as_ref();
+        let tapped = listener.and_then(|Listener { tap, nodes }| {
             let both = nodes.contains(from) && nodes.contains(to);
             both.then(|| Tapped {
                 tap: Arc::clone(tap),
@@ -80,7 +126,15 @@ impl Nature {
                 to: Arc::clone(to),
             })
         });
-        Lane::new(chance::stream(seed, &["link", from, to]), base, tapped)
+        Lane::new(Origin {
+            to: Arc::clone(to),
+            base: self.nature.base.get(&pair).copied().unwrap_or_default(),
+            tapped,
+            is_framed: self.nature.is_framed,
+            receivers: Arc::clone(&self.receivers),
+            chance: chance::stream(self.seed, &["link", from, to]),
+            timer: Arc::clone(&self.timer),
+        })
     }
 }
 
@@ -90,6 +144,7 @@ impl Nature {
 pub struct Fabric {
     addresses: BTreeMap<Pair, SocketAddr>,
     lanes: BTreeMap<Pair, Arc<Lane>>,
+    is_framed: bool,
     stop: watch::Sender<bool>,
     servers: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -112,6 +167,7 @@ impl Fabric {
         links: Vec<LinkSpec>,
         seed: u64,
     ) -> std::io::Result<Arc<Self>> {
+        let maker = Maker::new(nature, &links, seed)?;
         let mut addresses = BTreeMap::new();
         let mut lanes = BTreeMap::new();
         let mut servers = Vec::new();
@@ -129,7 +185,7 @@ impl Fabric {
             let mut lane = |from: &NodeId, to: &NodeId| {
                 let lane = lanes
                     .entry((Arc::clone(from), Arc::clone(to)))
-                    .or_insert_with(|| Arc::new(nature.lane(seed, from, to)));
+                    .or_insert_with(|| Arc::new(maker.lane(from, to)));
                 Arc::clone(lane)
             };
             let link = Arc::new(Link {
@@ -143,6 +199,7 @@ impl Fabric {
         Ok(Arc::new(Self {
             addresses,
             lanes,
+            is_framed: maker.nature.is_framed,
             stop,
             servers: Mutex::new(servers),
         }))
@@ -151,20 +208,30 @@ impl Fabric {
     /// Puts a rule in force at once, also on existing connections, in place of the one before.
     /// Returns whether there is such a link (dialled by either side).
     pub fn set(&self, from: &str, to: &str, rule: Rule) -> bool {
-        self.lane(from, to).map(|lane| lane.set(rule)).is_some()
+        self.impose(NOBODY, from, to, rule)
+    }
+
+    /// The same in the name of somebody: rules of several hold together.
+    pub fn impose(&self, by: &str, from: &str, to: &str, rule: Rule) -> bool {
+        self.lane(from, to).map(|lane| lane.set(by, rule)).is_some()
     }
 
     /// Lifts the rule: the link's own is in force again, and what was held back flows.
     pub fn clear(&self, from: &str, to: &str) {
+        self.lift(NOBODY, from, to);
+    }
+
+    /// Lifts the rule of somebody; those of others stay.
+    pub fn lift(&self, by: &str, from: &str, to: &str) {
         if let Some(lane) = self.lane(from, to) {
-            lane.clear();
+            lane.clear(by);
         }
     }
 
     /// Lifts every rule.
     pub fn clear_all(&self) {
         for lane in self.lanes.values() {
-            lane.clear();
+            lane.clear_all();
         }
     }
 
@@ -177,9 +244,19 @@ impl Fabric {
 
     /// What the link did since a rule was last set on it; the same after it was lifted.
     pub fn since_set(&self, from: &str, to: &str) -> Counters {
+        self.since_imposed(NOBODY, from, to)
+    }
+
+    /// What the link did since a rule of somebody was last set on it; the same after it was lifted.
+    pub fn since_imposed(&self, by: &str, from: &str, to: &str) -> Counters {
         self.lane(from, to)
-            .map(|lane| lane.since_set())
+            .map(|lane| lane.since_set(by))
             .unwrap_or_default()
+    }
+
+    /// Whether rules can be about single messages.
+    pub const fn is_framed(&self) -> bool {
+        self.is_framed
     }
 
     /// Stops listening and drops every connection; returns when that is done. Idempotent.

@@ -1,22 +1,27 @@
 //! The bytes of one connection in one direction.
 //!
 //! Without a rule a chunk is written as soon as it is read. What can't be written yet (delayed,
-//! cut, or the reader is slow) waits as parcels in a bounded queue. The end of the stream and its
-//! reset are parcels too, so that a rule governs them just as it governs bytes.
+//! cut, throttled, or the reader is slow) waits as parcels in a bounded queue. The end of the
+//! stream and its reset are parcels too, so that a rule governs them just as it governs bytes;
+//! while a rule is about single messages, each whole line is a parcel.
 
-use std::collections::VecDeque;
-use std::future::pending;
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
-use super::lane::{Lane, count};
-use super::rule::Rule;
+use super::counters::count;
+use super::fate::Fate;
+use super::frames::{Frames, Piece};
+use super::lane::Lane;
+use super::queue::{Content, Parcel, Queue};
+use super::rule::{Bandwidth, Rule};
 use super::tap::Passage;
+use super::timer::Alarm;
 
 /// The most that is read at once, in bytes.
 pub(super) const CHUNK_BYTES: usize = 64 * 1024;
@@ -24,38 +29,9 @@ pub(super) const CHUNK_BYTES: usize = 64 * 1024;
 /// Beyond this nothing more is read, so that the sender feels backpressure.
 const QUEUE_BYTES_MAX: usize = 1024 * 1024;
 
-/// What a waiting parcel costs besides its bytes, so that tiny ones are bounded as well.
-const PARCEL_BYTES: usize = 64;
-
 /// The connection is to be reset at both ends.
 #[derive(Debug)]
 pub(super) struct Aborted;
-
-#[derive(Debug)]
-enum Content {
-    Bytes(Vec<u8>),
-    Fin,
-    Reset,
-}
-
-/// Something that waits to be delivered.
-#[derive(Debug)]
-struct Parcel {
-    content: Content,
-    /// How much of its bytes has been delivered.
-    sent: usize,
-    /// When it may be delivered; `None` for at once.
-    due: Option<Instant>,
-}
-
-impl Parcel {
-    fn rest(&self) -> &[u8] {
-        match &self.content {
-            Content::Bytes(bytes) => bytes.get(self.sent..).unwrap_or_default(),
-            Content::Fin | Content::Reset => &[],
-        }
-    }
-}
 
 /// Carries bytes from one socket to another under the rule of their lane.
 #[derive(Debug)]
@@ -66,13 +42,14 @@ pub(super) struct Pump<'a> {
     rule: watch::Receiver<Rule>,
     /// The rule of the opposite direction, in which resets from `writer`'s side travel.
     back: watch::Receiver<Rule>,
-    queue: VecDeque<Parcel>,
-    /// What the queue costs, in bytes.
-    queued: usize,
+    queue: Queue,
     /// Whether more may come from the reader.
     open: bool,
     /// Its lines, if somebody listens.
     passage: Option<Passage>,
+    /// Its lines, if they are those of the wire protocol.
+    frames: Option<Frames>,
+    alarm: Alarm,
 }
 
 impl<'a> Pump<'a> {
@@ -88,10 +65,11 @@ impl<'a> Pump<'a> {
             rule: lane.rule(),
             back: back.rule(),
             lane: Arc::clone(lane),
-            queue: VecDeque::new(),
-            queued: 0,
+            queue: Queue::default(),
             open: true,
-            passage: lane.tapped.clone().map(Passage::new),
+            passage: lane.origin.tapped.clone().map(Passage::new),
+            frames: lane.origin.is_framed.then(Frames::default),
+            alarm: Alarm::new(&lane.origin.timer),
         }
     }
 
@@ -99,41 +77,39 @@ impl<'a> Pump<'a> {
     pub(super) async fn run(mut self, early: Vec<u8>) -> Result<(), Aborted> {
         if !early.is_empty() {
             let rule = *self.rule.borrow();
-            if let Some(passage) = &mut self.passage {
-                passage.came(&early);
-            }
-            self.post(&rule, Content::Bytes(early));
+            self.take(&rule, &early);
         }
         let mut buffer = vec![0; CHUNK_BYTES];
         let mut was_cut = false;
         loop {
             let rule = *self.rule.borrow_and_update();
             if rule.cut && !was_cut {
-                count(&self.lane.tally.bytes_held, self.waiting_bytes());
+                count(&self.lane.tally.bytes_held, self.queue.bytes());
             }
             was_cut = rule.cut;
             if let Some(passage) = &mut self.passage {
                 passage.under(&rule);
             }
             let wait = self.wait_of_head(&rule);
-            match (wait, self.queue.front().map(|head| &head.content)) {
+            match (wait, self.queue.head().map(|head| &head.content)) {
                 (Wait::Ready, Some(Content::Reset)) => return Err(Aborted),
                 (Wait::Ready, Some(Content::Fin)) => {
                     return self.writer.shutdown().await.map_err(|_| Aborted);
                 }
                 _ => {}
             }
-            let rest = self.queue.front().map(Parcel::rest).unwrap_or_default();
+            let next = self.queue.head().map(Parcel::next).unwrap_or_default();
+            let (sip, waits) = appetite(rule.bandwidth.as_ref());
             tokio::select! {
                 biased;
                 changed = self.rule.changed() => changed.map_err(|_| Aborted)?,
-                sent = self.writer.write(rest), if wait == Wait::Ready => match sent {
+                sent = self.writer.write(next), if wait == Wait::Ready => match sent {
                     Ok(n) if n > 0 => self.sent(n),
                     _ => return self.broken().await,
                 },
-                () = until(wait) => {}
-                got = self.reader.read(&mut buffer),
-                    if self.open && self.queued < QUEUE_BYTES_MAX =>
+                () = self.alarm.at(wait.instant()) => {}
+                got = self.reader.read(buffer.get_mut(..sip).unwrap_or_default()),
+                    if self.open && self.queue.cost() < waits =>
                 {
                     self.got(got, &buffer).await?;
                 }
@@ -143,12 +119,10 @@ impl<'a> Pump<'a> {
 
     /// How long the first parcel has to wait.
     fn wait_of_head(&self, rule: &Rule) -> Wait {
-        match self.queue.front() {
+        match self.queue.head() {
             None => Wait::Forever,
             Some(_) if rule.cut => Wait::Forever,
-            Some(Parcel { due: Some(due), .. })
-                if !rule.delay.is_zero() && *due > Instant::now() =>
-            {
+            Some(Parcel { due: Some(due), .. }) if rule.makes_late() && *due > Instant::now() => {
                 Wait::Until(*due)
             }
             Some(_) => Wait::Ready,
@@ -159,65 +133,203 @@ impl<'a> Pump<'a> {
     async fn got(&mut self, got: std::io::Result<usize>, buffer: &[u8]) -> Result<(), Aborted> {
         // Read anew: the rule may have changed while the bytes were on their way.
         let rule = *self.rule.borrow();
-        let mut bytes = match got {
+        let bytes = match got {
             Ok(0) => return self.end(&rule, Content::Fin),
             Err(_) => return self.end(&rule, Content::Reset),
             Ok(n) => buffer.get(..n).unwrap_or_default(),
         };
-        if let Some(passage) = &mut self.passage {
-            passage.came(bytes);
+        if !rule.is_transparent() || !self.queue.is_empty() {
+            self.take(&rule, bytes);
+            return Ok(());
         }
-        if self.queue.is_empty() && rule.is_transparent() {
-            match self.writer.try_write(bytes) {
-                Ok(n) => {
-                    self.handed_on(n);
-                    bytes = bytes.get(n..).unwrap_or_default();
+        self.pass_rest(&rule);
+        if !self.queue.is_empty() {
+            self.post_bytes(&rule, bytes.to_vec());
+            return Ok(());
+        }
+        self.heard(bytes);
+        match self.writer.try_write(bytes) {
+            Ok(n) => {
+                self.handed_on(n);
+                let rest = bytes.get(n..).unwrap_or_default();
+                if !rest.is_empty() {
+                    self.queue.push(Parcel::new(Content::Bytes(rest.to_vec())));
                 }
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {}
-                Err(_) => return self.broken().await,
             }
-        }
-        if !bytes.is_empty() {
-            if rule.cut {
-                count(&self.lane.tally.bytes_held, bytes.len());
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                self.queue.push(Parcel::new(Content::Bytes(bytes.to_vec())));
             }
-            self.post(&rule, Content::Bytes(bytes.to_vec()));
+            Err(_) => return self.broken().await,
         }
         Ok(())
     }
 
     fn end(&mut self, rule: &Rule, content: Content) -> Result<(), Aborted> {
         self.open = false;
-        self.post(rule, content);
+        self.pass_rest(rule);
+        let mut parcel = Parcel::new(content);
+        parcel.due = self.due(rule, 0, parcel.came);
+        if let Some(late) = rule.slow_close {
+            count(&self.lane.tally.slowly_closed, 1);
+            parcel.due = Some(parcel.due.unwrap_or(parcel.came) + late);
+        }
+        self.queue.push(parcel);
         Ok(())
     }
 
-    /// Lets a parcel wait for its turn.
-    fn post(&mut self, rule: &Rule, content: Content) {
-        let mut parcel = Parcel {
-            content,
-            sent: 0,
-            due: None,
-        };
-        let bytes = parcel.rest().len();
-        if !rule.delay.is_zero() {
-            count(&self.lane.tally.bytes_delayed, bytes);
-            parcel.due = Some(Instant::now() + self.lane.draw_delay(rule));
+    /// Lets bytes wait for their turn; message by message if the rule is about messages.
+    fn take(&mut self, rule: &Rule, bytes: &[u8]) {
+        let is_framed = self.frames.is_some();
+        if rule.messages.is_none() || !is_framed {
+            self.pass_rest(rule);
+            self.post_bytes(rule, bytes.to_vec());
+            return;
         }
-        self.queued += bytes + PARCEL_BYTES;
-        self.queue.push_back(parcel);
+        let pieces = self.frames.as_mut().map(|frames| frames.split(bytes));
+        for piece in pieces.unwrap_or_default() {
+            match piece {
+                Piece::Bytes(bytes) => self.post(rule, Content::Bytes(bytes)),
+                Piece::Line(line) => self.post_message(rule, line),
+            }
+        }
+    }
+
+    /// Lets the beginning of a line that was kept until it is whole pass as it is.
+    fn pass_rest(&mut self, rule: &Rule) {
+        let rest = self.frames.as_mut().map(Frames::rest).unwrap_or_default();
+        if !rest.is_empty() {
+            self.post_bytes(rule, rest);
+        }
+    }
+
+    fn post_bytes(&mut self, rule: &Rule, bytes: Vec<u8>) {
+        if let Some(frames) = &mut self.frames {
+            frames.passed(&bytes);
+        }
+        self.post(rule, Content::Bytes(bytes));
+    }
+
+    /// Tells whoever listens to the stream of it.
+    fn heard(&mut self, bytes: &[u8]) {
+        if let Some(frames) = &mut self.frames {
+            frames.passed(bytes);
+        }
+        if let Some(passage) = &mut self.passage {
+            passage.came(bytes);
+        }
+    }
+
+    /// Lets a message meet its fate.
+    fn post_message(&mut self, rule: &Rule, mut line: Vec<u8>) {
+        let tapped = self.passage.as_ref();
+        let number = tapped.and_then(|passage| passage.heard(line.trim_ascii_end()));
+        let Fate {
+            is_dropped,
+            again,
+            held,
+            lie,
+        } = self.lane.fate(rule, &line);
+        let tally = &self.lane.tally;
+        let altered = |how| {
+            if let (Some(passage), Some(number)) = (tapped, number) {
+                passage.tapped.tap.altered(number, how);
+            }
+        };
+        if is_dropped {
+            count(&tally.omitted, 1);
+            if let (Some(passage), Some(number)) = (tapped, number) {
+                passage.tapped.tap.lost(number, "it was omitted");
+            }
+            return;
+        }
+        if let Some((changed, lie)) = lie {
+            count(&tally.corrupted, 1);
+            altered(lie.text());
+            line = changed;
+        }
+        if held.is_some() {
+            altered("it was held back");
+        }
+        let copy = again.map(|after| (line.clone(), after));
+        if copy.is_some() {
+            count(&tally.duplicated, 1);
+            altered("it was duplicated");
+        }
+        self.post_held(rule, Content::Message(line, number), held);
+        if let Some((line, after)) = copy {
+            self.post_held(rule, Content::Message(line, None), Some(after));
+        }
+    }
+
+    /// Lets a message wait for its turn; if it is held back, others pass it.
+    fn post_held(&mut self, rule: &Rule, content: Content, held: Option<Duration>) {
+        let mut parcel = self.parcel(rule, content);
+        if let Some(time) = held {
+            parcel.due = Some(parcel.due.unwrap_or(parcel.came) + time);
+            parcel.is_held = true;
+        }
+        let passed = self.queue.pass(parcel);
+        count(&self.lane.tally.overtook, usize::from(passed > 0));
+    }
+
+    /// Lets a part of the stream wait for its turn.
+    fn post(&mut self, rule: &Rule, content: Content) {
+        if let (Content::Bytes(bytes), Some(passage)) = (&content, &mut self.passage) {
+            passage.came(bytes);
+        }
+        let parcel = self.parcel(rule, content);
+        self.queue.push(parcel);
+    }
+
+    fn parcel(&self, rule: &Rule, content: Content) -> Parcel {
+        let mut parcel = Parcel::new(content);
+        let bytes = parcel.len();
+        if rule.cut {
+            count(&self.lane.tally.bytes_held, bytes);
+        }
+        parcel.due = self.due(rule, bytes, parcel.came);
+        if let Some(stall) = rule.stall.filter(|_| bytes > 1)
+            && self.lane.happens(stall.probability)
+        {
+            parcel.stall = Some((bytes / 2, stall.time));
+        }
+        parcel
+    }
+
+    /// When so many bytes that came now may be delivered, if not at once.
+    fn due(&self, rule: &Rule, bytes: usize, now: Instant) -> Option<Instant> {
+        let tally = &self.lane.tally;
+        let bandwidth = rule.bandwidth.filter(|_| bytes > 0);
+        let passed = bandwidth.and_then(|bandwidth| self.lane.pace(&bandwidth, bytes, now));
+        if passed.is_some() {
+            count(&tally.bytes_throttled, bytes);
+        }
+        if rule.delay.is_zero() {
+            return passed;
+        }
+        count(&tally.bytes_delayed, bytes);
+        Some(passed.unwrap_or(now) + self.lane.draw_delay(&rule.delay))
     }
 
     /// Notes that so many bytes of the first parcel were delivered.
     fn sent(&mut self, n: usize) {
-        self.handed_on(n);
-        self.queued -= n;
-        if let Some(head) = self.queue.front_mut() {
-            head.sent += n;
-            if head.rest().is_empty() {
-                self.queue.pop_front();
-                self.queued -= PARCEL_BYTES;
-            }
+        let is_message = |head: &Parcel| matches!(head.content, Content::Message(..));
+        if self.queue.head().is_some_and(is_message) {
+            count(&self.lane.tally.bytes_forwarded, n);
+        } else {
+            self.handed_on(n);
+        }
+        let (delivered, stops) = self.queue.sent(n);
+        count(&self.lane.tally.stalls, usize::from(stops));
+        let Some(parcel) = delivered else { return };
+        if parcel.due.is_some() {
+            count(&self.lane.tally.late, 1);
+            let late = parcel.came.elapsed().as_micros();
+            count(&self.lane.tally.late_us, late as usize);
+        }
+        if let (Content::Message(_, Some(number)), Some(passage)) = (parcel.content, &self.passage)
+        {
+            passage.tapped.tap.delivered(number);
         }
     }
 
@@ -235,9 +347,27 @@ impl<'a> Pump<'a> {
         let _ = self.back.wait_for(|rule| !rule.cut).await;
         Err(Aborted)
     }
+}
 
-    fn waiting_bytes(&self) -> usize {
-        self.queue.iter().map(|parcel| parcel.rest().len()).sum()
+/// Whatever still waits is lost.
+impl Drop for Pump<'_> {
+    fn drop(&mut self) {
+        if let Some(passage) = &self.passage {
+            for number in self.queue.messages() {
+                passage.tapped.tap.lost(number, passage.why());
+            }
+        }
+    }
+}
+
+/// The most that is read at once, and the most that waits, in bytes.
+fn appetite(bandwidth: Option<&Bandwidth>) -> (usize, usize) {
+    match bandwidth {
+        None => (CHUNK_BYTES, QUEUE_BYTES_MAX),
+        Some(limited) => (
+            limited.sip().min(CHUNK_BYTES),
+            limited.waits().min(QUEUE_BYTES_MAX),
+        ),
     }
 }
 
@@ -248,10 +378,12 @@ enum Wait {
     Forever,
 }
 
-/// Ends when the wait is over; a parcel that is ready needs no timer.
-async fn until(wait: Wait) {
-    match wait {
-        Wait::Until(due) => sleep_until(due).await,
-        Wait::Ready | Wait::Forever => pending().await,
+impl Wait {
+    /// What needs a timer; a parcel that is ready does not.
+    const fn instant(self) -> Option<Instant> {
+        match self {
+            Self::Until(due) => Some(due),
+            Self::Ready | Self::Forever => None,
+        }
     }
 }

@@ -23,6 +23,9 @@ pub trait Tap: Send + Sync + fmt::Debug {
 
     /// The line, or the end of it, will never be delivered.
     fn lost(&self, message: u64, why: &'static str);
+
+    /// The line was doubled, held back, or changed before it is delivered.
+    fn altered(&self, message: u64, how: &'static str);
 }
 
 /// Who listens, and to which nodes.
@@ -45,7 +48,7 @@ pub(super) struct Tapped {
 /// The lines of one connection in one direction.
 #[derive(Debug)]
 pub(super) struct Passage {
-    tapped: Tapped,
+    pub(super) tapped: Tapped,
     /// The beginning of a line that has not ended yet.
     begun: Vec<u8>,
     /// Whether that line is too long to be looked at.
@@ -80,8 +83,7 @@ impl Passage {
             self.keep(line);
             let line = std::mem::take(&mut self.begun);
             if !std::mem::take(&mut self.skipped) {
-                let Tapped { tap, from, to } = &self.tapped;
-                let number = tap.sent(from, to, &line);
+                let number = self.heard(&line);
                 self.waiting
                     .extend(number.map(|number| (self.came, number)));
             }
@@ -90,6 +92,22 @@ impl Passage {
         }
         self.came += bytes.len() as u64;
         self.keep(bytes);
+    }
+
+    /// A whole line came, without its end, whose way is followed by whoever carries it.
+    pub(super) fn heard(&self, line: &[u8]) -> Option<u64> {
+        let Tapped { tap, from, to } = &self.tapped;
+        tap.sent(from, to, line)
+    }
+
+    /// Why what is still on its way would be lost now.
+    pub(super) const fn why(&self) -> &'static str {
+        self.why
+    }
+
+    /// The end at the receiver is gone, and the sender does not know it.
+    pub(super) const fn half_open(&mut self) {
+        self.why = "its connection was half-open";
     }
 
     fn keep(&mut self, part: &[u8]) {
@@ -162,6 +180,10 @@ mod tests {
 
         fn lost(&self, message: u64, why: &'static str) {
             self.note(format!("lost {message}: {why}"));
+        }
+
+        fn altered(&self, message: u64, how: &'static str) {
+            self.note(format!("altered {message}: {how}"));
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the network faults share: links by node, and rules put in force and lifted together.
 
+mod fault;
 mod shape;
 
 use rand::RngExt;
@@ -11,6 +12,7 @@ use tribunal_results::NodeId;
 use crate::fabric::{Counters, Rule};
 use crate::{Field, Healed, Injected, Injection};
 
+pub use fault::{LinkFault, Whom, check_probability};
 pub use shape::{
     Cut, Shape, bridge, halves, lone, majorities_ring, majority, one_way, part, primaries,
     ring_cut, separate,
@@ -103,7 +105,7 @@ pub fn install(injection: &Injection, field: &Field, rule: Rule) -> Injected {
     let links = &injection.links;
     let installed = links
         .iter()
-        .filter(|(from, to)| field.fabric.set(from, to, rule))
+        .filter(|(from, to)| field.fabric.impose(&injection.fault, from, to, rule))
         .count();
     if installed == 0 {
         return Injected::Skipped("none of its links goes through the fabric".into());
@@ -117,14 +119,18 @@ pub fn lift(injection: &Injection, field: &Field, effect: impl Fn(&Counters) -> 
     let mut total = Counters::default();
     let mut links_bit = 0;
     for (from, to) in &injection.links {
-        field.fabric.clear(from, to);
-        let did = field.fabric.since_set(from, to);
+        field.fabric.lift(&injection.fault, from, to);
+        let did = field.fabric.since_imposed(&injection.fault, from, to);
         links_bit += u64::from(effect(&did) > 0);
         total += did;
     }
+    let mut proof = json!({ "links_bit": links_bit, "total": total });
+    if let Some(mean) = total.late_us.checked_div(total.late) {
+        proof["mean_lateness_us"] = json!(mean);
+    }
     Healed {
         bit: links_bit > 0,
-        proof: json!({ "links_bit": links_bit, "total": total }),
+        proof,
     }
 }
 

@@ -9,7 +9,7 @@ use tribunal_results::{NodeId, NodeState};
 
 use crate::aim::Roles;
 use crate::client::fake::FakeClients;
-use crate::fabric::{Fabric, LinkSpec};
+use crate::fabric::{Fabric, LinkSpec, Nature};
 use crate::{Field, MemberChange, Pending, Processes, Status};
 
 /// Process ids start here: beyond any that Linux gives, so that none is a real process.
@@ -207,7 +207,12 @@ pub(crate) async fn field_of(nodes: Vec<NodeId>, fake: Arc<Fake>, dial: SocketAd
         listen: ([127, 0, 0, 1], 0).into(),
         dial,
     });
-    let fabric = Fabric::open(links.collect(), 1).await.unwrap();
+    let nature = Nature {
+        is_framed: true,
+        ..Nature::default()
+    };
+    let opening = Fabric::open_as(nature, links.collect(), 1);
+    let fabric = opening.await.unwrap();
     Field {
         nodes,
         processes: fake,
