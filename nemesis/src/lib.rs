@@ -9,6 +9,9 @@
 
 pub mod aim;
 pub mod chance;
+pub mod clock_drift;
+pub mod clock_jump;
+pub mod clock_strobe;
 pub mod delay;
 pub mod fabric;
 pub mod kill;
@@ -20,6 +23,7 @@ pub mod refuse;
 pub mod reset;
 pub mod restart;
 pub mod schedule;
+pub mod skew;
 
 use std::sync::Arc;
 
@@ -55,6 +59,28 @@ pub trait Processes: Send + Sync {
     /// Starts the node if it does not run; returns its process id (the node need not be ready
     /// yet: that is waited for when the run settles).
     fn start<'a>(&'a self, node: &'a str) -> Pending<'a, Result<u32, String>>;
+
+    /// What the node's process is told when it asks for the time; an error if that can't be known.
+    fn clock(&self, node: &str) -> Result<skew::View, String> {
+        Err(format!("the clock of {node} can't be read from outside"))
+    }
+
+    /// Moves the clocks of the node's process, and of every later one of that node, or (`None`)
+    /// puts them right; returns what is read back. An error if the process can't be reached.
+    fn skew<'a>(
+        &'a self,
+        node: &'a str,
+        _skew: Option<&'a skew::Skew>,
+    ) -> Pending<'a, Result<skew::View, String>> {
+        Box::pin(async move { Err(format!("the clocks of {node} can't be moved")) })
+    }
+}
+
+/// What must be laid when nodes are started, so that a fault can be injected later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// A way into what processes are told when they ask for the time.
+    Clocks,
 }
 
 /// What faults work on.
@@ -118,6 +144,11 @@ pub trait Fault: Send + Sync {
     /// The path and nature of the first wrong option.
     fn check_options(&self, options: &Json) -> Result<(), OptionError>;
 
+    /// What nodes must be started with for it; nothing for most.
+    fn needs(&self) -> Option<Need> {
+        None
+    }
+
     /// Chooses whom and how; `None` if there is nobody left to break.
     fn resolve(&self, options: &Json, field: &Field, rng: &mut Pcg64Mcg) -> Option<Injection>;
 
@@ -137,6 +168,9 @@ pub static ALL: &[&dyn Fault] = &[
     &partition::Partition,
     &reset::Reset,
     &refuse::Refuse,
+    &clock_jump::ClockJump,
+    &clock_drift::ClockDrift,
+    &clock_strobe::ClockStrobe,
 ];
 
 /// The fault of that name.

@@ -8,6 +8,7 @@
 //! | `node` | one node: its state, and what faults may do to its process |
 //! | `ready` | when a node is ready |
 //! | `logs` | what nodes print |
+//! | `vdso` | moves the clocks of one process |
 //! | `procfs`, `exit` | what the kernel says of processes and sockets, in words |
 //!
 //! On no way out is a node left behind: [`Cluster::stop`] ends them and looks for stragglers;
@@ -23,6 +24,7 @@ mod node;
 mod procfs;
 mod ready;
 mod spawn;
+mod vdso;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -34,7 +36,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tribunal_nemesis::{Pending, Processes};
+use tribunal_nemesis::skew::{Skew, View};
+use tribunal_nemesis::{Need, Pending, Processes};
 use tribunal_results::run::RunDir;
 use tribunal_results::{NodeEvent, NodeId, NodeState};
 use tribunal_targets::{NodeSpec, Target};
@@ -67,6 +70,8 @@ pub struct Setup<'a> {
     pub program: PathBuf,
     /// Whether reference nodes stamp their messages with logical clocks.
     pub stamps: bool,
+    /// What faults need nodes to be started with.
+    pub needs: Vec<Need>,
     /// Where every change of a node's state is told. Unbounded, because it must not be lost nor
     /// wait; there are a handful for each fault.
     pub events: mpsc::UnboundedSender<NodeEvent>,
@@ -98,6 +103,7 @@ impl Cluster {
         let shared = Arc::new(Shared {
             target: setup.target,
             stamps: setup.stamps,
+            needs: setup.needs,
             guard: Guard::spawn(&setup.program, &marker, lock).await?,
             program: setup.program,
             run,
@@ -289,6 +295,18 @@ impl Processes for Cluster {
             let node = self.known(node)?;
             node.start().await.map_err(|error| error.to_string())
         })
+    }
+
+    fn clock(&self, node: &str) -> Result<View, String> {
+        self.known(node)?.clock()
+    }
+
+    fn skew<'a>(
+        &'a self,
+        node: &'a str,
+        skew: Option<&'a Skew>,
+    ) -> Pending<'a, Result<View, String>> {
+        Box::pin(async move { self.known(node)?.skew(skew).await })
     }
 }
 

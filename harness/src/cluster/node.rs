@@ -13,13 +13,16 @@ use nix::sys::signal::Signal;
 use tokio::process::Child;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{sleep, timeout};
+use tribunal_nemesis::Need;
+use tribunal_nemesis::skew::{Skew, View};
 use tribunal_results::{NodeEvent, NodeId, NodeState};
 use tribunal_targets::{NodeSpec, Target};
 
 use super::error::ClusterError;
 use super::guard::{Guard, kill_group, send};
 use super::logs::{Logs, Mark};
-use super::spawn::{self, Spawner};
+use super::spawn::{self, Clocks, Spawner, Started};
+use super::vdso::Lever;
 use super::{MARKER, exit, procfs};
 
 /// How long a node may take to end by SIGTERM before it is killed.
@@ -35,6 +38,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 pub(super) struct Shared {
     pub(super) target: &'static dyn Target,
     pub(super) stamps: bool,
+    pub(super) needs: Vec<Need>,
     pub(super) program: std::path::PathBuf,
     /// Its id: the value of the marker variable.
     pub(super) run: String,
@@ -107,6 +111,15 @@ pub(super) struct Node {
     /// Held by whatever starts, ends or pauses the process; false once nothing is started again.
     turn: Mutex<bool>,
     pub(super) now: watch::Sender<Now>,
+    clocks: std::sync::Mutex<Movable>,
+}
+
+/// The clocks of a node, whichever process it has.
+struct Movable {
+    /// What they are moved by.
+    skew: Option<Skew>,
+    /// The way into those of its last process, or why there is none.
+    lever: Result<Arc<Lever>, String>,
 }
 
 impl Node {
@@ -117,6 +130,10 @@ impl Node {
             shared,
             turn: Mutex::new(true),
             now: watch::Sender::new(Now::of(NodeState::Stopped, None)),
+            clocks: std::sync::Mutex::new(Movable {
+                skew: None,
+                lever: Err("it never ran".into()),
+            }),
         }
     }
 
@@ -167,7 +184,8 @@ impl Node {
             return Ok(pid);
         }
         self.await_free_address().await?;
-        let (child, mark) = self.spawn().await?;
+        let ((child, lever), mark) = self.spawn().await?;
+        self.clocks().lever = lever.map(Arc::new);
         let Some(pid) = child.id() else {
             return Err(ClusterError::NotRunning {
                 node: self.id().clone(),
@@ -184,7 +202,7 @@ impl Node {
         Ok(pid)
     }
 
-    async fn spawn(&self) -> Result<(Child, Mark), ClusterError> {
+    async fn spawn(&self) -> Result<(Started, Mark), ClusterError> {
         let mut launch = self.shared.target.launch(&self.spec);
         if self.shared.stamps && launch.program.is_none() {
             launch.args.push("--stamp".into());
@@ -198,8 +216,12 @@ impl Node {
         let (command, mark) =
             spawn::command(&launch, &program, &self.spec, &self.logs, marker).map_err(prepare)?;
         let node = self.id().clone();
-        match self.shared.spawner.spawn(command).await {
-            Ok(child) => Ok((child, mark)),
+        let clocks = match self.shared.needs.contains(&Need::Clocks) {
+            true => Clocks::Movable(self.clocks().skew.clone()),
+            false => Clocks::Own,
+        };
+        match self.shared.spawner.spawn(command, clocks).await {
+            Ok(started) => Ok((started, mark)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(ClusterError::ProgramNotFound { node, program })
             }
@@ -209,6 +231,29 @@ impl Node {
                 cause,
             }),
         }
+    }
+
+    fn clocks(&self) -> std::sync::MutexGuard<'_, Movable> {
+        let clocks = self.clocks.lock();
+        clocks.unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// What its process is told when it asks for the time.
+    pub(super) fn clock(&self) -> Result<View, String> {
+        let lever = self.clocks().lever.clone();
+        lever?.view()
+    }
+
+    /// Moves its clocks, or (`None`) puts them right, in this process and later ones.
+    pub(super) async fn skew(&self, skew: Option<&Skew>) -> Result<View, String> {
+        let _turn = self.turn.lock().await;
+        let lever = {
+            let mut clocks = self.clocks();
+            clocks.skew = skew.cloned();
+            clocks.lever.clone()
+        };
+        self.pid()?;
+        lever?.pull(skew)
     }
 
     /// A port is looked up, not tried: a trial socket could itself be in the node's way.

@@ -6,7 +6,7 @@ use super::guard::LIMIT;
 use crate::Field;
 use crate::process::{on_each, revive};
 
-/// Lifts every rule of the fabric, resumes every node that runs, and starts every node that was
+/// Lifts every rule of the fabric, puts every clock right, resumes every node that runs, and starts every node that was
 /// ended by us. Idempotent; to be called at the start, at the end and on every way out. Returns
 /// what could not be mended, in words.
 pub async fn heal_all(field: &Field) -> Vec<String> {
@@ -15,6 +15,11 @@ pub async fn heal_all(field: &Field) -> Vec<String> {
         let mend = async {
             if processes.pid(&node).is_some() {
                 processes.resume(&node).await?;
+            }
+            if let Err(why) = processes.skew(&node, None).await
+                && processes.clock(&node).is_ok_and(|view| view.skew.is_some())
+            {
+                return Err(why);
             }
             revive(processes, node).await
         };

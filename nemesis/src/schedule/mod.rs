@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use tribunal_results::options::{OptionError, TimeRange};
 
-use crate::{ALL, find};
+use crate::{ALL, Fault, Need, find};
 
 pub use conduct::conduct;
 pub use heal::heal_all;
@@ -49,6 +49,18 @@ pub struct NemesisPlan {
 }
 
 impl NemesisPlan {
+    /// What nodes must be started with for its faults.
+    pub fn needs(&self) -> Vec<Need> {
+        let faults = self.faults.iter().filter_map(|wanted| find(&wanted.fault));
+        let mut needs = Vec::new();
+        for need in faults.filter_map(Fault::needs) {
+            if !needs.contains(&need) {
+                needs.push(need);
+            }
+        }
+        needs
+    }
+
     /// The names of its faults, each once, in order.
     pub fn kinds(&self) -> impl Iterator<Item = &str> {
         let mut seen = BTreeSet::new();
