@@ -8,13 +8,19 @@
 #![forbid(unsafe_code)]
 
 pub mod aim;
+pub mod bit_flip;
 pub mod chance;
 pub mod clock_drift;
 pub mod clock_jump;
 pub mod clock_strobe;
+pub mod cut_file;
 pub mod delay;
+pub mod disk;
+pub mod disk_error;
+pub mod disk_full;
 pub mod fabric;
 pub mod kill;
+pub mod lose_unsynced;
 pub mod network;
 pub mod partition;
 pub mod pause;
@@ -24,6 +30,7 @@ pub mod reset;
 pub mod restart;
 pub mod schedule;
 pub mod skew;
+pub mod slow_fsync;
 
 use std::sync::Arc;
 
@@ -74,6 +81,16 @@ pub trait Processes: Send + Sync {
     ) -> Pending<'a, Result<skew::View, String>> {
         Box::pin(async move { Err(format!("the clocks of {node} can't be moved")) })
     }
+
+    /// The directory where the node keeps its files, as seen by everybody but the node.
+    fn data(&self, node: &str) -> Result<std::path::PathBuf, String> {
+        Err(format!("it is not known where {node} keeps its files"))
+    }
+
+    /// The disk of the node, if its files go through one that can be broken.
+    fn disk(&self, node: &str) -> Result<Arc<disk::Disk>, String> {
+        Err(format!("the disk of {node} can't be broken"))
+    }
 }
 
 /// What must be laid when nodes are started, so that a fault can be injected later.
@@ -81,6 +98,8 @@ pub trait Processes: Send + Sync {
 pub enum Need {
     /// A way into what processes are told when they ask for the time.
     Clocks,
+    /// A layer between processes and their files.
+    Disk,
 }
 
 /// What faults work on.
@@ -171,6 +190,12 @@ pub static ALL: &[&dyn Fault] = &[
     &clock_jump::ClockJump,
     &clock_drift::ClockDrift,
     &clock_strobe::ClockStrobe,
+    &disk_full::DiskFull,
+    &disk_error::DiskError,
+    &slow_fsync::SlowFsync,
+    &lose_unsynced::LoseUnsynced,
+    &bit_flip::BitFlip,
+    &cut_file::CutFile,
 ];
 
 /// The fault of that name.

@@ -14,6 +14,7 @@ use tokio::process::Child;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tribunal_nemesis::Need;
+use tribunal_nemesis::disk::{Disk, Tally};
 use tribunal_nemesis::skew::{Skew, View};
 use tribunal_results::{NodeEvent, NodeId, NodeState};
 use tribunal_targets::{NodeSpec, Target};
@@ -112,6 +113,8 @@ pub(super) struct Node {
     turn: Mutex<bool>,
     pub(super) now: watch::Sender<Now>,
     clocks: std::sync::Mutex<Movable>,
+    /// What its files go through, or why there is nothing.
+    pub(super) disk: Result<Arc<Disk>, String>,
 }
 
 /// The clocks of a node, whichever process it has.
@@ -123,10 +126,16 @@ struct Movable {
 }
 
 impl Node {
-    pub(super) fn new(spec: NodeSpec, logs: Logs, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(
+        spec: NodeSpec,
+        logs: Logs,
+        disk: Result<Arc<Disk>, String>,
+        shared: Arc<Shared>,
+    ) -> Self {
         Self {
             spec,
             logs,
+            disk,
             shared,
             turn: Mutex::new(true),
             now: watch::Sender::new(Now::of(NodeState::Stopped, None)),
@@ -184,6 +193,7 @@ impl Node {
             return Ok(pid);
         }
         self.await_free_address().await?;
+        let before = self.tally();
         let ((child, lever), mark) = self.spawn().await?;
         self.clocks().lever = lever.map(Arc::new);
         let Some(pid) = child.id() else {
@@ -197,7 +207,7 @@ impl Node {
             *now = Now::of(NodeState::Starting, Some(pid));
             self.report(NodeState::Starting, pid, String::new());
         });
-        tokio::spawn(Arc::clone(self).reap(child, pid, mark));
+        tokio::spawn(Arc::clone(self).reap(child, pid, mark, before));
         tokio::spawn(Arc::clone(self).watch_readiness(pid));
         Ok(pid)
     }
@@ -213,8 +223,14 @@ impl Node {
             cause,
         };
         let program = spawn::program(&launch, &self.shared.program).map_err(prepare)?;
-        let (command, mark) =
+        let (mut command, mark) =
             spawn::command(&launch, &program, &self.spec, &self.logs, marker).map_err(prepare)?;
+        #[cfg(target_os = "linux")]
+        if let Ok(disk) = &self.disk {
+            // What the last process had open is let go before another one has it.
+            disk.idle(FREE_WITHIN).await;
+            super::mount::lay_over(&mut command, disk).map_err(prepare)?;
+        }
         let node = self.id().clone();
         let clocks = match self.shared.needs.contains(&Need::Clocks) {
             true => Clocks::Movable(self.clocks().skew.clone()),
@@ -274,7 +290,7 @@ impl Node {
     }
 
     /// Waits for the process to end, and ends the rest of its group.
-    async fn reap(self: Arc<Self>, mut child: Child, pid: u32, mark: Mark) {
+    async fn reap(self: Arc<Self>, mut child: Child, pid: u32, mark: Mark, before: Tally) {
         let status = child.wait().await;
         self.sweep(pid).await;
         self.shared.guard.forget(pid);
@@ -284,6 +300,9 @@ impl Node {
             match status {
                 Ok(status) => {
                     now.state = ended(now.asked, status);
+                    if now.state == NodeState::Died && self.disk_failed_since(before) {
+                        now.state = NodeState::Killed;
+                    }
                     now.exit = exit::words(status);
                 }
                 Err(error) => {
@@ -296,6 +315,19 @@ impl Node {
                 _ => String::new(),
             };
         });
+    }
+
+    /// What its disk did until now.
+    fn tally(&self) -> Tally {
+        self.disk
+            .as_ref()
+            .map_or_else(|_| Tally::default(), |disk| disk.tally())
+    }
+
+    /// Whether its disk has failed it: then it is the fault that ended it, and to stop was right.
+    fn disk_failed_since(&self, before: Tally) -> bool {
+        let now = self.tally();
+        now.refused > before.refused || now.failed > before.failed
     }
 
     /// Kills what is left of the group of a process that has ended.

@@ -4,15 +4,19 @@ use tribunal_results::NodeId;
 
 use super::guard::LIMIT;
 use crate::Field;
+use crate::disk::Rules;
 use crate::process::{on_each, revive};
 
-/// Lifts every rule of the fabric, puts every clock right, resumes every node that runs, and starts every node that was
-/// ended by us. Idempotent; to be called at the start, at the end and on every way out. Returns
+/// Lifts every rule of the fabric, mends every disk, puts every clock right, resumes every node
+/// that runs, and starts every node that was ended by us. Idempotent; to be called at the start, at the end and on every way out. Returns
 /// what could not be mended, in words.
 pub async fn heal_all(field: &Field) -> Vec<String> {
     field.fabric.clear_all();
     let mended = on_each(&field.nodes, field, |processes, node: NodeId| async move {
         let mend = async {
+            if let Ok(disk) = processes.disk(&node) {
+                disk.change(|rules| *rules = Rules::default());
+            }
             if processes.pid(&node).is_some() {
                 processes.resume(&node).await?;
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rand_pcg::Pcg64Mcg;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 use tribunal_results::NodeId;
 
 use super::{Skew, View};
@@ -11,8 +11,7 @@ use crate::aim::{Aim, running};
 use crate::process::{injected, on_each, proof_of};
 use crate::{Field, Healed, Injected, Injection};
 
-/// Chooses running nodes and what each one's clocks are to show; `None` if none runs. The detail
-/// keeps how often each was told another time before, so that what this fault did can be told.
+/// Chooses running nodes and what each one's clocks are to show; `None` if none runs.
 pub fn choose(
     fault: &str,
     aim: &Aim,
@@ -31,34 +30,18 @@ pub fn choose(
         skews.insert(node.to_string(), skew);
         words.push(format!("{node} {what}"));
     }
-    let before: Map<String, Json> = nodes
-        .iter()
-        .filter_map(|node| {
-            let view = field.processes.clock(node).ok()?;
-            Some((node.to_string(), json!([view.pid, view.moved_readings])))
-        })
-        .collect();
     Some(Injection {
         fault: fault.to_owned(),
         what: format!("{fault} {}", words.join(", ")),
         nodes,
         links: Vec::new(),
-        detail: json!({ "skews": skews, "readings_before": before }),
+        detail: json!({ "skews": skews }),
     })
 }
 
 fn skew_of(injection: &Injection, node: &str) -> Option<Skew> {
     let skew = injection.detail.get("skews")?.get(node)?;
     serde_json::from_value(skew.clone()).ok()
-}
-
-/// How often the process was told another time before this fault; nothing if it is another one.
-fn readings_before(injection: &Injection, node: &str, pid: u32) -> u64 {
-    let before = &injection.detail["readings_before"][node];
-    match before[0].as_u64() == Some(u64::from(pid)) {
-        true => before[1].as_u64().unwrap_or(0),
-        false => 0,
-    }
 }
 
 /// Moves the clocks of every chosen node, and reads back that its process has it.
@@ -86,7 +69,6 @@ pub async fn move_clocks(injection: &Injection, field: &Field) -> Injected {
 /// not affected.
 pub async fn cure(injection: &Injection, field: &Field) -> Healed {
     let answers = on_each(&injection.nodes, field, |processes, node| {
-        let injection = injection.clone();
         async move {
             let during = processes.clock(&node);
             let after = processes.skew(&node, None).await?;
@@ -95,14 +77,11 @@ pub async fn cure(injection: &Injection, field: &Field) -> Healed {
             }
             // A node that died took its counts along; a new one began with the same skew.
             let last: &View = during.as_ref().unwrap_or(&after);
-            let readings = last
-                .moved_readings
-                .saturating_sub(readings_before(&injection, &node, last.pid));
             Ok(json!({
                 "pid": last.pid,
-                "moved_readings": readings,
+                "moved_readings": last.moved_readings,
                 "last_moved_by_ns": last.last_moved_by_ns,
-                "effective": readings > 0,
+                "effective": last.moved_readings > 0,
                 "right_again": true,
             }))
         }

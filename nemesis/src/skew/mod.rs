@@ -57,7 +57,7 @@ pub struct View {
     pub pid: u32,
     /// The skew in force, read back from the process's memory; none if its clocks are right.
     pub skew: Option<Skew>,
-    /// How often, since it started, the process was told a time other than the machine's.
+    /// How often the process was told a time other than the machine's, by the last skew.
     pub moved_readings: u64,
     /// How far off the last of these was, in nanoseconds.
     pub last_moved_by_ns: i64,

@@ -8,10 +8,10 @@
 //! | 24 | the drift, in nanoseconds a second |
 //! | 32 | when the skew began, in nanoseconds of `CLOCK_MONOTONIC` |
 //! | 40 | the half period for which the offset is in force and then not; 0 is always |
-//! | 48 | how many readings were moved |
+//! | 48 | how many readings were moved since the skew began |
 //! | 56 | by how much the last of them was |
 //!
-//! The process writes the last two, the controller all others.
+//! The process counts in the last two; everything else is the controller's.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -60,13 +60,15 @@ impl Lever {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let [sequence, ..] = self.words()?;
-        let words = match skew {
-            Some(skew) => skew_words(skew, monotonic()?),
-            None => [0; 5],
-        };
         let odd = sequence | 1;
         self.write(0, &[odd])?;
-        self.write(1, &words)?;
+        match skew {
+            // With counts that begin anew.
+            Some(skew) => {
+                self.write(1, &[&skew_words(skew, monotonic()?)[..], &[0; 2]].concat())?
+            }
+            None => self.write(1, &[0; 5])?,
+        }
         self.write(0, &[odd.wrapping_add(1)])?;
         self.view()
     }

@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, gettid};
 use tribunal_nemesis::skew::Skew;
 
 use super::image::Image;
@@ -41,7 +41,7 @@ pub(crate) fn ask_to_be_traced() {
 /// # Errors
 /// Why its clocks can't be moved. It runs all the same.
 pub(crate) fn lay(pid: u32, skew: Option<&Skew>) -> Result<Lever, String> {
-    if tracer(pid) != Some(std::process::id()) {
+    if tracer(pid) != u32::try_from(gettid().as_raw()).ok() {
         return Err("the kernel or a sandbox refuses ptrace".into());
     }
     let process = Pid::from_raw(i32::try_from(pid).map_err(|e| e.to_string())?);
@@ -57,6 +57,7 @@ pub(crate) fn lay(pid: u32, skew: Option<&Skew>) -> Result<Lever, String> {
     laid
 }
 
+/// The thread that traces a process, 0 if none does.
 fn tracer(pid: u32) -> Option<u32> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status
