@@ -143,6 +143,7 @@ async fn measure(
         block: Arc::clone(&block),
         program: program()?,
         stamps: false,
+        needs: Vec::new(),
         events,
     };
     let cluster = Cluster::start(setup).await?;

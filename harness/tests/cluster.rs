@@ -158,6 +158,7 @@ impl Ground {
             block: Arc::clone(&self.block),
             program: guard.into(),
             stamps: false,
+            needs: Vec::new(),
             events,
         });
         (cluster.await, received)

@@ -9,16 +9,25 @@
 
 pub mod add_node;
 pub mod aim;
+pub mod bit_flip;
 pub mod chance;
 pub mod client;
+pub mod clock_drift;
+pub mod clock_jump;
+pub mod clock_strobe;
 pub mod corruption;
+pub mod cut_file;
 pub mod delay;
+pub mod disk;
+pub mod disk_error;
+pub mod disk_full;
 pub mod duplication;
 pub mod fabric;
 pub mod half_open;
 pub mod hold;
 pub mod kill;
 pub mod kill_starting;
+pub mod lose_unsynced;
 pub mod members;
 pub mod network;
 pub mod omission;
@@ -32,7 +41,9 @@ pub mod replace_node;
 pub mod reset;
 pub mod restart;
 pub mod schedule;
+pub mod skew;
 pub mod slow_close;
+pub mod slow_fsync;
 pub mod stall;
 pub mod tear;
 pub mod terminate;
@@ -84,9 +95,6 @@ pub trait Processes: Send + Sync {
     /// Whoever calls bounds the time.
     fn status<'a>(&'a self, node: &'a str) -> Pending<'a, Option<Status>>;
 
-    /// The node's own directory, where that is known.
-    fn data(&self, node: &str) -> Option<PathBuf>;
-
     /// Asks a node, at its own address, to change who belongs to the system; fails if it refuses,
     /// or if the target knows no such changes. Whoever calls bounds the time.
     fn change_members<'a>(
@@ -94,6 +102,40 @@ pub trait Processes: Send + Sync {
         asked: &'a NodeId,
         change: &'a MemberChange,
     ) -> Pending<'a, Result<(), String>>;
+
+    /// What the node's process is told when it asks for the time; an error if that can't be known.
+    fn clock(&self, node: &str) -> Result<skew::View, String> {
+        Err(format!("the clock of {node} can't be read from outside"))
+    }
+
+    /// Moves the clocks of the node's process, and of every later one of that node, or (`None`)
+    /// puts them right; returns what is read back. An error if the process can't be reached.
+    fn skew<'a>(
+        &'a self,
+        node: &'a str,
+        _skew: Option<&'a skew::Skew>,
+    ) -> Pending<'a, Result<skew::View, String>> {
+        Box::pin(async move { Err(format!("the clocks of {node} can't be moved")) })
+    }
+
+    /// The directory where the node keeps its files, as seen by everybody but the node.
+    fn data(&self, node: &str) -> Result<PathBuf, String> {
+        Err(format!("it is not known where {node} keeps its files"))
+    }
+
+    /// The disk of the node, if its files go through one that can be broken.
+    fn disk(&self, node: &str) -> Result<Arc<disk::Disk>, String> {
+        Err(format!("the disk of {node} can't be broken"))
+    }
+}
+
+/// What must be laid when nodes are started, so that a fault can be injected later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// A way into what processes are told when they ask for the time.
+    Clocks,
+    /// A layer between processes and their files.
+    Disk,
 }
 
 /// What faults work on.
@@ -173,6 +215,11 @@ pub trait Fault: Send + Sync {
     /// The path and nature of the first wrong option.
     fn check_options(&self, options: &Json) -> Result<(), OptionError>;
 
+    /// What nodes must be started with for it; nothing for most.
+    fn needs(&self) -> Option<Need> {
+        None
+    }
+
     /// Chooses whom and how; `None` if there is nobody left to break.
     fn resolve(&self, options: &Json, field: &Field, rng: &mut Pcg64Mcg) -> Option<Injection>;
 
@@ -219,6 +266,15 @@ pub static ALL: &[&dyn Fault] = &[
     &duplication::Duplication,
     &reordering::Reordering,
     &corruption::Corruption,
+    &clock_jump::ClockJump,
+    &clock_drift::ClockDrift,
+    &clock_strobe::ClockStrobe,
+    &disk_full::DiskFull,
+    &disk_error::DiskError,
+    &slow_fsync::SlowFsync,
+    &lose_unsynced::LoseUnsynced,
+    &bit_flip::BitFlip,
+    &cut_file::CutFile,
 ];
 
 /// The fault of that name.

@@ -6,9 +6,11 @@ use std::path::Path;
 use clap::Args;
 use nix::sys::resource::{Resource, getrlimit};
 
+use tribunal_targets::Pending;
+
 use super::{Done, Out, exit, output};
 use crate::clock::Clock;
-use crate::cluster::{Block, Layout, Orphan};
+use crate::cluster::{self, Block, Layout, Orphan};
 use crate::leftovers::{self, Found, Killed};
 
 /// Open files that the largest clusters need.
@@ -58,6 +60,20 @@ pub(super) fn doctor(args: &Doctor) -> Done {
         Finding {
             name: "process table",
             state: process_table(),
+        },
+        Finding {
+            name: "clock faults",
+            state: tried(
+                |program| Box::pin(cluster::can_move_clocks(program)),
+                "clocks of single processes can be moved",
+            ),
+        },
+        Finding {
+            name: "disk faults (FUSE)",
+            state: tried(
+                |program| Box::pin(cluster::can_break_disks(program)),
+                "disks of nodes can be broken; files can be damaged in any case",
+            ),
         },
         Finding {
             name: "results directory",
@@ -140,6 +156,24 @@ fn process_table() -> State {
             "/proc cannot be read ({e}): pauses are not proven, and nodes that fork and change \
              their session may be left behind"
         )),
+    }
+}
+
+/// Tries what some faults need, with this very program.
+fn tried(
+    attempt: impl for<'a> Fn(&'a Path) -> Pending<'a, Result<(), String>>,
+    works: &str,
+) -> State {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let done = match (runtime, std::env::current_exe()) {
+        (Ok(runtime), Ok(program)) => runtime.block_on(attempt(&program)),
+        (Err(e), _) | (_, Err(e)) => Err(e.to_string()),
+    };
+    match done {
+        Ok(()) => State::Fine(works.to_owned()),
+        Err(why) => State::Lesser(format!("{why}; runs that ask for them are insufficient")),
     }
 }
 

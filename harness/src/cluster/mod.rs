@@ -10,6 +10,8 @@
 //! | `ready` | when a node is ready |
 //! | `logs` | what nodes print |
 //! | `bypass` | connections that go around the fabric |
+//! | `mount` | lays a layer that can be broken over a node's files |
+//! | `vdso` | moves the clocks of one process |
 //! | `procfs`, `exit` | what the kernel says of processes and sockets, in words |
 //!
 //! On no way out is a node left behind: [`Cluster::stop`] ends them and looks for stragglers;
@@ -22,15 +24,18 @@ mod error;
 mod exit;
 pub mod guard;
 mod logs;
+#[cfg(target_os = "linux")]
+mod mount;
 mod node;
 mod orphans;
 mod procfs;
 mod ready;
 mod spawn;
+mod vdso;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -38,7 +43,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tribunal_nemesis::{Pending, Processes};
+use tribunal_nemesis::disk::Disk;
+use tribunal_nemesis::skew::{Skew, View};
+use tribunal_nemesis::{Need, Pending, Processes};
 use tribunal_results::run::RunDir;
 use tribunal_results::{NodeEvent, NodeId, NodeState};
 use tribunal_targets::{MemberChange, NodeSpec, Status, Target};
@@ -73,6 +80,8 @@ pub struct Setup<'a> {
     pub program: PathBuf,
     /// Whether reference nodes stamp their messages with logical clocks.
     pub stamps: bool,
+    /// What faults need nodes to be started with.
+    pub needs: Vec<Need>,
     /// Where every change of a node's state is told. Unbounded, because it must not be lost nor
     /// wait; there are a handful for each fault.
     pub events: mpsc::UnboundedSender<NodeEvent>,
@@ -104,18 +113,26 @@ impl Cluster {
         let shared = Arc::new(Shared {
             target: setup.target,
             stamps: setup.stamps,
+            needs: setup.needs,
             guard: Guard::spawn(&setup.program, &marker, lock).await?,
             program: setup.program,
             run,
             spawner,
             events: setup.events,
         });
+        let disks = match shared.needs.contains(&Need::Disk) {
+            true => can_break_disks(&shared.program).await,
+            false => Err("it was started with a disk that can't be broken".into()),
+        };
         let mut nodes = Vec::new();
         for mut spec in setup.specs {
             spec.data = std::path::absolute(&spec.data).map_err(prepare)?;
             let dir = std::path::absolute(setup.dir.node(&spec.id)).map_err(prepare)?;
             std::fs::create_dir_all(&dir).map_err(prepare)?;
-            let node = Node::new(spec, Logs::within(&dir), Arc::clone(&shared));
+            let disk = disks
+                .clone()
+                .map(|()| Arc::new(Disk::new(spec.data.clone())));
+            let node = Node::new(spec, Logs::within(&dir), disk, Arc::clone(&shared));
             nodes.push(Arc::new(node));
         }
         let cluster = Self {
@@ -308,10 +325,6 @@ impl Processes for Cluster {
         Box::pin(async move { self.find(node).ok()?.ask().await.ok() })
     }
 
-    fn data(&self, node: &str) -> Option<PathBuf> {
-        self.find(node).ok().map(|node| node.spec.data.clone())
-    }
-
     fn change_members<'a>(
         &'a self,
         asked: &'a NodeId,
@@ -323,6 +336,67 @@ impl Processes for Cluster {
             let cannot = || "the target cannot change its members while it runs".to_owned();
             asking.ok_or_else(cannot)?.await.map_err(|e| e.to_string())
         })
+    }
+
+    fn clock(&self, node: &str) -> Result<View, String> {
+        self.known(node)?.clock()
+    }
+
+    fn skew<'a>(
+        &'a self,
+        node: &'a str,
+        skew: Option<&'a Skew>,
+    ) -> Pending<'a, Result<View, String>> {
+        Box::pin(async move { self.known(node)?.skew(skew).await })
+    }
+
+    fn data(&self, node: &str) -> Result<PathBuf, String> {
+        Ok(self.known(node)?.spec.data.clone())
+    }
+
+    fn disk(&self, node: &str) -> Result<Arc<Disk>, String> {
+        self.known(node)?.disk.clone()
+    }
+}
+
+/// Whether disks can be broken here; `program` is run once to try.
+///
+/// # Errors
+/// Why not.
+#[cfg(target_os = "linux")]
+pub async fn can_break_disks(program: &Path) -> Result<(), String> {
+    mount::probe(program).await
+}
+
+/// Whether disks can be broken here.
+///
+/// # Errors
+/// Why not.
+#[cfg(not(target_os = "linux"))]
+pub async fn can_break_disks(_: &Path) -> Result<(), String> {
+    Err("disks can be broken on Linux only".into())
+}
+
+/// Whether clocks of single processes can be moved here; `program` is run once to try.
+///
+/// # Errors
+/// Why not.
+pub async fn can_move_clocks(program: &Path) -> Result<(), String> {
+    let spawner = Spawner::start().map_err(|e| e.to_string())?;
+    let mut command = tokio::process::Command::new(program);
+    command.arg("--version").stdout(std::process::Stdio::null());
+    let clocks = spawn::Clocks::Movable(Some(Skew::default()));
+    let (mut child, lever) = spawner
+        .spawn(command, clocks)
+        .await
+        .map_err(|e| e.to_string())?;
+    let ended = child.wait().await.map_err(|e| e.to_string())?;
+    lever?;
+    match ended.success() {
+        true => Ok(()),
+        false => Err(format!(
+            "a process whose clocks can be moved ended with {ended}"
+        )),
     }
 }
 

@@ -13,13 +13,17 @@ use nix::sys::signal::Signal;
 use tokio::process::Child;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{sleep, timeout};
+use tribunal_nemesis::Need;
+use tribunal_nemesis::disk::{Disk, Tally};
+use tribunal_nemesis::skew::{Skew, View};
 use tribunal_results::{NodeEvent, NodeId, NodeState};
 use tribunal_targets::{NodeSpec, Target};
 
 use super::error::ClusterError;
 use super::guard::{Guard, kill_group, send};
 use super::logs::{Logs, Mark};
-use super::spawn::{self, Spawner};
+use super::spawn::{self, Clocks, Spawner, Started};
+use super::vdso::Lever;
 use super::{MARKER, exit, procfs};
 
 /// How long a node may take to end by SIGTERM before it is killed.
@@ -35,6 +39,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 pub(super) struct Shared {
     pub(super) target: &'static dyn Target,
     pub(super) stamps: bool,
+    pub(super) needs: Vec<Need>,
     pub(super) program: std::path::PathBuf,
     /// Its id: the value of the marker variable.
     pub(super) run: String,
@@ -107,16 +112,37 @@ pub(super) struct Node {
     /// Held by whatever starts, ends or pauses the process; false once nothing is started again.
     turn: Mutex<bool>,
     pub(super) now: watch::Sender<Now>,
+    clocks: std::sync::Mutex<Movable>,
+    /// What its files go through, or why there is nothing.
+    pub(super) disk: Result<Arc<Disk>, String>,
+}
+
+/// The clocks of a node, whichever process it has.
+struct Movable {
+    /// What they are moved by.
+    skew: Option<Skew>,
+    /// The way into those of its last process, or why there is none.
+    lever: Result<Arc<Lever>, String>,
 }
 
 impl Node {
-    pub(super) fn new(spec: NodeSpec, logs: Logs, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(
+        spec: NodeSpec,
+        logs: Logs,
+        disk: Result<Arc<Disk>, String>,
+        shared: Arc<Shared>,
+    ) -> Self {
         Self {
             spec,
             logs,
+            disk,
             shared,
             turn: Mutex::new(true),
             now: watch::Sender::new(Now::of(NodeState::Stopped, None)),
+            clocks: std::sync::Mutex::new(Movable {
+                skew: None,
+                lever: Err("it never ran".into()),
+            }),
         }
     }
 
@@ -167,7 +193,9 @@ impl Node {
             return Ok(pid);
         }
         self.await_free_address().await?;
-        let (child, mark) = self.spawn().await?;
+        let before = self.tally();
+        let ((child, lever), mark) = self.spawn().await?;
+        self.clocks().lever = lever.map(Arc::new);
         let Some(pid) = child.id() else {
             return Err(ClusterError::NotRunning {
                 node: self.id().clone(),
@@ -179,12 +207,12 @@ impl Node {
             *now = Now::of(NodeState::Starting, Some(pid));
             self.report(NodeState::Starting, pid, String::new());
         });
-        tokio::spawn(Arc::clone(self).reap(child, pid, mark));
+        tokio::spawn(Arc::clone(self).reap(child, pid, mark, before));
         tokio::spawn(Arc::clone(self).watch_readiness(pid));
         Ok(pid)
     }
 
-    async fn spawn(&self) -> Result<(Child, Mark), ClusterError> {
+    async fn spawn(&self) -> Result<(Started, Mark), ClusterError> {
         let mut launch = self.shared.target.launch(&self.spec);
         if self.shared.stamps && launch.program.is_none() {
             launch.args.push("--stamp".into());
@@ -195,11 +223,21 @@ impl Node {
             cause,
         };
         let program = spawn::program(&launch, &self.shared.program).map_err(prepare)?;
-        let (command, mark) =
+        let (mut command, mark) =
             spawn::command(&launch, &program, &self.spec, &self.logs, marker).map_err(prepare)?;
+        #[cfg(target_os = "linux")]
+        if let Ok(disk) = &self.disk {
+            // What the last process had open is let go before another one has it.
+            disk.idle(FREE_WITHIN).await;
+            super::mount::lay_over(&mut command, disk).map_err(prepare)?;
+        }
         let node = self.id().clone();
-        match self.shared.spawner.spawn(command).await {
-            Ok(child) => Ok((child, mark)),
+        let clocks = match self.shared.needs.contains(&Need::Clocks) {
+            true => Clocks::Movable(self.clocks().skew.clone()),
+            false => Clocks::Own,
+        };
+        match self.shared.spawner.spawn(command, clocks).await {
+            Ok(started) => Ok((started, mark)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(ClusterError::ProgramNotFound { node, program })
             }
@@ -209,6 +247,29 @@ impl Node {
                 cause,
             }),
         }
+    }
+
+    fn clocks(&self) -> std::sync::MutexGuard<'_, Movable> {
+        let clocks = self.clocks.lock();
+        clocks.unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// What its process is told when it asks for the time.
+    pub(super) fn clock(&self) -> Result<View, String> {
+        let lever = self.clocks().lever.clone();
+        lever?.view()
+    }
+
+    /// Moves its clocks, or (`None`) puts them right, in this process and later ones.
+    pub(super) async fn skew(&self, skew: Option<&Skew>) -> Result<View, String> {
+        let _turn = self.turn.lock().await;
+        let lever = {
+            let mut clocks = self.clocks();
+            clocks.skew = skew.cloned();
+            clocks.lever.clone()
+        };
+        self.pid()?;
+        lever?.pull(skew)
     }
 
     /// A port is looked up, not tried: a trial socket could itself be in the node's way.
@@ -229,7 +290,7 @@ impl Node {
     }
 
     /// Waits for the process to end, and ends the rest of its group.
-    async fn reap(self: Arc<Self>, mut child: Child, pid: u32, mark: Mark) {
+    async fn reap(self: Arc<Self>, mut child: Child, pid: u32, mark: Mark, before: Tally) {
         let status = child.wait().await;
         self.sweep(pid).await;
         self.shared.guard.forget(pid);
@@ -239,6 +300,9 @@ impl Node {
             match status {
                 Ok(status) => {
                     now.state = ended(now.asked, status);
+                    if now.state == NodeState::Died && self.disk_failed_since(before) {
+                        now.state = NodeState::Killed;
+                    }
                     now.exit = exit::words(status);
                 }
                 Err(error) => {
@@ -251,6 +315,19 @@ impl Node {
                 _ => String::new(),
             };
         });
+    }
+
+    /// What its disk did until now.
+    fn tally(&self) -> Tally {
+        self.disk
+            .as_ref()
+            .map_or_else(|_| Tally::default(), |disk| disk.tally())
+    }
+
+    /// Whether its disk has failed it: then it is the fault that ended it, and to stop was right.
+    fn disk_failed_since(&self, before: Tally) -> bool {
+        let now = self.tally();
+        now.refused > before.refused || now.failed > before.failed
     }
 
     /// Kills what is left of the group of a process that has ended.

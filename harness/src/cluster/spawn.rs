@@ -13,17 +13,32 @@ use nix::unistd::{Pid, getpid};
 use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
+use tribunal_nemesis::skew::Skew;
 use tribunal_targets::{Launch, NodeSpec};
 
 use super::guard::kill_group;
 use super::logs::{Logs, Mark};
+use super::vdso::{self, Lever};
 
 /// Commands that may wait for the thread.
 const QUEUE_MAX: usize = 16;
 
+/// What the clocks of a process are to be.
+#[derive(Debug)]
+pub(super) enum Clocks {
+    /// Left alone.
+    Own,
+    /// Such that they can be moved, and are moved like this from the first instruction on.
+    Movable(Option<Skew>),
+}
+
+/// A process that was started, and the way into its clocks, or why there is none.
+pub(super) type Started = (Child, Result<Lever, String>);
+
 struct Job {
     command: Command,
-    reply: oneshot::Sender<io::Result<Child>>,
+    clocks: Clocks,
+    reply: oneshot::Sender<io::Result<Started>>,
 }
 
 /// The way to the thread that starts nodes.
@@ -42,10 +57,14 @@ impl Spawner {
     }
 
     /// Starts a process. If the caller stops waiting, the process is killed.
-    pub(super) async fn spawn(&self, command: Command) -> io::Result<Child> {
+    pub(super) async fn spawn(&self, command: Command, clocks: Clocks) -> io::Result<Started> {
         let (reply, answer) = oneshot::channel();
         let gone = |_| io::Error::other("the thread that starts nodes has ended");
-        let job = Job { command, reply };
+        let job = Job {
+            command,
+            clocks,
+            reply,
+        };
         self.0.send(job).await.map_err(|_| gone(()))?;
         answer.await.map_err(|_| gone(()))?
     }
@@ -53,15 +72,43 @@ impl Spawner {
 
 fn work(mut queue: mpsc::Receiver<Job>, runtime: &Handle) {
     while let Some(mut job) = queue.blocking_recv() {
+        if let Clocks::Movable(_) = job.clocks {
+            be_traced(&mut job.command);
+        }
         let child = {
             let _entered = runtime.enter();
             job.command.spawn()
         };
-        if let Err(Ok(unwanted)) = job.reply.send(child)
+        let started = child.map(|child| {
+            let lever = lay(&child, &job.clocks);
+            (child, lever)
+        });
+        if let Err(Ok((unwanted, _))) = job.reply.send(started)
             && let Some(group) = unwanted.id()
         {
             kill_group(group);
         }
+    }
+}
+
+/// Lays a way into the clocks of a process that was just started.
+fn lay(child: &Child, clocks: &Clocks) -> Result<Lever, String> {
+    match (clocks, child.id()) {
+        (Clocks::Own, _) => Err("it was started with clocks that can't be moved".into()),
+        (_, None) => Err("it has ended".into()),
+        (Clocks::Movable(skew), Some(pid)) => vdso::lay(pid, skew.as_ref()),
+    }
+}
+
+/// Has the process stop at its exec, for the thread that starts it.
+#[expect(unsafe_code, reason = "only a process itself can ask to be traced")]
+fn be_traced(command: &mut Command) {
+    // SAFETY: only one system call (ptrace), and no allocation.
+    unsafe {
+        command.pre_exec(|| {
+            vdso::ask_to_be_traced();
+            Ok(())
+        });
     }
 }
 

@@ -261,6 +261,7 @@ impl Stage {
             block: Arc::clone(block),
             program,
             stamps: plan.messages,
+            needs: plan.nemesis.needs(),
             events,
         })
     }

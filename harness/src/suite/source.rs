@@ -44,12 +44,20 @@ static BUILT_IN: &[BuiltIn] = &[
         text: include_str!("../../suites/claims.yaml"),
     },
     BuiltIn {
+        name: "clocks",
+        text: include_str!("../../suites/clocks.yaml"),
+    },
+    BuiltIn {
         name: "convergence",
         text: include_str!("../../suites/convergence.yaml"),
     },
     BuiltIn {
         name: "demo",
         text: include_str!("../../suites/demo.yaml"),
+    },
+    BuiltIn {
+        name: "disk",
+        text: include_str!("../../suites/disk.yaml"),
     },
     BuiltIn {
         name: "lock",

@@ -150,8 +150,9 @@ impl Processes for Fake {
         Box::pin(async move { self.statuses.lock().unwrap().get(node).cloned() })
     }
 
-    fn data(&self, node: &str) -> Option<PathBuf> {
-        Some(self.data.as_ref()?.join(node))
+    fn data(&self, node: &str) -> Result<PathBuf, String> {
+        let root = self.data.as_ref().ok_or("nodes have no files here")?;
+        Ok(root.join(node))
     }
 
     fn change_members<'a>(

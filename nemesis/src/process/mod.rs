@@ -57,8 +57,7 @@ impl Hit {
     /// # Errors
     /// If nobody knows it.
     pub fn data(&self) -> Result<PathBuf, String> {
-        let data = self.processes.data(&self.node);
-        data.ok_or_else(|| "nobody knows where it keeps its data".into())
+        self.processes.data(&self.node)
     }
 
     /// What [`ProcessFault::draw`] put into the injection under this name.

@@ -4,19 +4,29 @@ use tribunal_results::NodeId;
 
 use super::guard::LIMIT;
 use crate::Field;
+use crate::disk::Rules;
 use crate::members;
 use crate::process::{on_each, revive};
 
-/// Lifts every rule of the fabric, lets every client go on, resumes every node that runs, starts every
-/// node that was ended by us, and makes those members that were at the beginning. Idempotent; to be called at the start, at the end and on every way out. Returns
-/// what could not be mended, in words.
+/// Lifts every rule of the fabric, lets every client go on, mends every disk, puts every clock right,
+/// resumes every node that runs, starts every node that was ended by us, and makes those members
+/// that were at the beginning. Idempotent; to be called at the start, at the end and on every way
+/// out. Returns what could not be mended, in words.
 pub async fn heal_all(field: &Field) -> Vec<String> {
     field.fabric.clear_all();
     field.clients.release_all();
     let mended = on_each(&field.nodes, field, |processes, node: NodeId| async move {
         let mend = async {
+            if let Ok(disk) = processes.disk(&node) {
+                disk.change(|rules| *rules = Rules::default());
+            }
             if processes.pid(&node).is_some() {
                 processes.resume(&node).await?;
+            }
+            if let Err(why) = processes.skew(&node, None).await
+                && processes.clock(&node).is_ok_and(|view| view.skew.is_some())
+            {
+                return Err(why);
             }
             revive(processes, node).await
         };

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use tribunal_results::options::{OptionError, TimeRange};
 
-use crate::{ALL, Fault, find};
+use crate::{ALL, Fault, Need, find};
 
 pub use book::Budget;
 pub use conduct::conduct;
@@ -105,6 +105,18 @@ fn is_always(probability: &f64) -> bool {
 }
 
 impl NemesisPlan {
+    /// What nodes must be started with for its faults.
+    pub fn needs(&self) -> Vec<Need> {
+        let faults = self.faults.iter().filter_map(|wanted| find(&wanted.fault));
+        let mut needs = Vec::new();
+        for need in faults.filter_map(Fault::needs) {
+            if !needs.contains(&need) {
+                needs.push(need);
+            }
+        }
+        needs
+    }
+
     /// The names of its faults, each once, in order.
     pub fn kinds(&self) -> impl Iterator<Item = &str> {
         let mut seen = BTreeSet::new();

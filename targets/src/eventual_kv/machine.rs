@@ -55,6 +55,8 @@ pub(super) struct Replica {
     /// What physical time had come to when the node started: its monotonic clock begins at 0 in
     /// every life.
     epoch: Nanos,
+    /// The time of day, if it was told.
+    wall: Option<Nanos>,
     starts: u64,
     /// How many identifiers it gave away in this life.
     generated: u64,
@@ -76,6 +78,7 @@ impl Replica {
             store: Store::default(),
             clock: HybridClock::new(),
             epoch: 0,
+            wall: None,
             starts: 0,
             generated: 0,
             rounds: 0,
@@ -83,6 +86,11 @@ impl Replica {
             abandoned: BTreeSet::new(),
             records: 0,
         }
+    }
+
+    /// The time of day, or what there is in its place.
+    fn physical(&self, now: Nanos) -> Nanos {
+        self.wall.unwrap_or(self.epoch.saturating_add(now))
     }
 
     fn persist(&mut self, record: &Record, out: &mut Outbox) {
@@ -160,7 +168,7 @@ impl Replica {
             Operation::Write { key, value } => Change::Write {
                 key,
                 value,
-                at: self.clock.tick(self.epoch.saturating_add(now)),
+                at: self.clock.tick(self.physical(now)),
             },
             Operation::Increment { key, by } => {
                 let (plus, minus) = objects.share(&key, &self.id);
@@ -220,7 +228,8 @@ impl Replica {
         }
         self.heard.insert(src.clone(), now);
         if let Some(stamp) = body.field::<Option<Hybrid>>("clock")? {
-            self.clock.observe(stamp, self.epoch.saturating_add(now));
+            let physical = self.physical(now);
+            self.clock.observe(stamp, physical);
         }
         match body.kind() {
             "digest" => {
@@ -360,6 +369,10 @@ impl Machine for Replica {
             Input::Timer(_) => self.gossip(now, out),
             Input::Link { peer, up } => self.link(&peer, up, out),
         }
+    }
+
+    fn wall(&mut self, wall: Nanos) {
+        self.wall = Some(wall);
     }
 
     fn status(&self, now: Nanos) -> Status {

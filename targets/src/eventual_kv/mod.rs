@@ -12,8 +12,9 @@
 //! removes. Every node answers from its own replica, durably, and asks nobody.
 //!
 //! Simplified: peers take turns instead of being drawn by lot; what a removal took back is
-//! remembered for ever; the physical clock of a node is monotonic, and after a restart goes on
-//! from the latest stamp that the node knows.
+//! remembered for ever; a stamp from the future of a clock that is wrong is
+//! taken up like any other. In tests without a time of day the physical clock is monotonic, and
+//! after a restart goes on from the latest stamp that the node knows.
 //!
 //! It claims no order: reads may miss what is acknowledged elsewhere, and of writes to one
 //! register at two nodes one is lost, as `convergence` allows. The counter and the sets lose

@@ -56,6 +56,8 @@ pub(super) struct Node {
     starts: u64,
     rounds: u64,
     values: u64,
+    /// The time of day, if it was told: an instance's leases end by it, as keys in Redis do.
+    wall: Option<Nanos>,
 }
 
 impl Node {
@@ -80,6 +82,7 @@ impl Node {
             starts: 0,
             rounds: 0,
             values: 0,
+            wall: None,
         }
     }
 
@@ -145,10 +148,11 @@ impl Node {
                 let ttl = ttl_ms
                     .saturating_mul(MILLISECOND)
                     .min(self.terms.lease.max(self.terms.ttl));
-                let ends = now.saturating_add(ttl);
+                let wall = self.wall.unwrap_or(now);
+                let ends = wall.saturating_add(ttl);
                 let answer = Body::new("lease_ok")
                     .with("round", body.field::<u64>("round")?)
-                    .with("granted", self.instance.lease(&lock, value, ends, now))
+                    .with("granted", self.instance.lease(&lock, value, ends, wall))
                     .with("lock", json!(lock))
                     .with("value", value);
                 out.send(src, answer);
@@ -215,8 +219,9 @@ impl Node {
         };
         self.rounds += 1;
         attempt.begin(self.rounds, now);
-        let ends = now.saturating_add(ttl);
-        let granted = self.instance.lease(lock, attempt.value, ends, now);
+        let wall = self.wall.unwrap_or(now);
+        let ends = wall.saturating_add(ttl);
+        let granted = self.instance.lease(lock, attempt.value, ends, wall);
         attempt.answered(self.rounds, &self.id, granted, enough, ttl);
         let body = Body::new("lease")
             .with("lock", json!(lock))
@@ -322,6 +327,10 @@ impl Machine for Node {
             }
             Input::Link { peer, up } => self.heartbeat.link(&peer, up, out),
         }
+    }
+
+    fn wall(&mut self, wall: Nanos) {
+        self.wall = Some(wall);
     }
 
     fn status(&self, now: Nanos) -> Status {

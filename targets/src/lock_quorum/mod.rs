@@ -14,7 +14,8 @@
 //! | `lease_ok {lock, value, round, granted}` | whether it is granted |
 //! | `unlease {lock, value}` | I don't want it any more |
 //!
-//! It is safe as long as no node is slow or forgets. But the leases end by the clocks of those who
+//! It is safe as long as no node is slow or forgets, and no clock jumps: leases end by the time of
+//! day of those who grant them, as keys in Redis do. But the leases end by the clocks of those who
 //! grant them, while a client believes what it was told when it got the lock: that it has it for
 //! `lease_ms`. If its node is paused, or cut off, for longer than `ttl_ms`, the leases end, another
 //! node gets them, and two clients hold the lock; so too if an instance is killed, since leases are

@@ -73,6 +73,7 @@ impl EventLoop {
     }
 
     fn step(&mut self, input: Input) {
+        self.machine.wall(wall());
         self.machine.step(input, self.now(), &mut self.out);
     }
 
@@ -140,7 +141,7 @@ impl EventLoop {
         match message.body.kind() {
             // Whoever probes knows an address and need not know whose it is.
             "status" => {
-                let status = status_body(self.machine.status(self.now()));
+                let status = status_body(self.machine.status(self.now())).with("wall_ns", wall());
                 self.routes.answer(connection, &message, status);
             }
             _ if message.dest != self.id => {
@@ -193,6 +194,16 @@ impl EventLoop {
         self.out = out;
         Ok(self)
     }
+}
+
+/// The time of day that this process is told, in nanoseconds since 1970.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a node reads its own clock, as any system does; nothing of it goes into the record"
+)]
+fn wall() -> Nanos {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }
 
 async fn until(at: Option<Instant>) {

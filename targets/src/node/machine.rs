@@ -44,6 +44,10 @@ pub trait Machine: Send {
     /// Does what `input` calls for, at the time `now`. Nothing else changes the machine.
     fn step(&mut self, input: Input, now: Nanos, out: &mut Outbox);
 
+    /// Takes note of the time of day, in nanoseconds since 1970, before each step. It may jump
+    /// either way, unlike `now`. A machine that is never told (in a test, say) does without.
+    fn wall(&mut self, _wall: Nanos) {}
+
     /// How the node is.
     fn status(&self, now: Nanos) -> Status;
 }

@@ -43,6 +43,9 @@ use self::stderr::note;
 use self::wal::Wal;
 use crate::NodeSpec;
 
+/// The planted bug that records are not made durable, in targets that list it.
+pub const NO_FSYNC: &str = "no-fsync";
+
 /// How many events may wait for the node; beyond it, sockets are not read.
 const INBOX_MAX: usize = 1024;
 
@@ -193,6 +196,10 @@ fn recover(target: &str, spec: &NodeSpec, machine: &mut dyn Machine) -> Result<W
                 source,
             })?;
     }
+    let wal = match spec.bug.as_deref() {
+        Some(NO_FSYNC) => wal.hasty(),
+        _ => wal,
+    };
     if !records.is_empty() {
         note(&format!("recovered {} records", records.len()));
     }

@@ -24,7 +24,7 @@ use tribunal_results::Kind;
 use tribunal_results::options::{OptionError, decode};
 
 use self::machine::Register;
-use crate::node::{Machine, Reference};
+use crate::node::{Machine, NO_FSYNC, Reference};
 use crate::{NodeSpec, PlantedBug, Shape};
 
 /// The quorum register, as a row of the catalogue.
@@ -60,6 +60,15 @@ pub static TARGET: Reference = Reference {
             about: "a read asks the node's own replica only",
             workload: "register",
             faults: &[],
+            anomalies: &["stale-read", "not-linearizable"],
+        },
+        // As long as the power stays on nothing is wrong. A write is gone when all that have it
+        // lose it at once.
+        PlantedBug {
+            name: NO_FSYNC,
+            about: "a node answers before its records are durable",
+            workload: "register",
+            faults: &["lose-unsynced"],
             anomalies: &["stale-read", "not-linearizable"],
         },
     ],
