@@ -3,12 +3,12 @@
 use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
 use serde::Deserialize;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use tribunal_results::options::{OptionError, decode};
 
 use crate::aim::Aim;
 use crate::disk::damage::{Damage, damage, files};
-use crate::process::{Options as Whom, choose, injected, on_each, proof_of, revive};
+use crate::process::{choose, injected, on_each, proof_of, revive};
 use crate::{Fault, Field, Healed, Injected, Injection, Pending};
 
 /// How the way to the files is called on the record.
@@ -86,7 +86,7 @@ pub(crate) fn resolve(
     rng: &mut Pcg64Mcg,
 ) -> Option<Injection> {
     let Options { nodes, files, down } = decode(options).ok()?;
-    let mut injection = choose(fault, &Whom { nodes }, field, rng)?;
+    let mut injection = choose(fault, &nodes, Map::new(), field, rng)?;
     for node in &injection.nodes {
         let drawn: [f64; 2] = [rng.random(), rng.random()];
         injection.detail["drawn"][node.as_ref()] = json!(drawn);

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use rand_pcg::Pcg64Mcg;
 use serde::Deserialize;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use tribunal_results::options::{OptionError, decode};
 
 use crate::aim::Aim;
 use crate::disk::{Call, Rules, Tally};
-use crate::process::{Answers, Options as Whom, choose, injected, on_each, proof_of, revive};
+use crate::process::{Answers, choose, injected, on_each, proof_of, revive};
 use crate::{Fault, Field, Healed, Injected, Injection, Need, Pending};
 
 /// How the layer between a process and its files is called on the record.
@@ -66,7 +66,7 @@ impl Fault for DiskError {
 
     fn resolve(&self, options: &Json, field: &Field, rng: &mut Pcg64Mcg) -> Option<Injection> {
         let Options { nodes, calls } = decode(options).ok()?;
-        let mut injection = choose(self.name(), &Whom { nodes }, field, rng)?;
+        let mut injection = choose(self.name(), &nodes, Map::new(), field, rng)?;
         injection.detail["calls"] = json!(calls);
         Some(injection)
     }

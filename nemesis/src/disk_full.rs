@@ -1,12 +1,12 @@
 //! The disks of some nodes have no space left.
 
 use rand_pcg::Pcg64Mcg;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use tribunal_results::options::{OptionError, decode};
 
 use crate::disk::Rules;
 use crate::disk_error::{break_disks, mend_disks};
-use crate::process::{Options, choose};
+use crate::process::{Nodes, choose};
 use crate::{Fault, Field, Healed, Injected, Injection, Need, Pending};
 
 /// The fault `disk-full`.
@@ -27,7 +27,7 @@ impl Fault for DiskFull {
     }
 
     fn check_options(&self, options: &Json) -> Result<(), OptionError> {
-        decode::<Options>(options).map(drop)
+        decode::<Nodes>(options).map(drop)
     }
 
     fn needs(&self) -> Option<Need> {
@@ -35,7 +35,8 @@ impl Fault for DiskFull {
     }
 
     fn resolve(&self, options: &Json, field: &Field, rng: &mut Pcg64Mcg) -> Option<Injection> {
-        choose(self.name(), &decode(options).ok()?, field, rng)
+        let options: Nodes = decode(options).ok()?;
+        choose(self.name(), options.as_ref(), Map::new(), field, rng)
     }
 
     fn inject<'a>(&'a self, injection: &'a Injection, field: &'a Field) -> Pending<'a, Injected> {

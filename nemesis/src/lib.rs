@@ -54,6 +54,7 @@ pub mod wipe;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use network::OnLinks;
 use rand_pcg::Pcg64Mcg;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -254,18 +255,18 @@ pub static ALL: &[&dyn Fault] = &[
     &add_node::ADD_NODE,
     &remove_node::REMOVE_NODE,
     &replace_node::REPLACE_NODE,
-    &delay::Delay,
+    &OnLinks(delay::Delay),
     &partition::Partition,
     &reset::Reset,
     &refuse::Refuse,
-    &throttle::Throttle,
-    &half_open::HalfOpen,
-    &slow_close::SlowClose,
-    &stall::Stall,
-    &omission::Omission,
-    &duplication::Duplication,
-    &reordering::Reordering,
-    &corruption::Corruption,
+    &OnLinks(throttle::Throttle),
+    &OnLinks(half_open::HalfOpen),
+    &OnLinks(slow_close::SlowClose),
+    &OnLinks(stall::Stall),
+    &OnLinks(omission::Omission),
+    &OnLinks(duplication::Duplication),
+    &OnLinks(reordering::Reordering),
+    &OnLinks(corruption::Corruption),
     &clock_jump::ClockJump,
     &clock_drift::ClockDrift,
     &clock_strobe::ClockStrobe,

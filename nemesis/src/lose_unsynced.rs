@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use rand_pcg::Pcg64Mcg;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use tribunal_results::options::{OptionError, decode};
 
 use crate::disk_error::TIER;
-use crate::process::{Options, choose, injected, on_each, proof_of, replaced, revive};
+use crate::process::{Nodes, choose, injected, on_each, proof_of, replaced, revive};
 use crate::{Fault, Field, Healed, Injected, Injection, Need, Pending};
 
 /// How long the kernel may take to let go of the files of a process that has ended.
@@ -31,7 +31,7 @@ impl Fault for LoseUnsynced {
     }
 
     fn check_options(&self, options: &Json) -> Result<(), OptionError> {
-        decode::<Options>(options).map(drop)
+        decode::<Nodes>(options).map(drop)
     }
 
     fn needs(&self) -> Option<Need> {
@@ -39,7 +39,8 @@ impl Fault for LoseUnsynced {
     }
 
     fn resolve(&self, options: &Json, field: &Field, rng: &mut Pcg64Mcg) -> Option<Injection> {
-        choose(self.name(), &decode(options).ok()?, field, rng)
+        let options: Nodes = decode(options).ok()?;
+        choose(self.name(), options.as_ref(), Map::new(), field, rng)
     }
 
     fn inject<'a>(&'a self, injection: &'a Injection, field: &'a Field) -> Pending<'a, Injected> {

@@ -2,13 +2,13 @@
 
 use rand_pcg::Pcg64Mcg;
 use serde::Deserialize;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use tribunal_results::options::{OptionError, TimeRange, decode};
 
 use crate::aim::Aim;
 use crate::disk::Rules;
 use crate::disk_error::{break_disks, mend_disks};
-use crate::process::{Options as Whom, choose};
+use crate::process::choose;
 use crate::{Fault, Field, Healed, Injected, Injection, Need, Pending};
 
 /// The fault `slow-fsync`.
@@ -62,7 +62,7 @@ impl Fault for SlowFsync {
 
     fn resolve(&self, options: &Json, field: &Field, rng: &mut Pcg64Mcg) -> Option<Injection> {
         let Options { nodes, by } = decode(options).ok()?;
-        let mut injection = choose(self.name(), &Whom { nodes }, field, rng)?;
+        let mut injection = choose(self.name(), &nodes, Map::new(), field, rng)?;
         injection.detail["by"] = json!(by);
         injection.what = format!("{} by {by}", injection.what);
         Some(injection)

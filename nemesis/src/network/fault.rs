@@ -96,7 +96,11 @@ fn split<T: DeserializeOwned>(options: &Json) -> Result<(Whom, T), OptionError> 
     Ok((decode(&Json::Object(whom))?, own))
 }
 
-impl<F: LinkFault> Fault for F {
+/// A [`LinkFault`] as a [`Fault`].
+#[derive(Debug)]
+pub struct OnLinks<F>(pub F);
+
+impl<F: LinkFault> Fault for OnLinks<F> {
     fn name(&self) -> &'static str {
         F::NAME
     }

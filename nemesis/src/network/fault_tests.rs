@@ -18,6 +18,7 @@ use crate::delay::Delay;
 use crate::duplication::Duplication;
 use crate::fabric::{Fabric, LinkSpec};
 use crate::half_open::HalfOpen;
+use crate::network::OnLinks;
 use crate::omission::Omission;
 use crate::partition::Partition;
 use crate::process::fake::{Fake, field, field_of, names};
@@ -30,18 +31,18 @@ use crate::throttle::Throttle;
 
 /// Those about bytes and connections, and those about single messages.
 const FAULTS: [&dyn Fault; 12] = [
-    &Delay,
+    &OnLinks(Delay),
     &Partition,
     &Refuse,
     &Reset,
-    &Throttle,
-    &HalfOpen,
-    &SlowClose,
-    &Stall,
-    &Omission,
-    &Duplication,
-    &Reordering,
-    &Corruption,
+    &OnLinks(Throttle),
+    &OnLinks(HalfOpen),
+    &OnLinks(SlowClose),
+    &OnLinks(Stall),
+    &OnLinks(Omission),
+    &OnLinks(Duplication),
+    &OnLinks(Reordering),
+    &OnLinks(Corruption),
 ];
 
 /// Three nodes, each of which echoes.
@@ -109,11 +110,11 @@ async fn a_partition_silences_only_what_it_parts_and_is_proved_by_what_it_held()
 async fn a_delay_is_proved_by_what_came_late() {
     let field = echoing().await;
     let options = json!({ "nodes": ["n1"], "direction": "both", "by": "30ms..40ms" });
-    let injection = inject(&Delay, options, &field).await;
+    let injection = inject(&OnLinks(Delay), options, &field).await;
     let start = Instant::now();
     echo(&mut dial(&field, "n1", "n2").await).await.unwrap();
     assert!(start.elapsed() >= Duration::from_millis(60));
-    let healed = Delay.heal(&injection, &field).await;
+    let healed = OnLinks(Delay).heal(&injection, &field).await;
     assert!(healed.bit);
     assert_eq!(healed.proof["total"]["bytes_delayed"], 2);
     let lateness = healed.proof["mean_lateness_us"].as_u64().unwrap();
@@ -124,10 +125,10 @@ async fn a_delay_is_proved_by_what_came_late() {
 async fn a_delay_of_given_links_leaves_the_others() {
     let field = echoing().await;
     let options = json!({ "links": [["n1", "n2"]], "by": "10ms" });
-    let injection = inject(&Delay, options, &field).await;
+    let injection = inject(&OnLinks(Delay), options, &field).await;
     assert_eq!(injection.nodes.join(","), "n1,n2");
     echo(&mut dial(&field, "n1", "n3").await).await.unwrap();
-    assert!(!Delay.heal(&injection, &field).await.bit);
+    assert!(!OnLinks(Delay).heal(&injection, &field).await.bit);
 }
 
 #[tokio::test]
@@ -166,14 +167,14 @@ async fn a_throttle_is_proved_by_what_had_to_wait_and_takes_its_time() {
     let field = echoing().await;
     let mut stream = dial(&field, "n1", "n2").await;
     let options = json!({ "nodes": ["n1"], "direction": "out", "rate": "20kB/s" });
-    let injection = inject(&Throttle, options, &field).await;
+    let injection = inject(&OnLinks(Throttle), options, &field).await;
     assert_eq!(injection.what, "throttle to 20kB/s at n1 (2 links)");
     let start = Instant::now();
     stream.write_all(&[7; 6_000]).await.unwrap();
     let mut back = vec![0; 6_000];
     stream.read_exact(&mut back).await.unwrap();
     assert!(start.elapsed() >= Duration::from_millis(290));
-    let healed = Throttle.heal(&injection, &field).await;
+    let healed = OnLinks(Throttle).heal(&injection, &field).await;
     assert!(healed.bit);
     assert_eq!(healed.proof["total"]["bytes_throttled"], 6_000);
     let start = Instant::now();
@@ -187,7 +188,7 @@ async fn half_open_leaves_one_end_in_the_dark_until_it_is_healed() {
     let field = echoing().await;
     let mut stream = dial(&field, "n1", "n2").await;
     echo(&mut stream).await.unwrap();
-    let injection = inject(&HalfOpen, json!({ "nodes": ["n1"] }), &field).await;
+    let injection = inject(&OnLinks(HalfOpen), json!({ "nodes": ["n1"] }), &field).await;
     stream.write_all(b"into the void").await.unwrap();
     while field.fabric.counters("n1", "n2").bytes_swallowed < 13 {
         sleep(Duration::from_millis(1)).await;
@@ -195,7 +196,7 @@ async fn half_open_leaves_one_end_in_the_dark_until_it_is_healed() {
     let silence = timeout(Duration::from_millis(50), stream.read_u8()).await;
     assert!(silence.is_err(), "nothing comes, not even an end");
     echo(&mut dial(&field, "n1", "n2").await).await.unwrap();
-    let healed = HalfOpen.heal(&injection, &field).await;
+    let healed = OnLinks(HalfOpen).heal(&injection, &field).await;
     assert!(healed.bit);
     assert_eq!(healed.proof["total"]["half_opened"], 1);
     let error = stream.read_u8().await.unwrap_err();
@@ -212,7 +213,7 @@ async fn a_slow_close_ends_one_side_at_once_and_the_other_late() {
     let (mut receiver, _) = listener.accept().await.unwrap();
     let options = json!({ "links": [["n1", "n2"]], "by": "150ms" });
     let start = Instant::now();
-    let injection = inject(&SlowClose, options, &field).await;
+    let injection = inject(&OnLinks(SlowClose), options, &field).await;
     let told = timeout(Duration::from_secs(20), sender.read_u8()).await;
     assert!(told.unwrap().is_err());
     assert!(start.elapsed() < Duration::from_millis(140));
@@ -225,7 +226,7 @@ async fn a_slow_close_ends_one_side_at_once_and_the_other_late() {
     drop(closing);
     assert_eq!(receiver.read(&mut [0; 1]).await.unwrap(), 0);
     assert!(start.elapsed() >= Duration::from_millis(149));
-    let healed = SlowClose.heal(&injection, &field).await;
+    let healed = OnLinks(SlowClose).heal(&injection, &field).await;
     assert_eq!(healed.proof["total"]["slowly_closed"], 2);
     assert!(healed.bit);
 }
@@ -236,7 +237,7 @@ async fn a_stall_stops_a_message_in_its_middle() {
     let mut stream = dial(&field, "n1", "n2").await;
     echo(&mut stream).await.unwrap();
     let options = json!({ "links": [["n2", "n1"]], "probability": 1, "time": "120ms" });
-    let injection = inject(&Stall, options, &field).await;
+    let injection = inject(&OnLinks(Stall), options, &field).await;
     let start = Instant::now();
     stream.write_all(b"in two halves").await.unwrap();
     let mut half = [0; 6];
@@ -247,7 +248,7 @@ async fn a_stall_stops_a_message_in_its_middle() {
     stream.read_exact(&mut rest).await.unwrap();
     assert_eq!(&rest, b" halves");
     assert!(start.elapsed() >= Duration::from_millis(120));
-    let healed = Stall.heal(&injection, &field).await;
+    let healed = OnLinks(Stall).heal(&injection, &field).await;
     assert!(healed.bit);
     assert_eq!(healed.proof["total"]["stalls"], 1);
 }
@@ -306,7 +307,7 @@ fn total(healed: &Healed, counter: &str) -> usize {
 
 #[tokio::test]
 async fn omitted_messages_never_come_and_the_others_in_order() {
-    let (came, healed) = with_messages(&Omission, json!({ "probability": 0.2 })).await;
+    let (came, healed) = with_messages(&OnLinks(Omission), json!({ "probability": 0.2 })).await;
     let omitted = total(&healed, "omitted");
     assert!((10..100).contains(&omitted), "{omitted}");
     assert_eq!(came.len() + omitted, 200);
@@ -315,7 +316,8 @@ async fn omitted_messages_never_come_and_the_others_in_order() {
 
 #[tokio::test]
 async fn duplicated_messages_come_twice() {
-    let (mut came, healed) = with_messages(&Duplication, json!({ "probability": 0.2 })).await;
+    let (mut came, healed) =
+        with_messages(&OnLinks(Duplication), json!({ "probability": 0.2 })).await;
     let duplicated = total(&healed, "duplicated");
     assert!((10..100).contains(&duplicated), "{duplicated}");
     assert_eq!(came.len(), 200 + duplicated);
@@ -326,7 +328,7 @@ async fn duplicated_messages_come_twice() {
 
 #[tokio::test]
 async fn reordered_messages_really_overtake_and_none_is_missing() {
-    let (mut came, healed) = with_messages(&Reordering, json!({ "by": "30ms" })).await;
+    let (mut came, healed) = with_messages(&OnLinks(Reordering), json!({ "by": "30ms" })).await;
     assert!(total(&healed, "overtook") > 10);
     assert!(!came.is_sorted(), "{came:?}");
     came.sort();
@@ -335,9 +337,11 @@ async fn reordered_messages_really_overtake_and_none_is_missing() {
 
 #[tokio::test]
 async fn corrupted_messages_come_changed() {
-    let (came, healed) = with_messages(&Corruption, json!({ "probability": 0.2 })).await;
+    let (came, healed) = with_messages(&OnLinks(Corruption), json!({ "probability": 0.2 })).await;
     assert_eq!(came.len(), 200);
-    let changed = (0..200).zip(&came).filter(|(sent, came)| Some(*sent) != **came);
+    let changed = (0..200)
+        .zip(&came)
+        .filter(|(sent, came)| Some(*sent) != **came);
     let changed = changed.count();
     assert_eq!(total(&healed, "corrupted"), changed);
     assert!((10..150).contains(&changed), "{changed}");
@@ -354,10 +358,10 @@ async fn where_the_fabric_can_t_read_messages_faults_of_messages_are_a_skip() {
         dial: ([127, 0, 0, 1], 1).into(),
     };
     let fabric = Fabric::open(vec![link], 1).await.unwrap();
+    let nowhere = ([127, 0, 0, 1], 1).into();
     let field = Field {
-        nodes,
-        processes,
         fabric,
+        ..field_of(nodes, processes, nowhere).await
     };
     for fault in &FAULTS[8..] {
         let injection = fault.resolve(&Json::Null, &field, &mut stream(1, &[]));
@@ -373,21 +377,33 @@ fn wrong_options_are_refused_by_their_path() {
         (error.path, error.message)
     };
     let path = |fault: &dyn Fault, options: Json| refused(fault, options).0;
-    assert_eq!(path(&Delay, json!({ "correlation": 2 })), "correlation");
     assert_eq!(
-        path(&Delay, json!({ "distribution": "odd" })),
+        path(&OnLinks(Delay), json!({ "correlation": 2 })),
+        "correlation"
+    );
+    assert_eq!(
+        path(&OnLinks(Delay), json!({ "distribution": "odd" })),
         "distribution"
     );
-    assert_eq!(path(&Throttle, json!({ "rate": "0B/s" })), "rate");
-    assert_eq!(path(&Stall, json!({ "probability": 0 })), "probability");
+    assert_eq!(path(&OnLinks(Throttle), json!({ "rate": "0B/s" })), "rate");
     assert_eq!(
-        path(&Omission, json!({ "probability": 1.5 })),
+        path(&OnLinks(Stall), json!({ "probability": 0 })),
         "probability"
     );
-    assert_eq!(path(&Reordering, json!({ "by": "0s" })), "by");
-    assert_eq!(path(&Corruption, json!({ "lies": ["white"] })), "lies[0]");
-    assert_eq!(path(&Corruption, json!({ "direction": "up" })), "direction");
-    let (path, message) = refused(&SlowClose, json!({ "node": "n1" }));
+    assert_eq!(
+        path(&OnLinks(Omission), json!({ "probability": 1.5 })),
+        "probability"
+    );
+    assert_eq!(path(&OnLinks(Reordering), json!({ "by": "0s" })), "by");
+    assert_eq!(
+        path(&OnLinks(Corruption), json!({ "lies": ["white"] })),
+        "lies[0]"
+    );
+    assert_eq!(
+        path(&OnLinks(Corruption), json!({ "direction": "up" })),
+        "direction"
+    );
+    let (path, message) = refused(&OnLinks(SlowClose), json!({ "node": "n1" }));
     assert_eq!(path, "node");
     assert!(message.contains("`by`; besides nodes"), "{message}");
 }

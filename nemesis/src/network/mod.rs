@@ -12,7 +12,7 @@ use tribunal_results::NodeId;
 use crate::fabric::{Counters, Rule};
 use crate::{Field, Healed, Injected, Injection};
 
-pub use fault::{LinkFault, Whom, check_probability};
+pub use fault::{LinkFault, OnLinks, Whom, check_probability};
 pub use shape::{
     Cut, Shape, bridge, halves, lone, majorities_ring, majority, one_way, part, primaries,
     ring_cut, separate,

@@ -182,7 +182,7 @@ fn hits<W>(
 
 /// Chooses running nodes to aim `fault` at; `None` if none runs. The detail keeps, besides what
 /// was drawn, the process ids as they are now, to tell afterwards what was ended.
-fn choose(
+pub(crate) fn choose(
     fault: &str,
     aim: &Aim,
     drawn: Map<String, Json>,

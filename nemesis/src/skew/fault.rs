@@ -19,7 +19,7 @@ pub fn choose(
     rng: &mut Pcg64Mcg,
     mut skew: impl FnMut(&NodeId, &mut Pcg64Mcg) -> (Skew, String),
 ) -> Option<Injection> {
-    let nodes = aim.choose(&field.nodes, &running(field), rng);
+    let nodes = aim.choose(field, &running(field), rng);
     if nodes.is_empty() {
         return None;
     }
