@@ -244,6 +244,7 @@ impl<T: FnMut(String)> Search<'_, T> {
 
     /// Makes each fault shorter, and aims it at fewer nodes.
     async fn durations(&mut self) -> anyhow::Result<()> {
+        self.while_it_shows("half the time", reduce::sooner).await?;
         let count = self
             .kept
             .last()
