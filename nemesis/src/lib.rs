@@ -174,10 +174,13 @@ pub struct Injection {
     /// The nodes it is aimed at.
     pub nodes: Vec<NodeId>,
     /// The directed links it is aimed at.
+    #[serde(default)]
     pub links: Vec<(NodeId, NodeId)>,
     /// In a short phrase, what it does.
+    #[serde(default)]
     pub what: String,
     /// Whatever else the fault needs to do the same again.
+    #[serde(default)]
     pub detail: Json,
 }
 

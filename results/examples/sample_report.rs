@@ -325,6 +325,7 @@ fn verdict(history: &History) -> RunVerdict {
             overlap: 0.53,
             final_reads: 9,
             availability: None,
+            recoveries: BTreeMap::new(),
         },
     }
 }

@@ -78,6 +78,7 @@ pub(crate) fn record(case: &Case) -> Record {
             final_reads: 0,
         },
         faults: Vec::new(),
+        recovery: Some(10_000_000_000),
         is_run: true,
     }
 }

@@ -20,22 +20,30 @@ pub(super) fn steps(steps: &[Step], indent: &str) -> String {
             let what = injection.what.replace(['\n', '\r'], " ");
             let _ = writeln!(text, "{indent}# {what}");
         }
-        let _ = writeln!(text, "{indent}- {}", flow(&ordered(json)));
+        let _ = writeln!(text, "{indent}- {}", flow(&ordered(&json)));
     }
     text
 }
 
-/// When and how long first, then what.
-fn ordered(step: Json) -> Vec<(String, Json)> {
-    let Json::Object(map) = step else {
+/// The fields that people look for, in their order; all others follow.
+const FIRST: [&str; 9] = [
+    "at", "when", "hold", "type", "fault", "what", "nodes", "detail", "links",
+];
+
+/// The fields of a mapping in the order in which people read them; of an injection without those
+/// that say nothing.
+fn ordered(value: &Json) -> Vec<(String, Json)> {
+    let Some(map) = value.as_object() else {
         return Vec::new();
     };
-    let place = |key: &str| {
-        ["at", "when", "hold", "type"]
-            .iter()
-            .position(|k| *k == key)
+    let place = |key: &str| FIRST.iter().position(|first| *first == key);
+    let is_injection = map.contains_key("fault");
+    let says = |(key, value): &(&String, &Json)| {
+        let is_empty = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+        !(is_injection && is_empty && ["detail", "links"].contains(&key.as_str()))
     };
-    let mut fields: Vec<(String, Json)> = map.into_iter().collect();
+    let fields = map.iter().filter(says);
+    let mut fields: Vec<(String, Json)> = fields.map(|(k, v)| (k.clone(), v.clone())).collect();
     fields.sort_by_key(|(key, _)| place(key).unwrap_or(usize::MAX));
     fields
 }
@@ -56,11 +64,7 @@ fn inline(value: &Json) -> String {
             let items: Vec<String> = items.iter().map(inline).collect();
             format!("[{}]", items.join(", "))
         }
-        Json::Object(map) => {
-            let fields: Vec<(String, Json)> =
-                map.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-            flow(&fields)
-        }
+        Json::Object(_) => flow(&ordered(value)),
         other => other.to_string(),
     }
 }
@@ -99,13 +103,16 @@ mod tests {
         let values = json!([
             {"at": "1500ms", "hold": "1s", "type": "kill", "nodes": ["n1", "yes", "1e5", "-"]},
             {"when": {"log": "a: #b *", "node": "n"}, "hold": "20us", "injection": {
-                "fault": "delay", "nodes": [], "links": [["n1", "n2"]], "what": "late\n: really",
+                "fault": "delay", "nodes": ["n1"], "links": [["n1", "n2"]], "what": "late\n: really",
                 "detail": {"by": "20ms..80ms", "pids": {"n1": null, "0x1f": 7}, "x": [1.5, true]},
+            }},
+            {"at": "2s", "hold": "1s", "injection": {
+                "fault": "kill", "nodes": ["n1"], "links": [], "what": "kill n1", "detail": null,
             }},
         ]);
         let read: Vec<Step> = serde_json::from_value(values).unwrap();
         let text = steps(&read, "    ");
-        assert_eq!(text.lines().count(), 4, "{text}");
+        assert_eq!(text.lines().count(), 5, "{text}");
         let yaml: Json = serde_yaml::from_str(&text).unwrap();
         let again: Vec<Step> = serde_json::from_value(yaml["schedule"].clone()).unwrap();
         assert_eq!(again, read);
