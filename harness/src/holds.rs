@@ -29,7 +29,8 @@ pub struct Holds {
 
 #[derive(Debug, Default)]
 struct State {
-    inside: BTreeMap<u64, Inside>,
+    /// By process and what it holds: it may hold several locks.
+    inside: BTreeMap<(u64, String), Inside>,
     wishes: Vec<Wish>,
     stopped: Vec<Stopped>,
     /// Who went on, until the fault that had stopped it asks.
@@ -117,7 +118,7 @@ impl Holds {
     /// The process begins an operation: by giving back what it holds it leaves.
     pub fn begun(&self, process: u64, operation: &Operation) {
         if matches!(operation.kind(), Kind::Release | Kind::ReleasePermits) {
-            self.state().inside.remove(&process);
+            self.state().inside.remove(&(process, key_of(operation)));
         }
     }
 
@@ -135,15 +136,16 @@ impl Holds {
         match outcome {
             Outcome::Ok(_) if kinds.contains(&operation.kind()) => {}
             // A process whose outcome is unknown never does anything again.
-            Outcome::Info(_) => return drop(state.inside.remove(&process)),
+            Outcome::Info(_) => return state.inside.retain(|(of, _), _| *of != process),
             _ => return,
         }
         let inside = Inside {
             process,
             node: node.cloned(),
-            lock: operation.key().map(ToString::to_string).unwrap_or_default(),
+            lock: key_of(operation),
         };
-        state.inside.insert(process, inside.clone());
+        let key = (process, inside.lock.clone());
+        state.inside.insert(key, inside.clone());
         let Some(wish) = state.wishes.iter_mut().find(|wish| wish.left > 0) else {
             return;
         };
@@ -166,6 +168,11 @@ impl Holds {
     fn tell(&self) {
         self.changed.send_modify(|changes| *changes += 1);
     }
+}
+
+/// What an operation is about, in words.
+fn key_of(operation: &Operation) -> String {
+    operation.key().map(ToString::to_string).unwrap_or_default()
 }
 
 impl Clients for Holds {
@@ -255,6 +262,17 @@ mod tests {
         holds.completed(3, None, &release(), &unknown);
         assert_eq!(holds.inside(), []);
         assert!(!holds.keeps(2, &release()), "nobody wished it");
+    }
+
+    #[test]
+    fn a_client_that_holds_two_locks_is_inside_until_it_gives_both_back() {
+        let holds = Holds::new(Clock::start());
+        enter(&holds, 1);
+        let other = Operation::TryAcquire { lock: "b".into() };
+        holds.completed(1, None, &other, &Outcome::Ok(Answer::Done));
+        holds.begun(1, &release());
+        assert_eq!(holds.inside()[0].lock, "b");
+        assert_eq!(holds.inside().len(), 1);
     }
 
     #[tokio::test]

@@ -93,9 +93,8 @@ mod tests {
     use super::*;
     use std::process::{Child, Command};
 
-    fn sleeper(run: &str) -> Child {
-        let mut command = Command::new("sleep");
-        command.arg("1000").env(MARKER, run).spawn().unwrap()
+    fn sleeper(run: &str) -> std::io::Result<Child> {
+        Command::new("sleep").arg("1000").env(MARKER, run).spawn()
     }
 
     fn find(pid: u32) -> Option<Orphan> {
@@ -106,7 +105,7 @@ mod tests {
     fn a_process_is_an_orphan_when_its_controller_is_gone_and_is_ended_even_if_stopped() {
         let mut gone = Command::new("true").spawn().unwrap();
         gone.wait().unwrap();
-        let mut child = sleeper(&format!("/a-lock-{}-0", gone.id()));
+        let mut child = sleeper(&format!("/a-lock-{}-0", gone.id())).unwrap();
         let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
         while !procfs::is_stopped(child.id()) {
@@ -123,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_process_whose_controller_runs_is_none() {
-        let mut child = sleeper(&format!("/a-lock-{}-0", std::process::id()));
+        let mut child = sleeper(&format!("/a-lock-{}-0", std::process::id())).unwrap();
         assert_eq!(find(child.id()), None);
         child.kill().unwrap();
         child.wait().unwrap();

@@ -138,16 +138,7 @@ impl Stage {
             return Ok(());
         };
         let holds = Arc::new(Holds::new(*recorder.clock()));
-        let mut field = Field {
-            nodes: nodes.clone(),
-            processes: cluster,
-            fabric: Arc::clone(&fabric),
-            clients: holds.clone(),
-            roles: Roles::default(),
-            members: None,
-        };
-        field = field.look().await;
-        field.members.clone_from(&field.roles.members);
+        let field = open_field(&nodes, cluster, &fabric, &holds).await;
         let mut clients = open_clients(plan, target, &field, &recorder, holds)?;
         let mut program = program(plan)?;
         status.phase("running");
@@ -500,6 +491,28 @@ fn node_specs(
         })
     };
     nodes.iter().enumerate().map(spec).collect()
+}
+
+/// What faults work on, with the members that the system has now.
+async fn open_field(
+    nodes: &[NodeId],
+    processes: Arc<Cluster>,
+    fabric: &Arc<Fabric>,
+    holds: &Arc<Holds>,
+) -> Field {
+    let field = Field {
+        nodes: nodes.to_vec(),
+        processes,
+        fabric: Arc::clone(fabric),
+        clients: Arc::<Holds>::clone(holds),
+        roles: Roles::default(),
+        members: None,
+    };
+    let seen = field.look().await;
+    Field {
+        members: seen.roles.members.clone(),
+        ..seen
+    }
 }
 
 fn open_clients(

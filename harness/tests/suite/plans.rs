@@ -290,27 +290,48 @@ fn the_planted_suite_covers_every_planted_bug() {
     assert!(plans.iter().all(|plan| !plan.expect.is_empty()));
 }
 
+/// The faults that every target of these suites has to do with.
+const BASIC: [&str; 7] = [
+    "kill",
+    "restart",
+    "pause",
+    "delay",
+    "partition",
+    "reset",
+    "refuse",
+];
+
 #[test]
-fn the_lock_and_register_suites_meet_every_fault_alone_and_together() {
+fn the_lock_and_register_suites_meet_every_basic_fault_alone_and_together() {
     let catalogue = Catalogue::built_in();
     for name in ["lock", "register"] {
         let plans = load(&Source::BuiltIn(name), &catalogue, &Overrides::default()).unwrap();
-        for fault in &catalogue.faults {
+        for fault in BASIC {
             let counts = plans.iter().filter_map(|plan| {
                 let faults = &plan.nemesis.faults;
                 faults
                     .iter()
-                    .any(|f| f.fault == fault.name)
+                    .any(|f| f.fault == fault)
                     .then_some(faults.len())
             });
             let counts: Vec<usize> = counts.collect();
-            assert_eq!(
-                counts,
-                [1, catalogue.faults.len()],
-                "{name}: {}",
-                fault.name
-            );
+            assert_eq!(counts, [1, BASIC.len()], "{name}: {fault}");
         }
+    }
+}
+
+#[test]
+fn every_fault_is_in_a_built_in_suite() {
+    let catalogue = Catalogue::built_in();
+    let mut met = BTreeSet::new();
+    for suite in built_in() {
+        let source = Source::BuiltIn(suite.name);
+        let plans = load(&source, &catalogue, &Overrides::default()).unwrap();
+        let faults = plans.into_iter().flat_map(|plan| plan.nemesis.faults);
+        met.extend(faults.map(|fault| fault.fault));
+    }
+    for fault in &catalogue.faults {
+        assert!(met.contains(fault.name), "{} is in no suite", fault.name);
     }
 }
 

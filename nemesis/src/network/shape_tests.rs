@@ -143,6 +143,7 @@ fn a_partition_of_sides_in_one_direction_cuts_half_of_the_links() {
             let both = separate(&groups, true);
             let out = part(&groups, true, Direction::Out);
             let into = part(&groups, true, Direction::In);
+            assert_eq!(2 * out.links.len(), both.links.len());
             assert!(out.links.is_disjoint(&into.links));
             assert_eq!(&out.links | &into.links, both.links);
             let from_smaller = |(from, _): &Link| groups[0].contains(from);
