@@ -106,7 +106,10 @@ impl Topology {
             }
         }
         let links = self.links.iter().map(|link| link.bandwidth);
-        if links.chain([self.bandwidth]).any(|rate| rate == Some(Rate(0))) {
+        if links
+            .chain([self.bandwidth])
+            .any(|rate| rate == Some(Rate(0)))
+        {
             return Err("a link that carries nothing is no link; leave `bandwidth` out".into());
         }
         let count = nodes.len();

@@ -167,15 +167,17 @@ async fn lateness() -> io::Result<[(&'static str, Vec<Duration>); 3]> {
         let (stream, _) = listener.accept()?;
         Ok::<_, io::Error>(receive_late(stream, origin))
     });
-    let sender = std::thread::spawn(move || {
-        send_steadily(std::net::TcpStream::connect(address)?, origin)
-    });
+    let sender =
+        std::thread::spawn(move || send_steadily(std::net::TcpStream::connect(address)?, origin));
     let bare = std::thread::spawn(move || bare_timer(until));
     let runtime = runtime_timer(until).await;
     let ended = |_| io::Error::other("a thread of the benchmark panicked");
     let messages = tokio::task::spawn_blocking(move || {
         sender.join().map_err(ended)??;
-        Ok::<_, io::Error>((bare.join().map_err(ended)?, receiver.join().map_err(ended)??))
+        Ok::<_, io::Error>((
+            bare.join().map_err(ended)?,
+            receiver.join().map_err(ended)??,
+        ))
     });
     let (bare, messages) = messages.await??;
     fabric.close().await;

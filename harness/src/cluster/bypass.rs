@@ -105,9 +105,10 @@ impl Cluster {
     fn describe(&self, pid: u32, address: SocketAddr) -> Option<String> {
         let to = self.nodes.iter().find(|node| node.spec.listen == address)?;
         let group = |node: &super::Node| node.now.borrow().pid;
-        let from = self.nodes.iter().find(|node| {
-            group(node).is_some_and(|group| procfs::group(group).contains(&pid))
-        });
+        let from = self
+            .nodes
+            .iter()
+            .find(|node| group(node).is_some_and(|group| procfs::group(group).contains(&pid)));
         if from.is_some_and(|from| from.id() == to.id()) {
             return None;
         }

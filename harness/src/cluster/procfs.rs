@@ -136,7 +136,9 @@ pub(super) fn connections_to(addresses: &[SocketAddr]) -> Vec<(SocketAddr, u64)>
             SocketAddr::V6(_) => None,
         })
         .collect();
-    let all = ["/proc/net/tcp", "/proc/net/tcp6"].into_iter().flat_map(rows);
+    let all = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .into_iter()
+        .flat_map(rows);
     all.filter(|row| row.state == ESTABLISHED)
         .filter_map(|row| {
             let remote = row.remote.strip_prefix(MAPPED).unwrap_or(&row.remote);

@@ -48,6 +48,10 @@ static BUILT_IN: &[BuiltIn] = &[
         text: include_str!("../../suites/demo.yaml"),
     },
     BuiltIn {
+        name: "flp",
+        text: include_str!("../../suites/flp.yaml"),
+    },
+    BuiltIn {
         name: "lock",
         text: include_str!("../../suites/lock.yaml"),
     },

@@ -71,7 +71,11 @@ pub(super) fn parted(forth: &Arc<Lane>, back: &Arc<Lane>) -> impl Future<Output 
             how = by_forth => (how, true),
             how = by_back => (how, false),
         };
-        let (by, other) = if is_forth { (forth, back) } else { (back, forth) };
+        let (by, other) = if is_forth {
+            (forth, back)
+        } else {
+            (back, forth)
+        };
         // Of a connection that is half open the sender of the lane's bytes stays, of one that
         // closes slowly their receiver.
         let sender_stays = how == How::HalfOpen;

@@ -337,7 +337,9 @@ async fn reordered_messages_really_overtake_and_none_is_missing() {
 async fn corrupted_messages_come_changed() {
     let (came, healed) = with_messages(&Corruption, json!({ "probability": 0.2 })).await;
     assert_eq!(came.len(), 200);
-    let changed = (0..200).zip(&came).filter(|(sent, came)| Some(*sent) != **came);
+    let changed = (0..200)
+        .zip(&came)
+        .filter(|(sent, came)| Some(*sent) != **came);
     let changed = changed.count();
     assert_eq!(total(&healed, "corrupted"), changed);
     assert!((10..150).contains(&changed), "{changed}");
