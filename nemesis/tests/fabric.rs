@@ -7,7 +7,7 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rand::Rng;
@@ -15,7 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 use tribunal_nemesis::chance::stream;
-use tribunal_nemesis::fabric::{Counters, Fabric, LinkSpec, Rule};
+use tribunal_nemesis::fabric::{Counters, Fabric, LinkSpec, Listener, Messages, Nature, Rule, Tap};
+use tribunal_results::NodeId;
 use tribunal_targets::Router;
 
 /// Far beyond what anything here takes; only a failing test waits that long.
@@ -36,6 +37,10 @@ struct Net {
 impl Net {
     /// The link that `from` dials to `to`.
     async fn open(from: &'static str, to: &'static str) -> Self {
+        Self::open_as(Nature::default(), from, to).await
+    }
+
+    async fn open_as(nature: Nature, from: &'static str, to: &'static str) -> Self {
         let node = TcpListener::bind(anywhere()).await.unwrap();
         let spec = LinkSpec {
             from: from.into(),
@@ -43,7 +48,7 @@ impl Net {
             listen: anywhere(),
             dial: node.local_addr().unwrap(),
         };
-        let fabric = Fabric::open(vec![spec], 1).await.unwrap();
+        let fabric = Fabric::open_as(nature, vec![spec], 1).await.unwrap();
         Self {
             fabric,
             node,
@@ -421,4 +426,118 @@ async fn what_is_no_link_has_no_address_no_rule_and_counts_nothing() {
     net.fabric.clear("a", "c");
     assert_eq!(net.fabric.counters("a", "c"), Counters::default());
     assert_eq!(net.fabric.since_set("a", "c"), Counters::default());
+}
+
+/// Numbers lines by what they say, and notes what becomes of them.
+#[derive(Debug, Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl Notes {
+    fn note(&self, text: String) {
+        self.0.lock().unwrap().push(text);
+    }
+
+    fn taken(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+impl Tap for Notes {
+    fn sent(&self, _: &NodeId, _: &NodeId, line: &[u8]) -> Option<u64> {
+        let number = str::from_utf8(line).unwrap().parse().unwrap();
+        self.note(format!("sent {number}"));
+        Some(number)
+    }
+
+    fn delivered(&self, message: u64) {
+        self.note(format!("delivered {message}"));
+    }
+
+    fn lost(&self, message: u64, why: &'static str) {
+        self.note(format!("lost {message}: {why}"));
+    }
+
+    fn altered(&self, message: u64, how: &'static str) {
+        self.note(format!("altered {message}: {how}"));
+    }
+}
+
+#[tokio::test]
+async fn whoever_listens_is_told_what_became_of_each_message() {
+    let notes = Arc::new(Notes::default());
+    let nature = Nature {
+        is_framed: true,
+        listener: Some(Listener {
+            tap: Arc::clone(&notes) as Arc<dyn Tap>,
+            nodes: vec!["a".into(), "b".into()],
+        }),
+        ..Nature::default()
+    };
+    let net = Net::open_as(nature, "a", "b").await;
+    let (mut dialling, mut accepting) = net.connect().await;
+    let set = |messages| net.fabric.set("a", "b", Rule::messages(messages));
+    dialling.write_all(b"1\n2").await.unwrap();
+    expect(&mut accepting, b"1\n2").await;
+    set(Messages {
+        omission: 1.0,
+        ..Messages::default()
+    });
+    // The line that had begun passes, and the one that begins waits until it is whole.
+    dialling.write_all(b"2\n3\n4").await.unwrap();
+    expect(&mut accepting, b"2\n").await;
+    until(|| net.count().omitted == 1).await;
+    set(Messages {
+        duplication: 1.0,
+        ..Messages::default()
+    });
+    dialling.write_all(b"4\n").await.unwrap();
+    expect(&mut accepting, b"44\n44\n").await;
+    net.fabric.clear("a", "b");
+    dialling.write_all(b"5\n").await.unwrap();
+    expect(&mut accepting, b"5\n").await;
+    until(|| net.count().bytes_forwarded == 13).await;
+    let expected = [
+        "sent 1",
+        "delivered 1",
+        "sent 22",
+        "delivered 22",
+        "sent 3",
+        "lost 3: it was omitted",
+        "sent 44",
+        "altered 44: it was duplicated",
+        "delivered 44",
+        "sent 5",
+        "delivered 5",
+    ];
+    assert_eq!(notes.taken(), expected);
+}
+
+#[tokio::test]
+async fn a_message_that_is_held_back_when_its_connection_breaks_is_lost() {
+    let notes = Arc::new(Notes::default());
+    let nature = Nature {
+        is_framed: true,
+        listener: Some(Listener {
+            tap: Arc::clone(&notes) as Arc<dyn Tap>,
+            nodes: vec!["a".into(), "b".into()],
+        }),
+        ..Nature::default()
+    };
+    let net = Net::open_as(nature, "a", "b").await;
+    let (mut dialling, _accepting) = net.connect().await;
+    let reordering = Messages {
+        reordering: 1.0,
+        hold: PATIENCE * 100,
+        ..Messages::default()
+    };
+    net.fabric.set("a", "b", Rule::messages(reordering));
+    dialling.write_all(b"7\n").await.unwrap();
+    until(|| notes.0.lock().unwrap().len() == 2).await;
+    within(net.fabric.close()).await;
+    let expected = [
+        "sent 7",
+        "altered 7: it was held back",
+        "lost 7: its connection ended",
+    ];
+    assert_eq!(notes.taken(), expected);
 }

@@ -30,72 +30,35 @@ impl BuiltIn {
     }
 }
 
-static BUILT_IN: &[BuiltIn] = &[
-    BuiltIn {
-        name: "cache",
-        text: include_str!("../../suites/cache.yaml"),
-    },
-    BuiltIn {
-        name: "cap",
-        text: include_str!("../../suites/cap.yaml"),
-    },
-    BuiltIn {
-        name: "claims",
-        text: include_str!("../../suites/claims.yaml"),
-    },
-    BuiltIn {
-        name: "clocks",
-        text: include_str!("../../suites/clocks.yaml"),
-    },
-    BuiltIn {
-        name: "convergence",
-        text: include_str!("../../suites/convergence.yaml"),
-    },
-    BuiltIn {
-        name: "demo",
-        text: include_str!("../../suites/demo.yaml"),
-    },
-    BuiltIn {
-        name: "disk",
-        text: include_str!("../../suites/disk.yaml"),
-    },
-    BuiltIn {
-        name: "lock",
-        text: include_str!("../../suites/lock.yaml"),
-    },
-    BuiltIn {
-        name: "lock-safety",
-        text: include_str!("../../suites/lock-safety.yaml"),
-    },
-    BuiltIn {
-        name: "messages",
-        text: include_str!("../../suites/messages.yaml"),
-    },
-    BuiltIn {
-        name: "paxos",
-        text: include_str!("../../suites/paxos.yaml"),
-    },
-    BuiltIn {
-        name: "processes",
-        text: include_str!("../../suites/processes.yaml"),
-    },
-    BuiltIn {
-        name: "register",
-        text: include_str!("../../suites/register.yaml"),
-    },
-    BuiltIn {
-        name: "transactions",
-        text: include_str!("../../suites/transactions.yaml"),
-    },
-    BuiltIn {
-        name: "isolation",
-        text: include_str!("../../suites/isolation.yaml"),
-    },
-    BuiltIn {
-        name: "planted",
-        text: include_str!("../../suites/planted.yaml"),
-    },
-];
+/// The suites in `harness/suites` of these names.
+macro_rules! suites {
+    ($($name:literal)*) => {
+        &[$(BuiltIn {
+            name: $name,
+            text: include_str!(concat!("../../suites/", $name, ".yaml")),
+        }),*]
+    };
+}
+
+static BUILT_IN: &[BuiltIn] = suites! {
+    "cache"
+    "cap"
+    "claims"
+    "clocks"
+    "convergence"
+    "demo"
+    "disk"
+    "flp"
+    "lock"
+    "lock-safety"
+    "messages"
+    "paxos"
+    "processes"
+    "register"
+    "transactions"
+    "isolation"
+    "planted"
+};
 
 /// The suites that are part of this program.
 pub fn built_in() -> &'static [BuiltIn] {
