@@ -47,6 +47,8 @@ pub static TARGET: Reference = Reference {
         "partition",
         "reset",
         "refuse",
+        "clock-jump",
+        "clock-strobe",
     ],
     shape: Shape::Star,
     bugs: &BUGS,

@@ -41,6 +41,10 @@ pub static TARGET: Reference = Reference {
         "partition",
         "reset",
         "refuse",
+        "disk-full",
+        "disk-error",
+        "slow-fsync",
+        "lose-unsynced",
     ],
     shape: Shape::Mesh,
     bugs: &[
