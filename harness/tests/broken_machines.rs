@@ -346,8 +346,9 @@ async fn a_disk_that_is_full_or_fails_or_is_slow_is_as_before_when_it_is_mended(
     if !can_break().await {
         return;
     }
-    let script = "while :; do
-            echo x >> log 2>> $OUT/errors && sync log 2>> $OUT/errors && echo x >> $OUT/done
+    // What `cat` says names the error; what a shell says itself need not.
+    let script = "echo x > $OUT/line; while :; do
+            cat $OUT/line >> log 2>> $OUT/errors && sync log 2>> $OUT/errors && echo x >> $OUT/done
         done";
     let ground = Ground::start(script, &[Need::Disk]).await;
     let out = ground.dir.path().to_owned();

@@ -77,10 +77,8 @@ fn tracer(pid: u32) -> Option<u32> {
 fn await_exec(process: Pid) -> Result<(), String> {
     loop {
         match waitid(Id::Pid(process), LEAVING) {
-            Ok(WaitStatus::Stopped(_, Signal::SIGTRAP) | WaitStatus::PtraceEvent(..)) => {
-                return Ok(());
-            }
-            Ok(WaitStatus::Stopped(_, other)) => {
+            Ok(WaitStatus::PtraceEvent(_, Signal::SIGTRAP, _)) => return Ok(()),
+            Ok(WaitStatus::PtraceEvent(_, other, _)) => {
                 ptrace::cont(process, other).map_err(|e| e.to_string())?;
             }
             Err(Errno::EINTR) => {}
@@ -177,8 +175,8 @@ fn step(process: Pid) -> nix::Result<Option<Signal>> {
     loop {
         ptrace::step(process, None)?;
         match waitid(Id::Pid(process), LEAVING)? {
-            WaitStatus::Stopped(_, Signal::SIGTRAP) => return Ok(held),
-            WaitStatus::Stopped(_, other) => held = Some(other),
+            WaitStatus::PtraceEvent(_, Signal::SIGTRAP, _) => return Ok(held),
+            WaitStatus::PtraceEvent(_, other, _) => held = Some(other),
             _ => return Err(Errno::ESRCH),
         }
     }
