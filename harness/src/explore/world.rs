@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use tribunal_results::{Nanos, NodeId, Operation, Outcome, Reason};
 use tribunal_targets::NodeSpec;
 use tribunal_targets::client::{translate, unknown};
-use tribunal_targets::node::{Input, MILLISECOND, Machine, Outbox, reference};
+use tribunal_targets::node::{Input, MILLISECOND, Machine, NO_FSYNC, Outbox, reference};
 use tribunal_targets::wire::{Body, Message};
 use tribunal_workloads::generator::simulate::{Asked, System};
 
@@ -350,6 +350,10 @@ impl<'c> World<'c> {
         }
         entry.life += 1;
         entry.paused_until = 0;
+        // A crash here is a loss of power: what is never synced is never durable.
+        if self.case.bug.is_some_and(|bug| bug.name == NO_FSYNC) {
+            entry.log.clear();
+        }
         for peer in self.others(node) {
             self.hang_up(peer, node);
             self.connection(node, peer).up = false;

@@ -75,6 +75,9 @@ pub static TARGET: Reference = Reference {
         "omission",
         "duplication",
         "reordering",
+        "clock-jump",
+        "clock-drift",
+        "clock-strobe",
     ],
     shape: Shape::Mesh,
     bugs: &[

@@ -48,6 +48,8 @@ pub static TARGET: Reference = Reference {
         "reset",
         "refuse",
         "hold",
+        "clock-jump",
+        "clock-strobe",
     ],
     shape: Shape::Star,
     bugs: &BUGS,

@@ -42,6 +42,10 @@ pub static TARGET: Reference = Reference {
         "reset",
         "refuse",
         "tear",
+        "disk-full",
+        "disk-error",
+        "slow-fsync",
+        "lose-unsynced",
     ],
     shape: Shape::Mesh,
     bugs: &[

@@ -7,8 +7,9 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use nix::errno::Errno;
 use nix::sys::ptrace;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, gettid};
 use tribunal_nemesis::skew::Skew;
@@ -28,6 +29,11 @@ const SHARED_ANONYMOUS: u64 = 0x21;
 const ERRORS: u64 = (-4095_i64).cast_unsigned();
 /// A jump, before its distance.
 const JUMP: u8 = 0xe9;
+
+/// Waits for a stop or the end, and leaves it to be waited for again.
+const LEAVING: WaitPidFlag = WaitPidFlag::WEXITED
+    .union(WaitPidFlag::WSTOPPED)
+    .union(WaitPidFlag::WNOWAIT);
 
 /// Between fork and exec: the process will stop at its exec. A refusal is no failure: it is seen
 /// by [`lay`].
@@ -69,16 +75,13 @@ fn tracer(pid: u32) -> Option<u32> {
 /// Waits until it stops at its exec; signals that come before are passed on. Its end is left to
 /// whoever waits for it.
 fn await_exec(process: Pid) -> Result<(), String> {
-    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::WNOWAIT;
     loop {
-        match waitid(Id::Pid(process), flags) {
-            Ok(WaitStatus::Stopped(_, Signal::SIGTRAP) | WaitStatus::PtraceEvent(..)) => {
-                return Ok(());
-            }
-            Ok(WaitStatus::Stopped(_, other)) => {
+        match waitid(Id::Pid(process), LEAVING) {
+            Ok(WaitStatus::PtraceEvent(_, Signal::SIGTRAP, _)) => return Ok(()),
+            Ok(WaitStatus::PtraceEvent(_, other, _)) => {
                 ptrace::cont(process, other).map_err(|e| e.to_string())?;
             }
-            Err(nix::errno::Errno::EINTR) => {}
+            Err(Errno::EINTR) => {}
             Ok(ended) => return Err(format!("it ended before its program began: {ended:?}")),
             Err(e) => return Err(format!("cannot wait for process {process}: {e}")),
         }
@@ -142,7 +145,7 @@ fn image(pid: u32, memory: &File) -> io::Result<(u64, Vec<u8>)> {
 
 /// Has the stopped process map a page, by the `syscall` instruction at that address; returns where.
 fn map_page(process: Pid, system_call: u64) -> Result<u64, String> {
-    let failed = |e: nix::errno::Errno| format!("cannot have process {process} map a page: {e}");
+    let failed = |e: Errno| format!("cannot have process {process} map a page: {e}");
     let before = ptrace::getregs(process).map_err(failed)?;
     let mut call = before;
     call.rip = system_call;
@@ -151,14 +154,30 @@ fn map_page(process: Pid, system_call: u64) -> Result<u64, String> {
     (call.rdi, call.rsi, call.rdx) = (0, PAGE_BYTES, READ_WRITE);
     (call.r10, call.r8, call.r9) = (SHARED_ANONYMOUS, u64::MAX, 0);
     ptrace::setregs(process, call).map_err(failed)?;
-    let stepped = ptrace::step(process, None).map_err(failed);
-    stepped.map(|()| await_exec(process))??;
-    let page = ptrace::getregs(process).map_err(failed)?.rax;
+    let stepped = step(process).and_then(|held| Ok((ptrace::getregs(process)?.rax, held)));
+    // Whatever came of it, the process goes on where it was.
     ptrace::setregs(process, before).map_err(failed)?;
+    let (page, held) = stepped.map_err(failed)?;
+    if let Some(signal) = held {
+        kill(process, signal).map_err(failed)?;
+    }
     match page {
-        ERRORS.. => Err(failed(nix::errno::Errno::from_raw(
+        ERRORS.. => Err(failed(Errno::from_raw(
             i32::try_from(page.cast_signed().unsigned_abs()).unwrap_or(0),
         ))),
         page => Ok(page),
+    }
+}
+
+/// One instruction of the stopped process; returns a signal that came meanwhile, to be sent again.
+fn step(process: Pid) -> nix::Result<Option<Signal>> {
+    let mut held = None;
+    loop {
+        ptrace::step(process, None)?;
+        match waitid(Id::Pid(process), LEAVING)? {
+            WaitStatus::PtraceEvent(_, Signal::SIGTRAP, _) => return Ok(held),
+            WaitStatus::PtraceEvent(_, other, _) => held = Some(other),
+            _ => return Err(Errno::ESRCH),
+        }
     }
 }
