@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stderr,
     reason = "everything here is a test"
 )]
 
@@ -17,7 +18,10 @@ use nix::time::{ClockId, clock_gettime};
 use serde_json::{Value as Json, json};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::{sleep, timeout};
+use tribunal::clock::Clock;
 use tribunal::cluster::{Block, Cluster, Setup, can_break_disks};
+use tribunal::holds::Holds;
+use tribunal_nemesis::aim::Roles;
 use tribunal_nemesis::fabric::Fabric;
 use tribunal_nemesis::{Fault, Field, Healed, Injected, Injection, Need, Processes, chance, find};
 use tribunal_results::options::OptionError;
@@ -123,6 +127,9 @@ impl Ground {
             nodes: vec!["n1".into()],
             processes: cluster.clone(),
             fabric: Fabric::open(Vec::new(), 1).await.unwrap(),
+            clients: Arc::new(Holds::new(Clock::start())),
+            roles: Roles::default(),
+            members: None,
         };
         Self {
             dir,
