@@ -48,6 +48,7 @@ fn sample() -> Messages {
             time: 50,
             why: "partition".into(),
         }],
+        ..Messages::default()
     }
 }
 

@@ -149,6 +149,7 @@ fn page(history: &History, info: &RunInfo, verdict: &RunVerdict, text: &str) -> 
         info,
         verdict,
         history,
+        messages: None,
         logs: &logs,
         plan_yaml: text,
         colours: &colours,

@@ -11,19 +11,26 @@
 //! | [`proof`] | one page about how surely planted bugs are found |
 //! | [`text`] | numbers, times and evidence in words, the same everywhere |
 
+mod claim;
 mod columns;
+mod cone;
 mod contradiction;
+mod effects;
+mod exchange;
 pub mod html;
 pub mod junit;
+mod logs;
 pub mod markdown;
+mod orders;
 mod performance;
 pub mod proof;
+mod scale;
 pub mod text;
 
 use std::collections::BTreeMap;
 
 use crate::run::RunInfo;
-use crate::{Anomaly, History, NodeLog, RunVerdict};
+use crate::{Anomaly, History, Messages, NodeLog, RunVerdict};
 
 /// All that the page about a run shows.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +41,8 @@ pub struct Report<'a> {
     pub verdict: &'a RunVerdict,
     /// What happened.
     pub history: &'a History,
+    /// What the nodes sent each other, if that was recorded.
+    pub messages: Option<&'a Messages>,
     /// What the nodes wrote.
     pub logs: &'a [NodeLog],
     /// The plan with every choice, as its file has it.
