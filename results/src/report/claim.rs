@@ -13,9 +13,7 @@ const RARE: f64 = 0.01;
 pub(super) fn of(verdict: &RunVerdict) -> Option<String> {
     match verdict.class {
         ResultClass::Pass if verdict.expected.is_empty() => Some(clean(verdict)),
-        ResultClass::Violation | ResultClass::Pass if verdict.headline().is_some() => {
-            Some(found())
-        }
+        ResultClass::Violation | ResultClass::Pass if verdict.headline().is_some() => Some(found()),
         ResultClass::Inconclusive | ResultClass::Insufficient => {
             Some("Nothing: neither that the system is right nor that it is wrong.".into())
         }

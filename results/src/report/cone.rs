@@ -12,7 +12,7 @@ use crate::message::{Act, MessageEvent, Messages};
 use crate::{Anomaly, Call, Nanos};
 
 /// The most messages of one contradiction that are shown.
-const PASSAGES_MAX: usize = 120;
+const PASSAGES_MAX: usize = 64;
 /// How much of what was before the first call is looked at: its least and its most.
 const BEFORE: (Nanos, Nanos) = (2_000_000, 50_000_000);
 /// How long before that a message may have been sent that arrives in it.
@@ -21,7 +21,7 @@ const SENT_BEFORE: Nanos = 2_000_000_000;
 const AFTER: Nanos = 200_000_000;
 /// A message is late if it took longer than this, and this many times as long as half of them.
 const LATE: Nanos = 2_000_000;
-const LATE_TIMES: Nanos = 4;
+const LATE_TIMES: Nanos = 10;
 
 /// A stretch of one node's time that the contradiction is about.
 #[derive(Clone, Copy, Debug)]
@@ -108,16 +108,22 @@ pub(super) fn of<'a>(messages: &'a Messages, seeds: &[Seed]) -> Option<Cone<'a>>
     let until = seeds.iter().map(|seed| seed.to).max()?;
     let since = first.saturating_sub(((until - first) / 4).clamp(BEFORE.0, BEFORE.1));
     let seen = Seen::of(messages, since, until);
-    let upto = seen.past(seeds, since);
-    let mut passages = seen.passages(&upto, since, until);
+    let mut passages = seen.passages(&Past {
+        seeds,
+        upto: seen.past(seeds, since),
+        since,
+        until,
+        late: seen.late(),
+    });
     let left_out = passages.len().saturating_sub(PASSAGES_MAX);
     if left_out > 0 {
-        // Those that are closest to the beginning or end of a call tell the most; those that did
-        // not arrive as they should tell more.
+        // What was lost or doubled tells the most, then what was closest to the beginning or end
+        // of a call.
         let close = |passage: &Passage<'_>| {
             let ends = seeds.iter().flat_map(|seed| [seed.from, seed.to]);
             let distance = ends.map(|time| time.abs_diff(passage.ended.unwrap_or(passage.sent)));
-            (passage.fate == Fate::Arrived, distance.min())
+            let common = matches!(passage.fate, Fate::Arrived | Fate::Late);
+            (common, distance.min())
         };
         passages.sort_by_cached_key(close);
         passages.truncate(PASSAGES_MAX);
@@ -198,12 +204,8 @@ impl<'a> Seen<'a> {
         upto
     }
 
-    fn passages(&self, upto: &[Option<u64>], since: Nanos, until: Nanos) -> Vec<Passage<'a>> {
-        let in_past = |event: &MessageEvent| {
-            let upto = upto.get(event.node as usize).copied().flatten();
-            event.time >= since && upto.is_some_and(|upto| event.step <= upto)
-        };
-        let late = self.late();
+    /// The messages to show, each time that one arrived, or did not.
+    fn passages(&self, past: &Past<'_>) -> Vec<Passage<'a>> {
         let losses = self.messages.losses.iter().map(|loss| (loss.message, loss));
         let losses: FxHashMap<u64, _> = losses
             .filter(|(message, _)| self.sends.contains_key(message))
@@ -226,18 +228,12 @@ impl<'a> Seen<'a> {
             };
             let receives = self.receives.get(&message).map_or(&[][..], Vec::as_slice);
             for (at, receive) in receives.iter().enumerate() {
-                let before = receives.get(..at).unwrap_or_default();
-                let took = receive.time.saturating_sub(send.time);
-                let fate = match receive.time {
-                    _ if before.iter().any(|r| r.node == receive.node) => Fate::Twice,
-                    time if took > late || time > until => Fate::Late,
-                    _ => Fate::Arrived,
-                };
-                if in_past(receive) || (fate != Fate::Arrived && in_past(send)) {
+                let fate = past.fate(send, receive, receives.get(..at).unwrap_or_default());
+                if past.shows(send, receive, fate) {
                     passages.push(passage(Some(receive.node), Some(receive.time), fate, ""));
                 }
             }
-            if receives.is_empty() && in_past(send) {
+            if receives.is_empty() && past.was_due(send, to) {
                 passages.push(match losses.get(&message) {
                     Some(loss) => passage(to, Some(loss.time), Fate::Lost, loss.why.as_str()),
                     None => passage(to, None, Fate::Late, ""),
@@ -260,6 +256,48 @@ impl<'a> Seen<'a> {
         }
         let median = *took.select_nth_unstable(middle).1;
         median.saturating_mul(LATE_TIMES).max(LATE)
+    }
+}
+
+/// What is in the past of the seeds, and what should have been.
+struct Past<'s> {
+    seeds: &'s [Seed],
+    /// For each node the step up to which its events are.
+    upto: Vec<Option<u64>>,
+    since: Nanos,
+    until: Nanos,
+    /// How long a message takes that is late.
+    late: Nanos,
+}
+
+impl Past<'_> {
+    fn holds(&self, event: &MessageEvent) -> bool {
+        let upto = self.upto.get(event.node as usize).copied().flatten();
+        event.time >= self.since && upto.is_some_and(|upto| event.step <= upto)
+    }
+
+    /// Whether a message would be in the past, had it arrived in time.
+    fn was_due(&self, send: &MessageEvent, to: Option<u32>) -> bool {
+        let to_seed = to.is_some_and(|to| self.seeds.iter().any(|seed| seed.node == to));
+        self.holds(send) || (to_seed && (self.since..=self.until).contains(&send.time))
+    }
+
+    fn fate(&self, send: &MessageEvent, receive: &MessageEvent, before: &[&MessageEvent]) -> Fate {
+        let took = receive.time.saturating_sub(send.time);
+        match receive.time {
+            _ if before.iter().any(|r| r.node == receive.node) => Fate::Twice,
+            time if took > self.late || time > self.until => Fate::Late,
+            _ => Fate::Arrived,
+        }
+    }
+
+    fn shows(&self, send: &MessageEvent, receive: &MessageEvent, fate: Fate) -> bool {
+        self.holds(receive)
+            || match fate {
+                Fate::Arrived => false,
+                Fate::Twice => self.holds(send),
+                Fate::Late | Fate::Lost => self.was_due(send, Some(receive.node)),
+            }
     }
 }
 
@@ -297,7 +335,13 @@ mod tests {
 
     fn event(node: u32, step: u64, time: Nanos, act: Act) -> MessageEvent {
         let clocks = Clocks::default();
-        MessageEvent { node, step, time, act, clocks }
+        MessageEvent {
+            node,
+            step,
+            time,
+            act,
+            clocks,
+        }
     }
 
     fn send(node: u32, step: u64, time: Nanos, message: u64, to: u32) -> MessageEvent {
@@ -320,7 +364,11 @@ mod tests {
                 send(2, 3, 106 * MS, 4, 0),
                 event(0, 3, 107 * MS, Act::Receive { message: 4 }),
             ],
-            losses: vec![Loss { message: 2, time: 102 * MS, why: "partition".into() }],
+            losses: vec![Loss {
+                message: 2,
+                time: 102 * MS,
+                why: "partition".into(),
+            }],
             ..Messages::default()
         }
     }
@@ -328,18 +376,29 @@ mod tests {
     #[test]
     fn the_past_is_what_led_there_and_what_was_lost_on_the_way() {
         let journal = journal();
-        let seed = Seed { node: 2, from: 104 * MS, to: 105 * MS };
+        let seed = Seed {
+            node: 2,
+            from: 104 * MS,
+            to: 105 * MS,
+        };
         let cone = of(&journal, &[seed]).unwrap();
         let fates: Vec<_> = cone.passages.iter().map(|p| (p.message, p.fate)).collect();
         let (arrived, twice) = (Fate::Arrived, Fate::Twice);
-        assert_eq!(fates, [(1, arrived), (2, Fate::Lost), (3, arrived), (3, twice)]);
+        assert_eq!(
+            fates,
+            [(1, arrived), (2, Fate::Lost), (3, arrived), (3, twice)]
+        );
         assert!(title(&journal, &cone.passages[1]).ends_with("lost: partition"));
     }
 
     #[test]
     fn what_arrives_after_the_last_call_is_late() {
         let journal = journal();
-        let seed = Seed { node: 0, from: 99 * MS, to: 101 * MS };
+        let seed = Seed {
+            node: 0,
+            from: 99 * MS,
+            to: 101 * MS,
+        };
         let cone = of(&journal, &[seed]).unwrap();
         let fates: Vec<_> = cone.passages.iter().map(|p| (p.message, p.fate)).collect();
         assert_eq!(fates, [(1, Fate::Late), (2, Fate::Lost)]);
@@ -355,7 +414,10 @@ mod tests {
             facts: vec![],
             span: (0, 0),
         };
-        let nodes: Vec<u32> = seeds(&journal(), &anomaly, &[]).iter().map(|s| s.node).collect();
+        let nodes: Vec<u32> = seeds(&journal(), &anomaly, &[])
+            .iter()
+            .map(|s| s.node)
+            .collect();
         assert_eq!(nodes, [1, 2]);
         assert!(of(&journal(), &[]).is_none());
     }

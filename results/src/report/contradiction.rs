@@ -103,7 +103,9 @@ pub(super) fn all<'a>(report: &Report<'a>, spans: &[FaultSpan]) -> Vec<Contradic
         .map(|(at, (checker, anomaly))| {
             let calls = calls_of(report, anomaly);
             let facts = anomaly.facts.iter().take(FACTS_MAX);
-            let orders = (checker == LINEARIZABLE).then(|| orders::of(&calls)).flatten();
+            let orders = (checker == LINEARIZABLE)
+                .then(|| orders::of(&calls))
+                .flatten();
             let culprit = orders.as_ref().and_then(|orders| orders.culprit);
             Contradiction {
                 number: at + 1,

@@ -62,7 +62,10 @@ pub(super) fn of(history: &History, spans: &[FaultSpan]) -> Vec<Effect> {
     ended.sort_unstable_by_key(|(time, ..)| *time);
     let ok: Vec<Nanos> = ended.iter().filter(|e| e.2).map(|e| e.0).collect();
     let mut work = WORK_MAX;
-    let done = spans.iter().enumerate().filter(|(_, s)| s.skipped.is_none());
+    let done = spans
+        .iter()
+        .enumerate()
+        .filter(|(_, s)| s.skipped.is_none());
     done.map_while(|(at, span)| {
         let to = span.to.unwrap_or(end).max(span.from);
         let stretch = (to - span.from).clamp(STRETCH.0, STRETCH.1);
@@ -133,14 +136,24 @@ mod tests {
     /// One operation each millisecond, none from 100 ms to 230 ms.
     fn ended() -> Vec<Ended> {
         let quiet = |ms: &u64| !(100..230).contains(ms);
-        (0..500).filter(quiet).map(|ms| (ms * MS, 2 * MS, true)).collect()
+        (0..500)
+            .filter(quiet)
+            .map(|ms| (ms * MS, 2 * MS, true))
+            .collect()
     }
 
     #[test]
     fn the_rate_is_back_when_four_fifths_of_it_are() {
         let ended = ended();
         let before = fared(within(&ended, 0, 100 * MS), 100 * MS);
-        assert_eq!(before, Fared { rate: 1_000.0, p99: Some(2 * MS), other: 0.0 });
+        assert_eq!(
+            before,
+            Fared {
+                rate: 1_000.0,
+                p99: Some(2 * MS),
+                other: 0.0
+            }
+        );
         let ok: Vec<Nanos> = ended.iter().map(|e| e.0).collect();
         assert_eq!(back(&ok, 200 * MS, 500 * MS, before.rate), Some(10 * MS));
         assert_eq!(back(&ok, 450 * MS, 500 * MS, before.rate), None);

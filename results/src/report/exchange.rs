@@ -12,9 +12,9 @@ use crate::message::Messages;
 const DRAWN_MAX: usize = 3;
 /// Where lanes begin, and how wide drawings are at least and at most, in pixels.
 const LEFT: f64 = 96.0;
-const WIDTH: (f64, f64) = (1_040.0, 2_400.0);
+const WIDTH: (f64, f64) = (1_100.0, 1_600.0);
 /// How much room an event takes, in pixels.
-const EVENT: f64 = 9.0;
+const EVENT: f64 = 7.0;
 /// Heights of a call's row, of a node's lane and of the axis, in pixels.
 const CALL: f64 = 24.0;
 const LANE: f64 = 66.0;
@@ -107,7 +107,10 @@ fn draw(
     let scale = Scale::of(times, (LEFT, right));
     let top = as_pixels(calls.len()) * CALL + 14.0;
     let places = cone.passages.iter().flat_map(|p| [Some(p.from), p.to]);
-    let mut shown: Vec<u32> = places.flatten().chain(seeds.iter().map(|s| s.node)).collect();
+    let mut shown: Vec<u32> = places
+        .flatten()
+        .chain(seeds.iter().map(|s| s.node))
+        .collect();
     shown.sort_unstable();
     shown.dedup();
     let lane = |node: u32| {
@@ -202,11 +205,7 @@ fn arrow(passage: &Passage<'_>, from: f64, to: Option<f64>, scale: &Scale, right
             Fate::Lost => "lost",
         },
         head: match passage.fate {
-            Fate::Lost => format!(
-                "M{:.1} {:.1}l8 8m0 -8l-8 8",
-                x2 - 4.0,
-                y2 - 4.0
-            ),
+            Fate::Lost => format!("M{:.1} {:.1}l8 8m0 -8l-8 8", x2 - 4.0, y2 - 4.0),
             _ => head((x1, from), (x2, y2)),
         },
         label: None,

@@ -7,10 +7,10 @@
 use askama::Template;
 
 use super::contradiction::Contradiction;
-use super::performance::{self, KindLatency};
-use super::text::{clip, count, duration, evidence_line, instant, percent};
 use super::effects::{self, Effect, Fared};
 use super::exchange::{self, Exchange};
+use super::performance::{self, KindLatency};
+use super::text::{clip, count, duration, evidence_line, instant, percent};
 use super::{Report, ReportError, claim, columns, contradiction, text};
 use crate::verdict::Evidence;
 use crate::{FaultSpan, ResultClass, Validity};
@@ -392,16 +392,20 @@ struct EffectRow<'a> {
     back: String,
 }
 
-fn effect_row<'a>(
-    report: &Report<'a>,
-    span: &FaultSpan,
-    effect: &Effect,
-) -> EffectRow<'a> {
+fn effect_row<'a>(report: &Report<'a>, span: &FaultSpan, effect: &Effect) -> EffectRow<'a> {
     let all = [effect.before, effect.during, effect.after];
     let rate = |fared: Fared| count(fared.rate.round() as u64);
     let p99 = |fared: Fared| fared.p99.map_or("–".into(), duration);
     EffectRow {
-        fault: clip(if span.what.is_empty() { &span.fault } else { &span.what }, 120).into_owned(),
+        fault: clip(
+            if span.what.is_empty() {
+                &span.fault
+            } else {
+                &span.what
+            },
+            120,
+        )
+        .into_owned(),
         colour: report.colour(&span.fault),
         link: link(span),
         rates: all.map(rate),
@@ -421,7 +425,9 @@ fn traffic(report: &Report<'_>) -> Option<String> {
     use crate::message::Act;
     let messages = report.messages?;
     let sent = messages.events.iter();
-    let sent = sent.filter(|event| matches!(event.act, Act::Send { .. })).count();
+    let sent = sent
+        .filter(|event| matches!(event.act, Act::Send { .. }))
+        .count();
     Some(format!(
         "{} between {}, {} lost.",
         text::counted(sent as u64, "message"),

@@ -55,7 +55,9 @@ pub(super) fn of<'a>(report: &Report<'a>) -> Vec<Lines<'a>> {
 fn since(origin: i128, line: &str, end: Nanos) -> Option<Nanos> {
     let time = instant(line)? - origin;
     let within = -i128::from(OUTSIDE)..=i128::from(end) + i128::from(OUTSIDE);
-    within.contains(&time).then(|| u64::try_from(time).unwrap_or(0))
+    within
+        .contains(&time)
+        .then(|| u64::try_from(time).unwrap_or(0))
 }
 
 /// The first instant that a text names near its beginning, in nanoseconds since 1970: as ISO 8601
@@ -95,7 +97,11 @@ fn days(year: i128, month: i128, day: i128) -> Option<i128> {
         return None;
     }
     // Years begin in March, so that the leap day is the last of its year.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
     let leaps = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
     Some(year * 365 + leaps + (153 * month + 2) / 5 + day - 1 - 719_468)
 }
@@ -107,7 +113,11 @@ fn fraction(text: &[u8]) -> (i128, &[u8]) {
     };
     let count = digits.iter().take_while(|b| b.is_ascii_digit()).count();
     let (digits, rest) = digits.split_at(count);
-    let padded = digits.iter().copied().chain(std::iter::repeat(b'0')).take(9);
+    let padded = digits
+        .iter()
+        .copied()
+        .chain(std::iter::repeat(b'0'))
+        .take(9);
     let nanos = padded.fold(0, |n, digit| n * 10 + i128::from(digit - b'0'));
     (nanos, rest)
 }
@@ -147,7 +157,10 @@ mod tests {
             assert_eq!(instant(text), Some(at), "{text}");
         }
         assert_eq!(instant("1970-01-01T00:00:00Z"), Some(0));
-        assert_eq!(instant("2024-02-29T00:00:00Z"), Some(1_709_164_800_000_000_000));
+        assert_eq!(
+            instant("2024-02-29T00:00:00Z"),
+            Some(1_709_164_800_000_000_000)
+        );
         for text in ["", "link to n2 is up", "2026-13-01T00:00:00Z", "2026-11-23"] {
             assert_eq!(instant(text), None, "{text}");
         }
@@ -156,7 +169,10 @@ mod tests {
     #[test]
     fn a_time_far_outside_the_record_is_none() {
         let origin = instant("2026-11-23T11:22:02Z").unwrap();
-        assert_eq!(since(origin, "2026-11-23T11:22:03Z x", 5), Some(1_000_000_000));
+        assert_eq!(
+            since(origin, "2026-11-23T11:22:03Z x", 5),
+            Some(1_000_000_000)
+        );
         assert_eq!(since(origin, "2026-11-23T11:22:01Z x", 5), Some(0));
         assert_eq!(since(origin, "2026-11-23T13:22:02Z x", 5), None);
     }

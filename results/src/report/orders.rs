@@ -206,7 +206,12 @@ mod tests {
 
     fn write(process: u64, value: i64, at: (u64, u64)) -> Call {
         let (key, value) = ("k".into(), value.into());
-        call(process, Operation::Write { key, value }, Outcome::Ok(Answer::Done), at)
+        call(
+            process,
+            Operation::Write { key, value },
+            Outcome::Ok(Answer::Done),
+            at,
+        )
     }
 
     fn read(process: u64, seen: Option<i64>, at: (u64, u64)) -> Call {
@@ -216,7 +221,11 @@ mod tests {
 
     #[test]
     fn a_stale_read_fails_in_the_one_order_that_real_time_leaves() {
-        let calls = [write(1, 5, (0, 1)), write(1, 6, (2, 3)), read(2, Some(5), (4, 5))];
+        let calls = [
+            write(1, 5, (0, 1)),
+            write(1, 6, (2, 3)),
+            read(2, Some(5), (4, 5)),
+        ];
         let orders = of(&calls.iter().collect::<Vec<_>>()).unwrap();
         assert_eq!(orders.fixed.len(), 2);
         assert_eq!(orders.tried.len(), 1);
@@ -234,7 +243,10 @@ mod tests {
         ];
         let orders = of(&calls.iter().collect::<Vec<_>>()).unwrap();
         let whys: Vec<&str> = orders.tried.iter().map(|t| t.why.as_str()).collect();
-        assert_eq!(whys, ["it would have read 6, not 5", "it would have read 5, not 6"]);
+        assert_eq!(
+            whys,
+            ["it would have read 6, not 5", "it would have read 5, not 6"]
+        );
         assert_eq!(orders.culprit, None);
     }
 
@@ -250,12 +262,19 @@ mod tests {
 
     #[test]
     fn a_cas_that_succeeds_on_another_value_is_told() {
-        let cas = Operation::Cas { key: "k".into(), from: 1.into(), to: 2.into() };
+        let cas = Operation::Cas {
+            key: "k".into(),
+            from: 1.into(),
+            to: 2.into(),
+        };
         let calls = [
             write(1, 9, (0, 1)),
             call(2, cas, Outcome::Ok(Answer::Done), (2, 3)),
         ];
         let orders = of(&calls.iter().collect::<Vec<_>>()).unwrap();
-        assert_eq!(orders.tried[0].why, "it would have found 9, not 1, and have failed");
+        assert_eq!(
+            orders.tried[0].why,
+            "it would have found 9, not 1, and have failed"
+        );
     }
 }
