@@ -6,14 +6,14 @@ use std::path::Path;
 use anyhow::Context as _;
 use tribunal_results::report::{self, Report};
 use tribunal_results::run::{RunDir, RunInfo};
-use tribunal_results::{History, NodeLog, RunVerdict};
+use tribunal_results::{History, Messages, NodeLog, RunVerdict};
 
 use crate::judge::child;
 use crate::plan::Plan;
 use crate::suite;
 
 /// Log lines of each node in the report.
-const LOG_LINES_MAX: usize = 400;
+const LOG_LINES_MAX: usize = 4_000;
 
 /// Writes `run.json`.
 ///
@@ -43,6 +43,10 @@ pub fn write_all(
         },
         |journal| journal.history,
     );
+    let messages = child::messages_of(dir).unwrap_or_else(|e| {
+        tracing::warn!("the report shows no messages: {e:#}");
+        Messages::default()
+    });
     let logs: Vec<NodeLog> = info
         .nodes
         .iter()
@@ -54,6 +58,7 @@ pub fn write_all(
         info,
         verdict,
         history: &history,
+        messages: (!messages.events.is_empty()).then_some(&messages),
         logs: &logs,
         plan_yaml: &plan_yaml,
         colours: &colours,

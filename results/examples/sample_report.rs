@@ -41,6 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         info: &info,
         verdict: &verdict,
         history: &history,
+        messages: None,
         logs: &logs,
         plan_yaml: "suite: pull-request\nname: register-chaos\nseed: 8812\nnodes: 5\nclients: 10\n",
         colours: &BTreeMap::from([

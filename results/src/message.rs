@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::io::BufRead;
 
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{ReadError, parse};
@@ -133,6 +134,34 @@ pub struct Messages {
     pub losses: Vec<Loss>,
     /// What was doubled, changed or held back on its way, in the same order.
     pub alterations: Vec<Alteration>,
+    /// Of what kind messages were.
+    pub kinds: Kinds,
+}
+
+/// The kinds of messages, for people, where the journal names them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kinds {
+    names: Vec<String>,
+    of: FxHashMap<u64, u8>,
+}
+
+impl Kinds {
+    /// The kind of a message; `None` if the journal does not say, or names too many.
+    pub fn of(&self, message: u64) -> Option<&str> {
+        let at = *self.of.get(&message)?;
+        self.names.get(usize::from(at)).map(String::as_str)
+    }
+
+    fn note(&mut self, message: u64, name: String) {
+        let known = self.names.iter().position(|n| *n == name);
+        let Ok(at) = u8::try_from(known.unwrap_or(self.names.len())) else {
+            return;
+        };
+        if known.is_none() {
+            self.names.push(name);
+        }
+        self.of.insert(message, at);
+    }
 }
 
 /// The first line of a message journal.
@@ -443,6 +472,9 @@ impl Builder {
             (MessageType::Local, Some(_)) => return Err("a local event has no message".into()),
             _ => return Err("the message's number is missing".into()),
         };
+        if let (Act::Send { message, .. }, Some(what)) = (act, line.what) {
+            self.messages.kinds.note(message, what);
+        }
         self.messages.events.push(MessageEvent {
             node,
             step: line.step.ok_or("an event needs its step")?,

@@ -53,6 +53,7 @@ fn sample() -> Messages {
             time: 40,
             how: "it was duplicated".into(),
         }],
+        ..Messages::default()
     }
 }
 

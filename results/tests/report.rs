@@ -6,155 +6,15 @@
 )]
 #![cfg(feature = "report")]
 
-use std::collections::BTreeMap;
+mod pages;
+
 use std::io::Read as _;
 
 use base64::Engine as _;
+use pages::{HOSTILE, anomaly, history, info, messages, page, page_with, verdict};
 use serde_json::{Value as Json, json};
-use tribunal_results::event::{Body, Event, Process};
-use tribunal_results::fault::{FaultEvent, NodeEvent, NodeState, Phase};
-use tribunal_results::report::{Report, html, junit, markdown};
-use tribunal_results::run::RunInfo;
-use tribunal_results::verdict::Evidence;
-use tribunal_results::{
-    Anomaly, Answer, History, NodeLog, Operation, Outcome, Reason, ResultClass, RunVerdict, Scalar,
-    Verdict,
-};
-
-const HOSTILE: &str =
-    "</script><script>alert(1)</script> \"'`&<b> \u{0}\u{1b}[31m\r\n 🦀\u{202e} ]]>";
-
-fn info(class: ResultClass, text: &str) -> RunInfo {
-    RunInfo {
-        class,
-        suite: format!("suite{text}"),
-        plan: format!("plan{text}"),
-        target: format!("target{text}"),
-        bug: Some(text.into()),
-        workload: format!("register{text}"),
-        faults: vec![format!("kill{text}")],
-        seed: 42,
-        nodes: vec![text.into()],
-        clients: 3,
-        started: text.into(),
-        command: vec!["tribunal".into(), text.into()],
-        reproduce: format!("tribunal run --seed 42 {text}"),
-        version: text.into(),
-        machine: BTreeMap::from([(text.into(), text.into())]),
-        phases: vec![(text.into(), 1_500.0), ("odd".into(), f64::NAN)],
-        overhead_ms: -1.0,
-        error: Some(text.into()),
-    }
-}
-
-fn anomaly(text: &str, calls: Vec<u64>) -> Anomaly {
-    Anomaly {
-        name: format!("stale-read{text}"),
-        sentence: format!("p1 read an old value {text}"),
-        key: Some(text.into()),
-        calls,
-        facts: vec![format!("because {text}")],
-        span: (0, 5_000_000),
-    }
-}
-
-fn verdict(class: ResultClass, text: &str, anomalies: Vec<Anomaly>) -> RunVerdict {
-    let checked = if anomalies.is_empty() {
-        Verdict::valid("linearizable", text)
-    } else {
-        Verdict::invalid("linearizable", anomalies, 20)
-    };
-    RunVerdict {
-        class,
-        reason: text.into(),
-        claim: format!("What was claimed {text}"),
-        expected: vec![text.into()],
-        verdicts: vec![checked.figure(text, text)],
-        evidence: Evidence {
-            faults_bitten: BTreeMap::from([(text.into(), 3)]),
-            ..Evidence::default()
-        },
-    }
-}
-
-fn fault(index: u64, phase: Phase, text: &str) -> Event {
-    let nemesis = FaultEvent {
-        fault: format!("kill{text}"),
-        id: 0,
-        phase,
-        nodes: vec![text.into()],
-        links: vec![(text.into(), text.into())],
-        what: format!("kill {text}"),
-        skipped: None,
-        proof: json!({ text: text }),
-        bit: Some(true),
-        injection: Json::Null,
-    };
-    event(index, index * 1_000, Process::Nemesis, Body::Fault(nemesis))
-}
-
-fn event(index: u64, time: u64, process: Process, body: Body) -> Event {
-    Event {
-        index,
-        time,
-        process,
-        node: Some("n1".into()),
-        body,
-    }
-}
-
-/// So many operations by three clients, one of each outcome in turn, under one fault.
-fn history(operations: u64, text: &str) -> History {
-    let mut events = vec![
-        fault(0, Phase::Inject, text),
-        fault(1, Phase::Injected, text),
-    ];
-    let node = NodeEvent {
-        node: text.into(),
-        state: NodeState::Died,
-        pid: None,
-        detail: text.into(),
-    };
-    events.push(event(2, 2_000, Process::Nemesis, Body::Node(node)));
-    let mut process = 0;
-    for n in 0..operations {
-        let index = events.len() as u64;
-        let operation = Operation::Write {
-            key: text.into(),
-            value: Scalar::Int(i64::MAX - n as i64),
-        };
-        let reason = Reason::new(text, text);
-        let outcome = match n % 3 {
-            0 => Outcome::Ok(Answer::Done),
-            1 => Outcome::Fail(reason),
-            _ => Outcome::Info(reason),
-        };
-        let client = Process::Client(process);
-        process += u64::from(n % 3 == 2);
-        let time = index * 1_000;
-        events.push(event(index, time, client, Body::Invoke(operation.clone())));
-        let complete = Body::Complete(operation, outcome);
-        events.push(event(index + 1, time + 700, client, complete));
-    }
-    History::from_events(events).unwrap()
-}
-
-fn page(history: &History, info: &RunInfo, verdict: &RunVerdict, text: &str) -> String {
-    let logs = [NodeLog {
-        node: text.into(),
-        lines: vec![text.into(); 5_000],
-    }];
-    let colours = BTreeMap::from([(format!("kill{text}"), text.to_owned())]);
-    html::render(&Report {
-        info,
-        verdict,
-        history,
-        logs: &logs,
-        plan_yaml: text,
-        colours: &colours,
-    })
-    .unwrap()
-}
+use tribunal_results::report::{junit, markdown};
+use tribunal_results::{History, ResultClass};
 
 /// The data that a page embeds, taken out as its script does.
 fn embedded(page: &str) -> Json {
@@ -222,7 +82,9 @@ fn hostile_text_stays_text() {
     let info = info(ResultClass::Violation, HOSTILE);
     let found = vec![anomaly(HOSTILE, vec![3, 5, 7])];
     let verdict = verdict(ResultClass::Violation, HOSTILE, found);
-    let page = page(&history, &info, &verdict, HOSTILE);
+    let journal = messages(HOSTILE);
+    let page = page_with(&history, Some(&journal), &info, &verdict, HOSTILE);
+    assert!(page.contains("class=\"message lost\""));
     assert_eq!(page.matches("<script").count(), 2);
     assert_eq!(page.matches("</script").count(), 2);
     assert!(!page.contains("<b>\u{20}\u{0}"));

@@ -13,6 +13,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::Serialize;
 
+use super::logs::{self, Lines};
 use super::performance::{self, Series};
 use super::text::{clip, ending};
 use super::{Report, ReportError};
@@ -30,6 +31,12 @@ const STATES_MAX: usize = 10_000;
 const FRAMES_MAX: usize = 1_000;
 /// The longest text of one operation, in characters.
 const TEXT_MAX: usize = 240;
+/// The most links of one fault that are embedded.
+const LINKS_MAX: usize = 100;
+/// The longest name of a node, in characters.
+const NODE_MAX: usize = 40;
+/// The faults that let nothing through the links that they are aimed at.
+const CUTTING: [&str; 3] = ["partition", "refuse", "reset"];
 /// The most lanes: of more clients, several share one.
 const LANES_MAX: u64 = 128;
 
@@ -54,6 +61,7 @@ struct Data<'a> {
     states: Vec<State<'a>>,
     anomalies: Vec<Contradiction<'a>>,
     series: &'a Series,
+    logs: &'a [Lines<'a>],
 }
 
 /// One entry a call in each column. Texts are numbers of `texts`; 0 is the empty text.
@@ -87,6 +95,10 @@ struct Fault<'a> {
     to: Option<Nanos>,
     what: Cow<'a, str>,
     bit: Option<bool>,
+    /// The links that it was aimed at, from node to node.
+    links: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// Whether nothing gets through them, rather than less, later or otherwise.
+    cuts: bool,
 }
 
 #[derive(Serialize)]
@@ -108,11 +120,12 @@ struct Contradiction<'a> {
 /// Embeds the record, within bounds whatever it holds.
 pub(super) fn embed(report: &Report<'_>, spans: &[FaultSpan]) -> Result<Embedded, ReportError> {
     let series = performance::over_time(report.history)?;
+    let logs = logs::of(report);
     let mut max = CALLS_MAX;
     let mut fitted = false;
     loop {
         let calls = chosen(report, spans, max);
-        let data = data(report, spans, &calls, &series);
+        let data = data(report, spans, &calls, &series, &logs);
         let base64 = STANDARD.encode(compress(&serde_json::to_vec(&data)?)?);
         if base64.len() <= BYTES_MAX || max == 0 {
             let shown = calls.len();
@@ -183,6 +196,7 @@ fn data<'a>(
     spans: &'a [FaultSpan],
     calls: &[&Call],
     series: &'a Series,
+    logs: &'a [Lines<'a>],
 ) -> Data<'a> {
     let end = report.history.end().map_or(0, |stamp| stamp.time);
     let mut texts = Texts::default();
@@ -203,6 +217,7 @@ fn data<'a>(
         states: states(report),
         anomalies: report.anomalies().map(contradiction).collect(),
         series,
+        logs,
     }
 }
 
@@ -269,6 +284,13 @@ fn fault<'a>(report: &Report<'a>, span: &'a FaultSpan) -> Fault<'a> {
         to: span.to,
         what: clip(&span.what, TEXT_MAX),
         bit: span.bit,
+        links: span
+            .links
+            .iter()
+            .take(LINKS_MAX)
+            .map(|(from, to)| (clip(from, NODE_MAX), clip(to, NODE_MAX)))
+            .collect(),
+        cuts: CUTTING.contains(&span.fault.as_str()),
     }
 }
 

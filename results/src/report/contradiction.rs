@@ -5,11 +5,15 @@
 //! contradiction may lie microseconds or minutes apart.
 
 use super::Report;
-use super::text::{clip, ending, instant, instant_fine};
-use crate::{Anomaly, Call, FaultSpan, Nanos};
+use super::orders::{self, Orders};
+use super::scale::{Scale, Tick, as_pixels, text_width, ticks};
+use super::text::{clip, ending, instant};
+use crate::{Anomaly, Call, FaultSpan, Nanos, Outcome};
 
 /// The most calls that are drawn.
 const CALLS_MAX: usize = 40;
+/// The checker whose contradictions are about orders in real time.
+const LINEARIZABLE: &str = "linearizable";
 /// The most facts that are listed.
 const FACTS_MAX: usize = 20;
 /// The longest sentence, in characters.
@@ -25,8 +29,6 @@ const BAR: f64 = 16.0;
 const LABEL_ROW: f64 = 15.0;
 const BAND_ROW: f64 = 18.0;
 const AXIS: f64 = 26.0;
-/// About how wide a character of a label is, in pixels.
-const CHARACTER: f64 = 7.3;
 
 /// One contradiction, ready to be shown.
 pub(super) struct Contradiction<'a> {
@@ -38,6 +40,7 @@ pub(super) struct Contradiction<'a> {
     pub facts_left_out: usize,
     pub drawing: Option<Drawing>,
     pub calls_left_out: usize,
+    pub orders: Option<Orders>,
 }
 
 /// Shapes with their places, in pixels.
@@ -74,6 +77,10 @@ pub(super) struct Bar {
     pub label_y: f64,
     /// Whether it may take effect later than it was completed.
     pub open: bool,
+    /// Whether it is the one whose answer fits no order.
+    pub culprit: bool,
+    /// Index of its invocation.
+    pub index: u64,
     pub title: String,
 }
 
@@ -86,12 +93,6 @@ pub(super) struct Band {
     pub label: String,
 }
 
-/// An instant on the axis.
-pub(super) struct Tick {
-    pub x: f64,
-    pub label: Option<String>,
-}
-
 /// Every contradiction of a report.
 pub(super) fn all<'a>(report: &Report<'a>, spans: &[FaultSpan]) -> Vec<Contradiction<'a>> {
     let verdicts = report.verdict.verdicts.iter();
@@ -102,6 +103,10 @@ pub(super) fn all<'a>(report: &Report<'a>, spans: &[FaultSpan]) -> Vec<Contradic
         .map(|(at, (checker, anomaly))| {
             let calls = calls_of(report, anomaly);
             let facts = anomaly.facts.iter().take(FACTS_MAX);
+            let orders = (checker == LINEARIZABLE)
+                .then(|| orders::of(&calls))
+                .flatten();
+            let culprit = orders.as_ref().and_then(|orders| orders.culprit);
             Contradiction {
                 number: at + 1,
                 checker,
@@ -110,13 +115,14 @@ pub(super) fn all<'a>(report: &Report<'a>, spans: &[FaultSpan]) -> Vec<Contradic
                 facts: facts.map(|f| clip(f, SENTENCE_MAX).into_owned()).collect(),
                 facts_left_out: anomaly.facts.len().saturating_sub(FACTS_MAX),
                 calls_left_out: anomaly.calls.len().saturating_sub(CALLS_MAX),
-                drawing: (!calls.is_empty()).then(|| draw(report, &calls, spans)),
+                drawing: (!calls.is_empty()).then(|| draw(report, &calls, spans, culprit)),
+                orders,
             }
         })
         .collect()
 }
 
-fn calls_of<'a>(report: &Report<'a>, anomaly: &Anomaly) -> Vec<&'a Call> {
+pub(super) fn calls_of<'a>(report: &Report<'a>, anomaly: &Anomaly) -> Vec<&'a Call> {
     let mut calls: Vec<&Call> = anomaly
         .calls
         .iter()
@@ -128,66 +134,17 @@ fn calls_of<'a>(report: &Report<'a>, anomaly: &Anomaly) -> Vec<&'a Call> {
     calls
 }
 
-/// A monotone map from instants to pixels that keeps close instants apart and far ones together.
-struct Scale {
-    points: Vec<(Nanos, f64)>,
-}
-
-impl Scale {
-    /// A scale on which each of the instants is told apart from the next.
-    fn of(mut times: Vec<Nanos>) -> Self {
-        times.sort_unstable();
-        times.dedup();
-        let gaps: Vec<f64> = times
-            .windows(2)
-            .map(|pair| compressed(pair[1] - pair[0]))
-            .collect();
-        let total: f64 = gaps.iter().sum();
-        let margin = 10.0;
-        let width = RIGHT - LEFT - 2.0 * margin;
-        let mut x = LEFT + margin;
-        let mut points = Vec::with_capacity(times.len());
-        let mut gaps = gaps.into_iter();
-        for time in times {
-            points.push((time, x));
-            x += gaps.next().unwrap_or(0.0) / total.max(1.0) * width;
-        }
-        Self { points }
-    }
-
-    /// The pixel of an instant; before the first and after the last it is the lanes' end.
-    fn x(&self, time: Nanos) -> f64 {
-        let after = self.points.partition_point(|(t, _)| *t < time);
-        match (after.checked_sub(1), self.points.get(after)) {
-            (_, Some((t, x))) if *t == time => *x,
-            (None, _) => LEFT,
-            (_, None) => RIGHT,
-            (Some(before), Some((t1, x1))) => {
-                let (t0, x0) = self.points.get(before).copied().unwrap_or((*t1, *x1));
-                x0 + (x1 - x0) * share(time - t0, t1 - t0)
-            }
-        }
-    }
-}
-
-/// The weight of a gap: each time that it is twice as long adds as much.
-fn compressed(gap: Nanos) -> f64 {
-    const FINEST: Nanos = 50_000;
-    let doublings = (gap / FINEST + 1).ilog2();
-    2.0 + f64::from(doublings.min(20))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a share of a few pixels")]
-fn share(part: Nanos, whole: Nanos) -> f64 {
-    part as f64 / whole.max(1) as f64
-}
-
-fn draw(report: &Report<'_>, calls: &[&Call], spans: &[FaultSpan]) -> Drawing {
+fn draw(
+    report: &Report<'_>,
+    calls: &[&Call],
+    spans: &[FaultSpan],
+    culprit: Option<u64>,
+) -> Drawing {
     let times = calls.iter().flat_map(|call| {
         let completed = call.completed.map(|stamp| stamp.time);
         [Some(call.invoked.time), completed].into_iter().flatten()
     });
-    let scale = Scale::of(times.collect());
+    let scale = Scale::of(times.collect(), (LEFT, RIGHT));
     let mut bands = bands(report, calls, spans, &scale);
     let top = BAND_ROW * rows(&mut bands) + 8.0;
     let mut drawing = Drawing {
@@ -210,7 +167,7 @@ fn draw(report: &Report<'_>, calls: &[&Call], spans: &[FaultSpan]) -> Drawing {
     }
     for process in processes {
         let of_process = calls.iter().filter(|call| call.process == process);
-        add_lane(&mut drawing, of_process, &scale);
+        add_lane(&mut drawing, of_process, &scale, culprit);
     }
     drawing.ticks = ticks(&scale);
     drawing.height = drawing.bottom + AXIS;
@@ -218,12 +175,18 @@ fn draw(report: &Report<'_>, calls: &[&Call], spans: &[FaultSpan]) -> Drawing {
 }
 
 /// Adds the lane of one process: its labels in as many rows as they need, its bars below.
-fn add_lane<'a>(drawing: &mut Drawing, calls: impl Iterator<Item = &'a &'a Call>, scale: &Scale) {
+fn add_lane<'a>(
+    drawing: &mut Drawing,
+    calls: impl Iterator<Item = &'a &'a Call>,
+    scale: &Scale,
+    culprit: Option<u64>,
+) {
     let y = drawing.bottom;
     let first = drawing.bars.len();
     let mut row_ends: Vec<f64> = Vec::new();
     for call in calls {
         let mut bar = bar(call, scale);
+        bar.culprit = culprit == Some(call.invoked.index);
         let width = text_width(&bar.label);
         bar.label_x = bar.label_x.min(RIGHT + 20.0 - width).max(LEFT);
         let row = row_ends.iter().position(|end| *end <= bar.label_x);
@@ -277,16 +240,23 @@ fn bar(call: &Call, scale: &Scale) -> Bar {
         y: 0.0,
         width: (end - x).max(3.0),
         height: BAR,
-        class: match &call.outcome {
-            crate::Outcome::Ok(_) => "ok",
-            crate::Outcome::Fail(_) => "fail",
-            crate::Outcome::Info(_) => "info",
-        },
+        class: class_of(&call.outcome),
         label,
         label_x: x,
         label_y: 0.0,
         open: call.is_info(),
+        culprit: false,
+        index: call.invoked.index,
         title,
+    }
+}
+
+/// How a bar of that outcome is drawn.
+pub(super) const fn class_of(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok(_) => "ok",
+        Outcome::Fail(_) => "fail",
+        Outcome::Info(_) => "info",
     }
 }
 
@@ -342,64 +312,4 @@ fn rows(bands: &mut [Band]) -> f64 {
         band.y = as_pixels(row) * BAND_ROW;
     }
     as_pixels(ends.len())
-}
-
-/// A tick for each instant, named where there is room; to the microsecond if milliseconds would
-/// not tell them apart.
-fn ticks(scale: &Scale) -> Vec<Tick> {
-    let close = |pair: &[(Nanos, f64)]| pair[0].0 / 1_000_000 == pair[1].0 / 1_000_000;
-    let name = match scale.points.windows(2).any(close) {
-        true => instant_fine,
-        false => instant,
-    };
-    let mut free_from = 0.0;
-    let mut ticks = Vec::with_capacity(scale.points.len());
-    for (time, x) in &scale.points {
-        let label = name(*time);
-        let half = text_width(&label) / 2.0;
-        let fits = x - half >= free_from;
-        if fits {
-            free_from = x + half + 8.0;
-        }
-        ticks.push(Tick {
-            x: *x,
-            label: fits.then_some(label),
-        });
-    }
-    ticks
-}
-
-fn text_width(text: &str) -> f64 {
-    as_pixels(text.chars().count()) * CHARACTER
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts of rows and characters are small"
-)]
-const fn as_pixels(count: usize) -> f64 {
-    count as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_scale_keeps_the_order_of_instants_however_far_apart() {
-        let scale = Scale::of(vec![0, 1, 1_000_000, u64::MAX, 1]);
-        let xs: Vec<f64> = [0, 1, 500_000, 1_000_000, u64::MAX]
-            .into_iter()
-            .map(|t| scale.x(t))
-            .collect();
-        assert!(xs.windows(2).all(|w| w[0] < w[1]), "{xs:?}");
-        assert!(xs.iter().all(|x| (LEFT..=RIGHT).contains(x)), "{xs:?}");
-    }
-
-    #[test]
-    fn an_instant_outside_the_scale_is_at_the_end_of_the_lanes() {
-        let scale = Scale::of(vec![10, 20]);
-        assert!(scale.x(5) <= LEFT && scale.x(25) >= RIGHT);
-        assert!(Scale::of(vec![7]).x(7) > LEFT);
-    }
 }

@@ -7,9 +7,11 @@
 use askama::Template;
 
 use super::contradiction::Contradiction;
+use super::effects::{self, Effect, Fared};
+use super::exchange::{self, Exchange};
 use super::performance::{self, KindLatency};
 use super::text::{clip, count, duration, evidence_line, instant, percent};
-use super::{Report, ReportError, columns, contradiction, text};
+use super::{Report, ReportError, claim, columns, contradiction, text};
 use crate::verdict::Evidence;
 use crate::{FaultSpan, ResultClass, Validity};
 
@@ -55,7 +57,8 @@ pub fn render(report: &Report<'_>) -> Result<String, ReportError> {
         scripts: SCRIPTS,
         report,
         badge: badge(report.verdict.class),
-        headline: &clip(&report.verdict.claim, 2_000),
+        headline: capitalised(&clip(&report.verdict.claim, 2_000)),
+        claim: claim::of(report.verdict),
         run: run_facts(report),
         tiles: tiles(&report.verdict.evidence),
         evidence: clip(&evidence_line(&report.verdict.evidence), 2_000).into_owned(),
@@ -71,6 +74,13 @@ pub fn render(report: &Report<'_>) -> Result<String, ReportError> {
         shown: count(embedded.shown as u64),
         total: count(total as u64),
         sampled: embedded.shown < total,
+        exchanges: exchange::all(report),
+        traffic: traffic(report),
+        effects: effects::of(report.history, &spans)
+            .iter()
+            .take(ROWS_MAX)
+            .filter_map(|effect| Some(effect_row(report, spans.get(effect.span)?, effect)))
+            .collect(),
         latencies: performance::by_kind(report.history)?
             .iter()
             .map(latency_row)
@@ -97,7 +107,8 @@ struct Page<'a> {
     scripts: [&'static str; 7],
     report: &'a Report<'a>,
     badge: Badge,
-    headline: &'a str,
+    headline: String,
+    claim: Option<String>,
     run: Vec<Fact>,
     tiles: Vec<Tile>,
     evidence: String,
@@ -108,7 +119,10 @@ struct Page<'a> {
     shown: String,
     total: String,
     sampled: bool,
+    exchanges: Vec<Exchange>,
+    traffic: Option<String>,
     latencies: Vec<LatencyRow>,
+    effects: Vec<EffectRow<'a>>,
     faults: Vec<FaultRow<'a>>,
     faults_left_out: usize,
     legend: Vec<(&'a str, &'a str)>,
@@ -136,6 +150,18 @@ fn badge(class: ResultClass) -> Badge {
     Badge {
         class: class.name(),
         sign,
+    }
+}
+
+/// A sentence as a headline begins; names such as `paxos-kv` stay as they are.
+fn capitalised(text: &str) -> String {
+    let word = text.split(' ').next().unwrap_or_default();
+    let is_name = !word.chars().all(char::is_alphabetic);
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(_) if is_name => text.to_owned(),
+        Some(first) => first.to_uppercase().chain(chars).collect(),
+        None => String::new(),
     }
 }
 
@@ -297,6 +323,8 @@ struct FaultRow<'a> {
     colour: &'a str,
     asked: String,
     from: String,
+    /// Where the timeline shows it, as its address has it.
+    link: String,
     lasted: String,
     /// `yes`, `no`, `skipped` or `unknown`.
     bit: &'static str,
@@ -321,6 +349,7 @@ fn fault_row<'a>(report: &Report<'a>, span: &'a FaultSpan) -> FaultRow<'a> {
         colour: report.colour(&span.fault),
         asked: clip(&asked, CELL_MAX).into_owned(),
         from: instant(span.from),
+        link: link(span),
         lasted: match span.to {
             Some(to) => duration(to.saturating_sub(span.from)),
             None => "to the end".into(),
@@ -333,6 +362,78 @@ fn fault_row<'a>(report: &Report<'a>, span: &'a FaultSpan) -> FaultRow<'a> {
         },
         proof: clip(&proof, CELL_MAX).into_owned(),
     }
+}
+
+/// The stretch of a fault, with a little of what was before and after, as `1.2s..1.4s`.
+fn link(span: &FaultSpan) -> String {
+    let to = span.to.unwrap_or(span.from).max(span.from);
+    let room = ((to - span.from) / 4).max(10_000_000);
+    let seconds = |time: u64| {
+        let ms = time / 1_000_000;
+        format!("{}.{:03}s", ms / 1_000, ms % 1_000)
+    };
+    format!(
+        "{}..{}",
+        seconds(span.from.saturating_sub(room)),
+        seconds(to.saturating_add(room))
+    )
+}
+
+/// How clients fared before, during and after a fault.
+struct EffectRow<'a> {
+    fault: String,
+    colour: &'a str,
+    link: String,
+    /// Operations per second.
+    rates: [String; 3],
+    p99: [String; 3],
+    /// The share that failed or ended unknown.
+    other: [String; 3],
+    back: String,
+}
+
+fn effect_row<'a>(report: &Report<'a>, span: &FaultSpan, effect: &Effect) -> EffectRow<'a> {
+    let all = [effect.before, effect.during, effect.after];
+    let rate = |fared: Fared| count(fared.rate.round() as u64);
+    let p99 = |fared: Fared| fared.p99.map_or("–".into(), duration);
+    EffectRow {
+        fault: clip(
+            if span.what.is_empty() {
+                &span.fault
+            } else {
+                &span.what
+            },
+            120,
+        )
+        .into_owned(),
+        colour: report.colour(&span.fault),
+        link: link(span),
+        rates: all.map(rate),
+        p99: all.map(p99),
+        other: all.map(|fared| percent(fared.other)),
+        back: match (effect.measured, effect.recovered) {
+            (false, _) => "–".into(),
+            (true, None) => "not seen".into(),
+            (true, Some(0)) => "at once".into(),
+            (true, Some(after)) => duration(after),
+        },
+    }
+}
+
+/// How many messages there were, if they were recorded.
+fn traffic(report: &Report<'_>) -> Option<String> {
+    use crate::message::Act;
+    let messages = report.messages?;
+    let sent = messages.events.iter();
+    let sent = sent
+        .filter(|event| matches!(event.act, Act::Send { .. }))
+        .count();
+    Some(format!(
+        "{} between {}, {} lost.",
+        text::counted(sent as u64, "message"),
+        text::counted(messages.nodes.len() as u64, "node"),
+        count(messages.losses.len() as u64)
+    ))
 }
 
 /// Each fault that occurs, with its colour.

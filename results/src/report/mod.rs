@@ -12,20 +12,27 @@
 //! | [`lanes`] | a few calls drawn for a terminal |
 //! | [`text`] | numbers, times and evidence in words, the same everywhere |
 
+mod claim;
 mod columns;
+mod cone;
 mod contradiction;
+mod effects;
+mod exchange;
 pub mod html;
 pub mod junit;
 pub mod lanes;
+mod logs;
 pub mod markdown;
+mod orders;
 mod performance;
 pub mod proof;
+mod scale;
 pub mod text;
 
 use std::collections::BTreeMap;
 
 use crate::run::RunInfo;
-use crate::{Anomaly, History, NodeLog, RunVerdict};
+use crate::{Anomaly, History, Messages, NodeLog, RunVerdict};
 
 /// All that the page about a run shows.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +43,8 @@ pub struct Report<'a> {
     pub verdict: &'a RunVerdict,
     /// What happened.
     pub history: &'a History,
+    /// What the nodes sent each other, if that was recorded.
+    pub messages: Option<&'a Messages>,
     /// What the nodes wrote.
     pub logs: &'a [NodeLog],
     /// The plan with every choice, as its file has it.

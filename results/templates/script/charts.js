@@ -5,6 +5,7 @@ class Charts {
     Object.assign(this, { record, timeline: view, whole: new View(record.end), latency, throughput });
     this.kind = "all";
     this.linked = false;
+    this.kept = new Map();
     view.drawings.push(() => this.drawLatency(), () => this.drawThroughput());
     for (const canvas of [latency, throughput]) this.listen(canvas);
   }
@@ -57,8 +58,33 @@ class Charts {
   }
 
   drawLatency() {
-    if (!this.series()) return;
-    const colours = theme(), area = this.area(this.latency), { g } = area;
+    if (!this.series() || !isSeen(this.latency)) return;
+    this.drawKept(this.latency, (area, colours) => this.drawLatencies(area, colours));
+  }
+
+  drawThroughput() {
+    if (!this.series() || !isSeen(this.throughput)) return;
+    this.drawKept(this.throughput, (area, colours) => this.drawRates(area, colours));
+  }
+
+  // Draws what does not change while the pointer moves or the timeline pans only once.
+  drawKept(canvas, draw) {
+    const colours = theme(), area = this.area(canvas), { g } = area;
+    const now = [this.kind, this.view.from, this.view.to, canvas.width, colours.ink, this.record.filtered].join();
+    const kept = this.kept.get(canvas) ?? { image: document.createElement("canvas") };
+    if (kept.of !== now) {
+      draw(area, colours);
+      [kept.image.width, kept.image.height, kept.of] = [canvas.width, canvas.height, now];
+      kept.image.getContext("2d").drawImage(canvas, 0, 0);
+      this.kept.set(canvas, kept);
+    } else {
+      g.drawImage(kept.image, 0, 0, area.width, area.height);
+    }
+    this.foreground(area, colours);
+  }
+
+  drawLatencies(area, colours) {
+    const { g } = area;
     const [low, high] = this.range();
     const y = (ns) => area.bottom - (Math.log10(Math.max(ns, low)) - Math.log10(low))
       / (Math.log10(high) - Math.log10(low)) * (area.bottom - area.top);
@@ -78,7 +104,6 @@ class Charts {
       g.fillStyle = colour;
       g.fillText(name, area.right - 4 - 30 * (2 - n), area.top + 8);
     });
-    this.foreground(area, colours);
   }
 
   // Whole powers of ten around all latencies.
@@ -157,10 +182,8 @@ class Charts {
     g.restore();
   }
 
-  drawThroughput() {
-    const series = this.series();
-    if (!series) return;
-    const colours = theme(), area = this.area(this.throughput), { g } = area;
+  drawRates(area, colours) {
+    const series = this.series(), { g } = area;
     const { width } = this.record.series;
     const rate = 1e9 / width;
     const tallest = Math.max(...series.ok.map((n, i) => n + series.fail[i] + series.info[i]), 1) * rate;
@@ -186,6 +209,5 @@ class Charts {
         below += here;
       }
     });
-    this.foreground(area, colours);
   }
 }

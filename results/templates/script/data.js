@@ -2,7 +2,8 @@
 const OUTCOMES = ["ok", "fail", "info"];
 
 async function inflate(base64) {
-  const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+  const text = atob(base64), bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return JSON.parse(await new Response(stream).text());
 }
@@ -60,7 +61,7 @@ function layOutNodes(states, end) {
     if (stretches.length) stretches[stretches.length - 1].to = time;
     stretches.push({ state, detail, from: time, to: end });
   }
-  return [...nodes].sort(([a], [b]) => a.localeCompare(b, undefined, { numeric: true }))
+  return [...nodes].sort(([a], [b]) => inOrder(a, b))
     .map(([name, stretches]) => ({ name, stretches }));
 }
 
@@ -77,6 +78,35 @@ function layOutFaults(faults, end) {
   return ends.length;
 }
 
+// What became of the links between nodes: a row for each pair that a fault was aimed at, or, of many
+// pairs, for each node.
+const LINK_ROWS_MAX = 12;
+
+function layOutLinks(faults) {
+  const byPair = new Map(), byNode = new Map();
+  const add = (rows, name, fault, way) => {
+    if (!rows.has(name)) rows.set(name, new Map());
+    const stretches = rows.get(name);
+    if (!stretches.has(fault)) stretches.set(fault, { fault, ways: [] });
+    stretches.get(fault).ways.push(way);
+  };
+  for (const fault of faults) {
+    for (const [from, to] of fault.links) {
+      const way = `${from} → ${to}`;
+      add(byPair, [from, to].sort(inOrder).join(" – "), fault, way);
+      add(byNode, from, fault, way);
+      if (to !== from) add(byNode, to, fault, way);
+    }
+  }
+  const rows = byPair.size <= LINK_ROWS_MAX ? byPair : byNode;
+  return [...rows].sort(([a], [b]) => inOrder(a, b)).slice(0, 2 * LINK_ROWS_MAX)
+    .map(([name, stretches]) => ({ name, stretches: [...stretches.values()] }));
+}
+
+function inOrder(a, b) {
+  return a.localeCompare(b, undefined, { numeric: true });
+}
+
 function layOut(data) {
   const end = Math.max(data.end, 1);
   const calls = layOutCalls(data.calls);
@@ -84,6 +114,8 @@ function layOut(data) {
     end, calls, texts: data.texts, kinds: data.kinds, series: data.series,
     lanes: layOutLanes(calls, data.lanes), nodes: layOutNodes(data.states, end),
     faults: data.faults, faultRows: layOutFaults(data.faults, end), anomalies: data.anomalies,
+    links: layOutLinks(data.faults), logs: new Map(data.logs.map(({ node, lines }) => [node, lines])),
+    filtered: 0,
   };
   for (const anomaly of record.anomalies) {
     anomaly.ids = anomaly.calls.map((index) => firstFrom(calls.index, index))
@@ -126,5 +158,6 @@ function filterCalls(record, filter) {
     record.calls.matches[i] = matches;
     found += matches;
   }
+  record.filtered++;
   return found;
 }

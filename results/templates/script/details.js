@@ -46,6 +46,32 @@ class Tip {
   }
 }
 
+// What a node wrote within so many nanoseconds of a call, by the times that its lines tell.
+const AROUND = 2e8, LINES_SHOWN = 60;
+
+function logAround(record, call) {
+  const lines = record.logs.get(call.node);
+  if (!lines?.length) return [`${call.node || "The node"} left no log.`];
+  if (!lines.some(([time]) => time !== null)) {
+    return [`The log of ${call.node} tells no times; it is shown whole under Nodes and logs.`];
+  }
+  const near = [];
+  let last = null;
+  for (const [time, text] of lines) {
+    // A line without a time belongs to the one before.
+    last = time ?? last;
+    if (last === null || last < call.start - AROUND || last > Math.min(call.end, call.start + 1e9) + AROUND) continue;
+    near.push(element("span", { class: "line" }, element("b", {}, time === null ? "" : showTime(time)), text));
+    if (near.length === LINES_SHOWN) break;
+  }
+  return near.length ? near : [`${call.node} wrote nothing then.`];
+}
+
+function showMissing(box, index) {
+  box.hidden = false;
+  box.replaceChildren(element("p", { class: "muted" }, `Operation ${index} is not among those that this page holds.`));
+}
+
 function showDetails(record, box, id, close) {
   box.hidden = id === null;
   if (id === null) return;
@@ -67,5 +93,10 @@ function showDetails(record, box, id, close) {
   ];
   if (call.reason) rows.push(row("Reason", call.reason, true));
   rows.push(row("Faults", faults.length ? faults.join(" · ") : "none active", true));
-  box.replaceChildren(element("h3", {}, `${call.asked} ${call.ended}`), element("dl", {}, ...rows), button);
+  const link = element("a", { href: `#op=${call.index}`, class: "op" }, `#op=${call.index}`);
+  box.replaceChildren(
+    element("h3", {}, `${call.asked} ${call.ended}`, " ", link), element("dl", {}, ...rows),
+    element("h4", {}, `Log of ${call.node || "its node"}, 200 ms before to 200 ms after`),
+    element("div", { class: "log" }, ...logAround(record, call)), button,
+  );
 }

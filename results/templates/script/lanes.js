@@ -1,13 +1,16 @@
 // The timeline's picture: faults, states of nodes, and a lane of operations for each client.
-const FAULT_ROW = 18, NODE_ROW = 15, AXIS_ROW = 24, GAP = 8;
+// States whose colours are light: what is written on them is dark.
+const LIGHT_STATES = new Set(["starting", "paused"]);
+const FAULT_ROW = 18, LINK_ROW = 11, NODE_ROW = 15, AXIS_ROW = 24, GAP = 8;
 
 // Where everything is from top to bottom, for a record.
 function layOutRows(record) {
   const lane = Math.min(26, Math.max(6, Math.floor(460 / record.lanes.length)));
   const faults = AXIS_ROW + (record.anomalies.length ? 16 : 0);
-  const nodes = faults + record.faultRows * FAULT_ROW + (record.faultRows ? GAP : 0);
+  const links = faults + record.faultRows * FAULT_ROW + (record.faultRows ? GAP : 0);
+  const nodes = links + record.links.length * LINK_ROW + (record.links.length ? GAP : 0);
   const lanes = nodes + record.nodes.length * NODE_ROW + (record.nodes.length ? GAP : 0);
-  return { flags: AXIS_ROW, faults, nodes, lanes, lane, bottom: lanes + record.lanes.length * lane + 6 };
+  return { flags: AXIS_ROW, faults, links, nodes, lanes, lane, bottom: lanes + record.lanes.length * lane + 6 };
 }
 
 // Draws one operation. Its outcome shows in colour and in shape: ok is a full bar, fail a hatched
@@ -138,6 +141,57 @@ function drawFaults(g, record, view, area, axis, rows, colours) {
   g.fillText("faults", area.left - 8, rows.faults + 8);
 }
 
+// Draws the links: a line where all gets through, broken and crossed where nothing does, in beads
+// where it is slowed or spoilt.
+function drawLinks(g, record, view, area, axis, rows, colours) {
+  record.links.forEach((link, n) => {
+    const y = rows.links + n * LINK_ROW + LINK_ROW / 2;
+    g.font = `9.5px ${FONT}`;
+    g.textAlign = "right";
+    g.fillStyle = colours.muted;
+    g.fillText(link.name.slice(0, 16), area.left - 8, y + 0.5);
+    g.font = `11px ${FONT}`;
+    g.strokeStyle = colours.line;
+    g.beginPath();
+    g.moveTo(area.left, y);
+    g.lineTo(area.right, y);
+    g.stroke();
+    for (const { fault } of link.stretches) {
+      if (fault.to < view.from || fault.from > view.to) continue;
+      const x0 = Math.max(axis.x(fault.from), area.left);
+      const x1 = Math.max(Math.min(axis.x(fault.to), area.right), x0 + 2);
+      drawStretch(g, fault, x0, x1, y, colours);
+    }
+  });
+}
+
+function drawStretch(g, fault, x0, x1, y, colours) {
+  g.fillStyle = colours.panel;
+  g.fillRect(x0, y - 4, x1 - x0, 8);
+  g.strokeStyle = fault.colour;
+  g.globalAlpha = fault.bit === false ? 0.4 : 1;
+  g.lineWidth = fault.cuts ? 1.5 : 3;
+  g.setLineDash(fault.cuts ? [4, 4] : [2, 2]);
+  g.beginPath();
+  g.moveTo(x0, y);
+  g.lineTo(x1, y);
+  g.stroke();
+  g.setLineDash([]);
+  g.lineWidth = 1.5;
+  if (fault.cuts && x1 - x0 > 14) {
+    const x = (x0 + x1) / 2;
+    g.clearRect(x - 6, y - 4, 12, 8);
+    g.beginPath();
+    for (const [dx, dy] of [[-3, -3], [-3, 3]]) {
+      g.moveTo(x + dx, y + dy);
+      g.lineTo(x - dx, y - dy);
+    }
+    g.stroke();
+  }
+  g.globalAlpha = 1;
+  g.lineWidth = 1;
+}
+
 function drawNodes(g, record, view, area, axis, rows, colours) {
   record.nodes.forEach((node, n) => {
     const y = rows.nodes + n * NODE_ROW, height = NODE_ROW - 3;
@@ -157,7 +211,7 @@ function drawNodes(g, record, view, area, axis, rows, colours) {
       g.fillRect(x0, y, x1 - x0, height);
       if (g.measureText(stretch.state).width + 8 > x1 - x0) continue;
       g.textAlign = "left";
-      g.fillStyle = colours.panel;
+      g.fillStyle = LIGHT_STATES.has(stretch.state) ? "#1c2024" : colours.panel;
       g.fillText(stretch.state, x0 + 4, y + height / 2 + 0.5);
     }
   });

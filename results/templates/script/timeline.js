@@ -7,6 +7,7 @@ class Timeline {
     this.selected = null;
     this.picked = () => {};
     this.pointed = () => {};
+    this.told = () => {};
     view.drawings.push(() => this.draw(), () => this.drawOverview());
     this.listen();
     this.listenOverview();
@@ -23,6 +24,8 @@ class Timeline {
 
   draw() {
     const { record, view, rows } = this;
+    this.told(view);
+    if (!isSeen(this.canvas)) return;
     const colours = theme();
     const area = { ...prepare(this.canvas, rows.bottom), top: AXIS_ROW, bottom: rows.bottom };
     const { g } = area;
@@ -30,6 +33,7 @@ class Timeline {
     drawTicks(g, view, area, scale, colours, 12);
     drawBands(g, view, area, scale, record.faults);
     drawFaults(g, record, view, area, scale, rows, colours);
+    drawLinks(g, record, view, area, scale, rows, colours);
     drawNodes(g, record, view, area, scale, rows, colours);
     drawLanes(g, record, view, area, scale, rows, colours);
     drawAnomalies(g, record, view, area, scale, rows, colours, this.current);
@@ -52,12 +56,14 @@ class Timeline {
   // The whole run in a strip: faults, contradictions, and what is seen below.
   drawOverview() {
     const { record, view } = this;
+    if (!isSeen(this.overview)) return;
     const colours = theme();
     const area = { ...prepare(this.overview, 30), top: 0, bottom: 30 };
     const { g } = area;
     const whole = this.whole;
     g.fillStyle = colours.sunk;
     g.fillRect(0, 0, area.width, 30);
+    this.drawDensity(area, whole, colours);
     for (const fault of record.faults) {
       g.fillStyle = fault.colour;
       g.globalAlpha = 0.7;
@@ -83,6 +89,22 @@ class Timeline {
     g.textAlign = "right";
     g.fillStyle = colours.muted;
     g.fillText("whole run", GUTTER - 8, 15);
+  }
+
+  // How much was going on, of all operations, also of those that are not embedded.
+  drawDensity({ g }, whole, colours) {
+    const { series } = this.record, all = series.kinds.all;
+    if (!all) return;
+    const totals = all.ok.map((n, i) => n + all.fail[i] + all.info[i]);
+    const tallest = Math.max(...totals, 1);
+    g.fillStyle = colours.muted;
+    g.globalAlpha = 0.22;
+    totals.forEach((total, n) => {
+      const x0 = whole.x(n * series.width), x1 = whole.x(Math.min((n + 1) * series.width, this.record.end));
+      const height = total / tallest * 24;
+      if (x1 > x0) g.fillRect(x0, 29 - height, x1 - x0, height);
+    });
+    g.globalAlpha = 1;
   }
 
   // The call under a point, the narrowest if there are several; null if there is none.
@@ -114,7 +136,14 @@ class Timeline {
       const stretch = node?.stretches.find((s) => s.from <= time && time < s.to);
       return stretch ? [`${node.name} ${stretch.state}`, `${stretch.detail} from ${showTime(stretch.from)}`] : null;
     }
-    if (y < rows.faults || y >= rows.nodes) return null;
+    if (y >= rows.links && y < rows.nodes) {
+      const link = record.links[Math.floor((y - rows.links) / LINK_ROW)];
+      const found = link?.stretches.find(({ fault }) => fault.from <= time && time <= fault.to);
+      if (!found) return link ? [link.name, "nothing is broken here"] : null;
+      const ways = found.ways.slice(0, 6).join(", ") + (found.ways.length > 6 ? ", …" : "");
+      return [`${ways}: ${found.fault.cuts ? "cut" : found.fault.name}`, found.fault.what];
+    }
+    if (y < rows.faults || y >= rows.links) return null;
     const row = Math.floor((y - rows.faults) / FAULT_ROW);
     const fault = record.faults.find((f) => f.row === row && f.from <= time && time <= f.to);
     if (!fault) return null;
@@ -126,6 +155,35 @@ class Timeline {
     this.selected = id;
     this.picked(id);
     this.view.redraw();
+  }
+
+  // Shows the call whose invocation is the event of that index; whether there is one.
+  open(index) {
+    const { calls } = this.record;
+    const id = firstFrom(calls.index, index);
+    if (calls.index[id] !== index) return false;
+    const room = Math.max((calls.end[id] - calls.start[id]) * 1.5, 1e6);
+    this.view.show(calls.start[id] - room, Math.min(calls.end[id], calls.start[id] + 1e9) + room);
+    this.select(id);
+    return true;
+  }
+
+  // Picks the next call of the same lane, or the first in view.
+  stepCall(by) {
+    const { record, view } = this, { calls } = record;
+    if (this.selected === null) {
+      let id = firstFrom(calls.start, view.from);
+      while (id < calls.count && !calls.matches[id]) id++;
+      if (id < calls.count) this.select(id);
+      return;
+    }
+    const { ids } = record.lanes[calls.lane[this.selected]];
+    let at = firstFrom(ids, this.selected) + by;
+    while (ids[at] !== undefined && !calls.matches[ids[at]]) at += by;
+    if (ids[at] === undefined) return;
+    this.select(ids[at]);
+    const start = calls.start[ids[at]];
+    if (start < view.from || start > view.to) view.centre(start);
   }
 
   // Shows a contradiction with some of what was before and after.

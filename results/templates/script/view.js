@@ -47,8 +47,19 @@ class View {
   }
 }
 
+// Whether a canvas is on the screen; what is not need not be drawn until it is.
+function isSeen(canvas) {
+  const { top, bottom } = canvas.getBoundingClientRect();
+  return bottom > -50 && top < innerHeight + 50;
+}
+
 // The colours of the page, which follow the system's light or dark.
+let colours = null;
 function theme() {
+  return colours ??= readTheme();
+}
+
+function readTheme() {
   const style = getComputedStyle(document.documentElement);
   const names = ["ground", "panel", "sunk", "ink", "muted", "line", "accent", "ok", "fail", "info", "bad",
     "good", "starting", "paused", "killed", "died", "unresponsive", "shade0", "shade1", "shade3"];
