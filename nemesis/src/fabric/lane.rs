@@ -9,8 +9,9 @@ use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
 use serde::Serialize;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use super::rule::Rule;
+use super::rule::{Bandwidth, Rule};
 use super::tap::Tapped;
 
 /// What a directed link (from, to) did since the fabric was opened: the proof that a fault bit.
@@ -30,6 +31,16 @@ pub struct Counters {
     pub reset: u64,
     /// Connections that `from` dialled while either direction was cut.
     pub attempts_while_cut: u64,
+    /// Bytes that had to wait because the bandwidth was used up.
+    pub bytes_throttled: u64,
+    /// Packets that were dropped by chance, on a switch.
+    pub packets_lost: u64,
+    /// Packets that were delivered twice.
+    pub packets_duplicated: u64,
+    /// Packets that were held back and that others overtook.
+    pub packets_overtaken: u64,
+    /// Packets of which a bit was flipped.
+    pub packets_corrupted: u64,
 }
 
 impl AddAssign for Counters {
@@ -41,6 +52,11 @@ impl AddAssign for Counters {
         self.refused += more.refused;
         self.reset += more.reset;
         self.attempts_while_cut += more.attempts_while_cut;
+        self.bytes_throttled += more.bytes_throttled;
+        self.packets_lost += more.packets_lost;
+        self.packets_duplicated += more.packets_duplicated;
+        self.packets_overtaken += more.packets_overtaken;
+        self.packets_corrupted += more.packets_corrupted;
     }
 }
 
@@ -58,6 +74,17 @@ impl Sub for Counters {
             attempts_while_cut: self
                 .attempts_while_cut
                 .saturating_sub(earlier.attempts_while_cut),
+            bytes_throttled: self.bytes_throttled.saturating_sub(earlier.bytes_throttled),
+            packets_lost: self.packets_lost.saturating_sub(earlier.packets_lost),
+            packets_duplicated: self
+                .packets_duplicated
+                .saturating_sub(earlier.packets_duplicated),
+            packets_overtaken: self
+                .packets_overtaken
+                .saturating_sub(earlier.packets_overtaken),
+            packets_corrupted: self
+                .packets_corrupted
+                .saturating_sub(earlier.packets_corrupted),
         }
     }
 }
@@ -72,6 +99,11 @@ pub(super) struct Tally {
     pub(super) refused: AtomicU64,
     pub(super) reset: AtomicU64,
     pub(super) attempts_while_cut: AtomicU64,
+    pub(super) bytes_throttled: AtomicU64,
+    pub(super) packets_lost: AtomicU64,
+    pub(super) packets_duplicated: AtomicU64,
+    pub(super) packets_overtaken: AtomicU64,
+    pub(super) packets_corrupted: AtomicU64,
 }
 
 impl Tally {
@@ -84,6 +116,11 @@ impl Tally {
             refused: self.refused.load(Relaxed),
             reset: self.reset.load(Relaxed),
             attempts_while_cut: self.attempts_while_cut.load(Relaxed),
+            bytes_throttled: self.bytes_throttled.load(Relaxed),
+            packets_lost: self.packets_lost.load(Relaxed),
+            packets_duplicated: self.packets_duplicated.load(Relaxed),
+            packets_overtaken: self.packets_overtaken.load(Relaxed),
+            packets_corrupted: self.packets_corrupted.load(Relaxed),
         }
     }
 }
@@ -104,6 +141,8 @@ pub(super) struct Lane {
     chance: Mutex<Pcg64Mcg>,
     /// The counters when the last rule was set.
     mark: Mutex<Counters>,
+    /// Until when the bandwidth is used up.
+    busy: Mutex<Option<Instant>>,
     pub(super) tally: Tally,
 }
 
@@ -115,6 +154,7 @@ impl Lane {
             rule: watch::Sender::new(base),
             chance: Mutex::new(chance),
             mark: Mutex::default(),
+            busy: Mutex::default(),
             tally: Tally::default(),
         }
     }
@@ -152,5 +192,34 @@ impl Lane {
     pub(super) fn draw_delay(&self, rule: &Rule) -> Duration {
         let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
         rule.delay.at(chance.random::<f64>())
+    }
+
+    /// A number of its stream of chance.
+    pub(super) fn draw(&self) -> u64 {
+        let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
+        chance.random()
+    }
+
+    /// Whether something of that probability happens.
+    pub(super) fn happens(&self, probability: f64) -> bool {
+        let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
+        probability > 0.0 && chance.random::<f64>() < probability
+    }
+
+    /// Uses up bandwidth for so many bytes: when they will have passed, if they have to wait.
+    pub(super) fn pace(
+        &self,
+        bandwidth: &Bandwidth,
+        bytes: usize,
+        now: Instant,
+    ) -> Option<Instant> {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        // What wasn't used lately may be used now, as far as the bucket is deep.
+        let credit = bandwidth.time_of(bandwidth.burst);
+        let rested = now.checked_sub(credit).unwrap_or(now);
+        let start = busy.map_or(rested, |until| until.max(rested));
+        let end = start + bandwidth.time_of(bytes as u64);
+        *busy = Some(end);
+        (end > now).then_some(end)
     }
 }

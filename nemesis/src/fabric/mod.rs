@@ -16,11 +16,14 @@
 //! | `link` | one listening address: accept, dial, reset |
 //! | `pump` | the bytes of one connection in one direction |
 //! | `tap` | whole lines as they pass |
+//! | [`switch`] | the other way to do it: packets between network namespaces |
 
 mod lane;
 mod link;
 mod pump;
 mod rule;
+#[cfg(target_os = "linux")]
+pub mod switch;
 mod tap;
 
 use std::collections::BTreeMap;
@@ -39,7 +42,7 @@ use link::Link;
 use tap::Tapped;
 
 pub use lane::Counters;
-pub use rule::{Delay, Rule};
+pub use rule::{Bandwidth, Delay, Packets, Rule};
 pub use tap::{Listener, Tap};
 
 /// One directed dial to put a proxy into.
@@ -92,6 +95,9 @@ pub struct Fabric {
     lanes: BTreeMap<Pair, Arc<Lane>>,
     stop: watch::Sender<bool>,
     servers: Mutex<Vec<JoinHandle<()>>>,
+    /// What carries the packets, if it is not proxies that carry bytes.
+    #[cfg(target_os = "linux")]
+    switch: Option<switch::Switch>,
 }
 
 impl Fabric {
@@ -145,13 +151,70 @@ impl Fabric {
             lanes,
             stop,
             servers: Mutex::new(servers),
+            #[cfg(target_os = "linux")]
+            switch: None,
         }))
+    }
+
+    /// Puts a switch between nodes in network namespaces of their own. `clients` is the name of
+    /// the controller's end of links. Nobody can listen to lines: a switch carries packets.
+    ///
+    /// # Errors
+    /// If the machine does not allow it; the error says what to do.
+    #[cfg(target_os = "linux")]
+    pub fn open_switch(
+        private: switch::Private,
+        nature: &Nature,
+        nodes: &[NodeId],
+        clients: &NodeId,
+        seed: u64,
+    ) -> std::io::Result<Arc<Self>> {
+        let ends = || nodes.iter().chain([clients]);
+        let pairs = ends().flat_map(|from| ends().map(move |to| (from, to)));
+        let lanes: BTreeMap<Pair, Arc<Lane>> = pairs
+            .filter(|(from, to)| from != to)
+            .map(|(from, to)| {
+                let lane = Arc::new(nature.lane(seed, from, to));
+                ((Arc::clone(from), Arc::clone(to)), lane)
+            })
+            .collect();
+        let switch = switch::Switch::start(private, nodes, |from, to| {
+            let name = |end: Option<&NodeId>| Arc::clone(end.unwrap_or(clients));
+            lanes.get(&(name(from), name(to))).cloned()
+        })?;
+        let address = |(from, to): &Pair| {
+            let home = switch.homes.get(to)?;
+            Some(((Arc::clone(from), Arc::clone(to)), home.listen))
+        };
+        Ok(Arc::new(Self {
+            addresses: lanes.keys().filter_map(address).collect(),
+            lanes,
+            stop: watch::Sender::new(false),
+            servers: Mutex::default(),
+            switch: Some(switch),
+        }))
+    }
+
+    /// Where a node lives, if it is behind a switch.
+    #[cfg(target_os = "linux")]
+    pub fn home(&self, node: &str) -> Option<&switch::Home> {
+        self.switch.as_ref()?.homes.get(node)
+    }
+
+    /// Tells a switch that rules have changed.
+    fn changed(&self) {
+        #[cfg(target_os = "linux")]
+        if let Some(switch) = &self.switch {
+            switch.wake();
+        }
     }
 
     /// Puts a rule in force at once, also on existing connections, in place of the one before.
     /// Returns whether there is such a link (dialled by either side).
     pub fn set(&self, from: &str, to: &str, rule: Rule) -> bool {
-        self.lane(from, to).map(|lane| lane.set(rule)).is_some()
+        let is_link = self.lane(from, to).map(|lane| lane.set(rule)).is_some();
+        self.changed();
+        is_link
     }
 
     /// Lifts the rule: the link's own is in force again, and what was held back flows.
@@ -159,6 +222,7 @@ impl Fabric {
         if let Some(lane) = self.lane(from, to) {
             lane.clear();
         }
+        self.changed();
     }
 
     /// Lifts every rule.
@@ -166,6 +230,7 @@ impl Fabric {
         for lane in self.lanes.values() {
             lane.clear();
         }
+        self.changed();
     }
 
     /// What the link did since the fabric was opened; zeros if there is no such link.
@@ -193,6 +258,10 @@ impl Fabric {
             if let Err(e) = server.await {
                 tracing::error!("a link of the fabric ended badly: {e}");
             }
+        }
+        #[cfg(target_os = "linux")]
+        if let Some(switch) = &self.switch {
+            switch.close().await;
         }
     }
 

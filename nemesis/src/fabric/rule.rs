@@ -26,7 +26,7 @@ impl Delay {
 
 /// The rule of one directed link (from, to). It governs the bytes that flow from `from` to `to`,
 /// whichever side dialled the connection that carries them. The default changes nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rule {
     /// Bytes arrive late. Establishing a connection is not delayed.
     pub delay: Delay,
@@ -39,6 +39,56 @@ pub struct Rule {
     /// Existing connections that carry bytes from `from` to `to` are reset (RST to both ends) when
     /// the rule is set, and each new one when it is as old as this.
     pub reset: Option<Duration>,
+    /// All connections of the link together carry no more than this.
+    pub bandwidth: Option<Bandwidth>,
+    /// What becomes of single packets; only a switch has them.
+    pub packets: Packets,
+}
+
+/// A token bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bandwidth {
+    /// In the long run, in bytes per second; at least one.
+    pub rate: u64,
+    /// What passes at once after a silence, in bytes.
+    pub burst: u64,
+}
+
+impl Bandwidth {
+    /// How long so many bytes take.
+    pub(super) fn time_of(&self, bytes: u64) -> Duration {
+        Duration::from_secs_f64(bytes as f64 / self.rate.max(1) as f64)
+    }
+}
+
+/// What becomes of single packets. Probabilities are from 0 to 1, of each packet by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Packets {
+    /// How likely one is lost.
+    pub loss: f64,
+    /// How likely one arrives twice.
+    pub duplication: f64,
+    /// How likely one is held back while those sent after it pass.
+    pub reordering: f64,
+    /// How likely one bit of its payload is flipped.
+    pub corruption: f64,
+}
+
+impl Packets {
+    /// Whether every packet arrives once, as it is, in its turn.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Both at once: of each fault the likelier.
+    fn over(self, base: &Self) -> Self {
+        Self {
+            loss: self.loss.max(base.loss),
+            duplication: self.duplication.max(base.duplication),
+            reordering: self.reordering.max(base.reordering),
+            corruption: self.corruption.max(base.corruption),
+        }
+    }
 }
 
 impl Rule {
@@ -53,6 +103,8 @@ impl Rule {
             cut: self.cut || base.cut,
             refuse: self.refuse || base.refuse,
             reset: self.reset.or(base.reset),
+            bandwidth: self.bandwidth.or(base.bandwidth),
+            packets: self.packets.over(&base.packets),
         }
     }
 
@@ -84,6 +136,14 @@ impl Rule {
     pub fn reset(after: Duration) -> Self {
         Self {
             reset: Some(after),
+            ..Self::default()
+        }
+    }
+
+    /// What becomes of single packets.
+    pub fn packets(packets: Packets) -> Self {
+        Self {
+            packets,
             ..Self::default()
         }
     }
