@@ -140,6 +140,7 @@ async fn measure(
         specs,
         dir: &dir,
         block: Arc::clone(&block),
+        homes: std::collections::BTreeMap::new(),
         program: program()?,
         stamps: false,
         events,

@@ -14,6 +14,10 @@ pub mod delay;
 pub mod fabric;
 pub mod kill;
 pub mod network;
+pub mod packet_corruption;
+pub mod packet_duplication;
+pub mod packet_loss;
+pub mod packet_reordering;
 pub mod partition;
 pub mod pause;
 pub mod process;
@@ -127,6 +131,11 @@ pub trait Fault: Send + Sync {
 
     /// Mends. Idempotent: called after each fault, and again at the end and on every way out.
     fn heal<'a>(&'a self, injection: &'a Injection, field: &'a Field) -> Pending<'a, Healed>;
+
+    /// Whether that fabric can do it.
+    fn works_on(&self, _: fabric::Kind) -> bool {
+        true
+    }
 }
 
 /// Every fault.
@@ -138,6 +147,10 @@ pub static ALL: &[&dyn Fault] = &[
     &partition::Partition,
     &reset::Reset,
     &refuse::Refuse,
+    &packet_loss::PacketLoss,
+    &packet_duplication::PacketDuplication,
+    &packet_reordering::PacketReordering,
+    &packet_corruption::PacketCorruption,
 ];
 
 /// The fault of that name.

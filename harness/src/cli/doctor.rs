@@ -4,6 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 use nix::sys::resource::{Resource, getrlimit};
+use tribunal_nemesis::fabric::switch;
 
 use super::{Done, Out, exit, output};
 use crate::clock::Clock;
@@ -55,6 +56,11 @@ pub(super) fn doctor(args: &Doctor) -> Done {
         Finding {
             name: "results directory",
             state: results(&args.out.out),
+        },
+        // The last, as it takes this process away from its network.
+        Finding {
+            name: "network switch",
+            state: network_switch(),
         },
     ];
     let mut broken = false;
@@ -129,6 +135,15 @@ fn process_table() -> State {
             "/proc cannot be read ({e}): pauses are not proven, and nodes that fork and change \
              their session may be left behind"
         )),
+    }
+}
+
+fn network_switch() -> State {
+    match switch::enter() {
+        Ok(_) => State::Fine(
+            "nodes can have networks of their own (`fabric: switch`): packets can be lost".into(),
+        ),
+        Err(refusal) => State::Lesser(refusal.to_string()),
     }
 }
 

@@ -6,6 +6,7 @@
 //! | `spawn` | starts every node from one thread, tied to the life of the controller |
 //! | [`guard`] | ends every node if the controller is gone, whatever became of it |
 //! | `node` | one node: its state, and what faults may do to its process |
+//! | `place` | where a node lives, and how it is seen from outside |
 //! | `ready` | when a node is ready |
 //! | `logs` | what nodes print |
 //! | `procfs`, `exit` | what the kernel says of processes and sockets, in words |
@@ -20,11 +21,12 @@ mod exit;
 pub mod guard;
 mod logs;
 mod node;
+mod place;
 mod procfs;
 mod ready;
 mod spawn;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,6 +36,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tribunal_nemesis::fabric::switch::Home;
 use tribunal_nemesis::{Pending, Processes};
 use tribunal_results::run::RunDir;
 use tribunal_results::{NodeEvent, NodeId, NodeState};
@@ -46,6 +49,7 @@ pub use guard::guard_main;
 use guard::Guard;
 use logs::Logs;
 use node::{Ask, Node, Shared};
+use place::Place;
 use spawn::Spawner;
 
 /// The environment variable that tells every process of a run, whatever it forked from.
@@ -63,6 +67,8 @@ pub struct Setup<'a> {
     pub dir: &'a RunDir,
     /// Their addresses, held until all of them are gone.
     pub block: Arc<Block>,
+    /// Where those live that have a network of their own.
+    pub homes: BTreeMap<NodeId, Home>,
     /// The `tribunal` binary: the guard, and the nodes of targets that ship in it.
     pub program: PathBuf,
     /// Whether reference nodes stamp their messages with logical clocks.
@@ -101,7 +107,6 @@ impl Cluster {
             guard: Guard::spawn(&setup.program, &marker, lock).await?,
             program: setup.program,
             run,
-            spawner,
             events: setup.events,
         });
         let mut nodes = Vec::new();
@@ -109,7 +114,11 @@ impl Cluster {
             spec.data = std::path::absolute(&spec.data).map_err(prepare)?;
             let dir = std::path::absolute(setup.dir.node(&spec.id)).map_err(prepare)?;
             std::fs::create_dir_all(&dir).map_err(prepare)?;
-            let node = Node::new(spec, Logs::within(&dir), Arc::clone(&shared));
+            let place = match setup.homes.get(&spec.id) {
+                Some(home) => Place::apart(home).map_err(prepare)?,
+                None => Place::shared(&spawner, spec.listen),
+            };
+            let node = Node::new(spec, place, Logs::within(&dir), Arc::clone(&shared));
             nodes.push(Arc::new(node));
         }
         let cluster = Self {
@@ -196,12 +205,9 @@ impl Cluster {
         }
         problems.extend(self.end_stragglers().await);
         for node in &self.nodes {
-            if procfs::listener(node.spec.listen).is_some() {
-                let (id, at) = (node.id(), node.spec.listen);
-                problems.push(format!(
-                    "{id} has ended, but {at} is held by {}",
-                    holder(at)
-                ));
+            if node.place.listener().is_some() {
+                let (id, at, by) = (node.id(), node.place.listen, node.place.holder());
+                problems.push(format!("{id} has ended, but {at} is held by {by}"));
             }
         }
         problems.extend(self.shared.guard.dismiss().await);
@@ -298,13 +304,4 @@ fn run_id(block: &Block) -> String {
     static RUNS: AtomicU64 = AtomicU64::new(0);
     let run = RUNS.fetch_add(1, Ordering::Relaxed);
     format!("{}-{}-{run}", block.lock(), std::process::id())
-}
-
-/// Who listens at an address, for people.
-fn holder(address: SocketAddr) -> String {
-    let owner = procfs::listener(address).and_then(procfs::owner);
-    match owner {
-        Some(pid) => format!("process {pid} ({})", procfs::name(pid)),
-        None => "a process of another user".into(),
-    }
 }

@@ -19,7 +19,8 @@ use tribunal_targets::{NodeSpec, Target};
 use super::error::ClusterError;
 use super::guard::{Guard, kill_group, send};
 use super::logs::{Logs, Mark};
-use super::spawn::{self, Spawner};
+use super::place::Place;
+use super::spawn;
 use super::{MARKER, exit, procfs};
 
 /// How long a node may take to end by SIGTERM before it is killed.
@@ -38,7 +39,6 @@ pub(super) struct Shared {
     pub(super) program: std::path::PathBuf,
     /// Its id: the value of the marker variable.
     pub(super) run: String,
-    pub(super) spawner: Spawner,
     pub(super) guard: Guard,
     pub(super) events: mpsc::UnboundedSender<NodeEvent>,
 }
@@ -102,6 +102,7 @@ impl Now {
 /// One node.
 pub(super) struct Node {
     pub(super) spec: NodeSpec,
+    pub(super) place: Place,
     pub(super) logs: Logs,
     pub(super) shared: Arc<Shared>,
     /// Held by whatever starts, ends or pauses the process; false once nothing is started again.
@@ -110,9 +111,10 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn new(spec: NodeSpec, logs: Logs, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(spec: NodeSpec, place: Place, logs: Logs, shared: Arc<Shared>) -> Self {
         Self {
             spec,
+            place,
             logs,
             shared,
             turn: Mutex::new(true),
@@ -198,7 +200,7 @@ impl Node {
         let (command, mark) =
             spawn::command(&launch, &program, &self.spec, &self.logs, marker).map_err(prepare)?;
         let node = self.id().clone();
-        match self.shared.spawner.spawn(command).await {
+        match self.place.spawner.spawn(command).await {
             Ok(child) => Ok((child, mark)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(ClusterError::ProgramNotFound { node, program })
@@ -214,7 +216,7 @@ impl Node {
     /// A port is looked up, not tried: a trial socket could itself be in the node's way.
     async fn await_free_address(&self) -> Result<(), ClusterError> {
         let free = async {
-            while procfs::listener(self.spec.listen).is_some() {
+            while self.place.listener().is_some() {
                 sleep(LOOK_EVERY).await;
             }
         };
@@ -224,7 +226,7 @@ impl Node {
         Err(ClusterError::AddressTaken {
             node: self.id().clone(),
             address: self.spec.listen,
-            by: super::holder(self.spec.listen),
+            by: self.place.holder(),
         })
     }
 

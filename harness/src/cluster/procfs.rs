@@ -75,8 +75,9 @@ pub(super) fn name(pid: u32) -> String {
     name.trim().to_owned()
 }
 
-/// The inode of the socket that listens at `address`, be it by listening everywhere.
-pub(super) fn listener(address: SocketAddr) -> Option<u64> {
+/// The inode of the socket that listens at `address`, be it by listening everywhere, in the network
+/// whose tables are in that directory.
+pub(super) fn listener(network: &Path, address: SocketAddr) -> Option<u64> {
     let SocketAddr::V4(address) = address else {
         return None;
     };
@@ -84,11 +85,11 @@ pub(super) fn listener(address: SocketAddr) -> Option<u64> {
     let hex = |ip: Ipv4Addr| format!("{:08X}:{port:04X}", u32::from_ne_bytes(ip.octets()));
     let here = [hex(*address.ip()), hex(Ipv4Addr::UNSPECIFIED)];
     let everywhere = [format!("{:032X}:{port:04X}", 0)];
-    listening("/proc/net/tcp", &here).or_else(|| listening("/proc/net/tcp6", &everywhere))
+    listening(&network.join("tcp"), &here).or_else(|| listening(&network.join("tcp6"), &everywhere))
 }
 
 /// The inode of a socket that listens at one of these addresses, as the kernel writes them.
-fn listening(table: &str, addresses: &[String]) -> Option<u64> {
+fn listening(table: &Path, addresses: &[String]) -> Option<u64> {
     const LISTEN: &str = "0A";
     fs::read_to_string(table)
         .ok()?
@@ -126,10 +127,14 @@ mod tests {
 
     use super::*;
 
+    fn net() -> &'static Path {
+        Path::new("/proc/net")
+    }
+
     #[test]
     fn a_listener_is_traced_to_this_process() {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-        let inode = listener(socket.local_addr().unwrap()).unwrap();
+        let inode = listener(net(), socket.local_addr().unwrap()).unwrap();
         assert!(holds(std::process::id(), inode));
         assert_eq!(owner(inode), Some(std::process::id()));
     }
@@ -139,7 +144,7 @@ mod tests {
         for everywhere in ["0.0.0.0:0", "[::]:0"] {
             let socket = TcpListener::bind(everywhere).unwrap();
             let port = socket.local_addr().unwrap().port();
-            let inode = listener(SocketAddr::from(([127, 70, 1, 2], port))).unwrap();
+            let inode = listener(net(), SocketAddr::from(([127, 70, 1, 2], port))).unwrap();
             assert!(holds(std::process::id(), inode), "{everywhere}");
         }
     }
@@ -149,7 +154,7 @@ mod tests {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         drop(socket);
-        assert_eq!(listener(address), None);
+        assert_eq!(listener(net(), address), None);
     }
 
     #[test]

@@ -2,13 +2,15 @@
 //!
 //! Whatever goes wrong, everything set up is taken down again, and the first cause is kept.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tribunal_nemesis::fabric::{Fabric, LinkSpec, Listener, Nature};
+use tribunal_nemesis::fabric::switch::Home;
+use tribunal_nemesis::fabric::{Fabric, Kind, LinkSpec, Listener, Nature};
 use tribunal_nemesis::{Field, schedule};
 use tribunal_results::journal::Header;
 use tribunal_results::run::RunDir;
@@ -169,7 +171,7 @@ impl Stage {
         Ok(recorder)
     }
 
-    /// Opens a proxy for every link between addresses of this run alone.
+    /// Opens a proxy for every link between addresses of this run alone, or a switch.
     async fn weave(
         &mut self,
         plan: &Plan,
@@ -182,8 +184,16 @@ impl Stage {
             base: plan.topology.rules(nodes),
             listener: self.listen(plan, nodes),
         };
-        let opening = Fabric::open_as(nature, links(nodes, &block), seed);
-        let fabric = circumstances.fabric.spawn(opening).await?;
+        let fabric = match plan.fabric {
+            Kind::Proxy => {
+                let opening = Fabric::open_as(nature, links(nodes, &block), seed);
+                circumstances.fabric.spawn(opening).await?
+            }
+            Kind::Switch => {
+                let private = circumstances.private.clone().map_err(anyhow::Error::msg)?;
+                Fabric::open_switch(private, &nature, nodes, &CLIENTS.into(), seed)
+            }
+        };
         let fabric = fabric.context("cannot open the network fabric")?;
         self.block = Some(block);
         self.fabric = Some(Arc::clone(&fabric));
@@ -212,13 +222,14 @@ impl Stage {
         let (Some(block), Some(fabric)) = (&self.block, &self.fabric) else {
             anyhow::bail!("there is no fabric");
         };
-        let specs = node_specs(plan, dir, nodes, block, fabric.as_ref())?;
+        let specs = node_specs(plan, dir, nodes, block, fabric)?;
         let program = std::env::current_exe().context("cannot find this program")?;
         Ok(Setup {
             target,
             specs,
             dir,
             block: Arc::clone(block),
+            homes: homes(nodes, fabric),
             program,
             stamps: plan.messages,
             events,
@@ -394,23 +405,32 @@ fn links(nodes: &[NodeId], block: &Block) -> Vec<LinkSpec> {
     links
 }
 
+/// Where those nodes live that are behind a switch.
+fn homes(nodes: &[NodeId], fabric: &Fabric) -> BTreeMap<NodeId, Home> {
+    let home = |node: &NodeId| Some((node.clone(), fabric.home(node)?.clone()));
+    nodes.iter().filter_map(home).collect()
+}
+
 fn node_specs(
     plan: &Plan,
     dir: &RunDir,
     nodes: &[NodeId],
     block: &Block,
-    router: &dyn Router,
+    fabric: &Fabric,
 ) -> anyhow::Result<Vec<NodeSpec>> {
     let spec = |(i, id): (usize, &NodeId)| {
         let peers = nodes.iter().filter(|peer| *peer != id).map(|peer| {
-            let address = router
+            let address = fabric
                 .address(id, peer)
                 .ok_or_else(|| anyhow::anyhow!("the fabric has no link {id} → {peer}"))?;
             Ok((peer.clone(), address))
         });
         Ok(NodeSpec {
             id: id.clone(),
-            listen: block.node(i + 1),
+            listen: match fabric.home(id) {
+                Some(home) => home.listen,
+                None => block.node(i + 1),
+            },
             peers: peers.collect::<anyhow::Result<_>>()?,
             nodes: nodes.to_vec(),
             data: dir.node(id).join("data"),

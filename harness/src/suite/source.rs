@@ -72,6 +72,10 @@ static BUILT_IN: &[BuiltIn] = &[
         text: include_str!("../../suites/isolation.yaml"),
     },
     BuiltIn {
+        name: "switch",
+        text: include_str!("../../suites/switch.yaml"),
+    },
+    BuiltIn {
         name: "planted",
         text: include_str!("../../suites/planted.yaml"),
     },

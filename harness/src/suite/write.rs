@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
+use tribunal_nemesis::fabric::Kind;
 use tribunal_nemesis::schedule::NemesisPlan;
 use tribunal_results::options::Time;
 use tribunal_results::verdict::EvidenceFloor;
@@ -22,6 +23,7 @@ struct Run<'a> {
     target: &'a TargetPlan,
     workload: Map<String, Json>,
     topology: &'a Topology,
+    fabric: Kind,
     messages: bool,
     nemesis: &'a NemesisPlan,
     seed: u64,
@@ -61,6 +63,7 @@ pub fn plan_to_yaml(plan: &Plan) -> Result<String, serde_yaml::Error> {
         target: &plan.target,
         workload,
         topology: &plan.topology,
+        fabric: plan.fabric,
         messages: plan.messages,
         nemesis: &plan.nemesis,
         seed: plan.seed,

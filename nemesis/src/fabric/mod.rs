@@ -11,6 +11,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | `kind` | proxies or a switch |
 //! | `rule` | what may happen to a direction, as data |
 //! | `lane` | one direction: rule in force, counters, chance |
 //! | `link` | one listening address: accept, dial, reset |
@@ -18,11 +19,12 @@
 //! | `tap` | whole lines as they pass |
 //! | [`switch`] | the other way to do it: packets between network namespaces |
 
+mod kind;
 mod lane;
 mod link;
 mod pump;
 mod rule;
-#[cfg(target_os = "linux")]
+#[cfg_attr(not(target_os = "linux"), path = "no_switch.rs")]
 pub mod switch;
 mod tap;
 
@@ -41,6 +43,7 @@ use lane::Lane;
 use link::Link;
 use tap::Tapped;
 
+pub use kind::Kind;
 pub use lane::Counters;
 pub use rule::{Bandwidth, Delay, Packets, Rule};
 pub use tap::{Listener, Tap};
@@ -96,7 +99,6 @@ pub struct Fabric {
     stop: watch::Sender<bool>,
     servers: Mutex<Vec<JoinHandle<()>>>,
     /// What carries the packets, if it is not proxies that carry bytes.
-    #[cfg(target_os = "linux")]
     switch: Option<switch::Switch>,
 }
 
@@ -151,7 +153,6 @@ impl Fabric {
             lanes,
             stop,
             servers: Mutex::new(servers),
-            #[cfg(target_os = "linux")]
             switch: None,
         }))
     }
@@ -161,7 +162,6 @@ impl Fabric {
     ///
     /// # Errors
     /// If the machine does not allow it; the error says what to do.
-    #[cfg(target_os = "linux")]
     pub fn open_switch(
         private: switch::Private,
         nature: &Nature,
@@ -195,15 +195,21 @@ impl Fabric {
         }))
     }
 
+    /// Which of the two it is.
+    pub const fn kind(&self) -> Kind {
+        match self.switch {
+            None => Kind::Proxy,
+            Some(_) => Kind::Switch,
+        }
+    }
+
     /// Where a node lives, if it is behind a switch.
-    #[cfg(target_os = "linux")]
     pub fn home(&self, node: &str) -> Option<&switch::Home> {
         self.switch.as_ref()?.homes.get(node)
     }
 
     /// Tells a switch that rules have changed.
     fn changed(&self) {
-        #[cfg(target_os = "linux")]
         if let Some(switch) = &self.switch {
             switch.wake();
         }
@@ -259,7 +265,6 @@ impl Fabric {
                 tracing::error!("a link of the fabric ended badly: {e}");
             }
         }
-        #[cfg(target_os = "linux")]
         if let Some(switch) = &self.switch {
             switch.close().await;
         }

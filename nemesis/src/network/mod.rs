@@ -1,5 +1,6 @@
 //! What the network faults share: links by node, and rules put in force and lifted together.
 
+mod packets;
 mod shape;
 
 use rand::RngExt;
@@ -11,6 +12,7 @@ use tribunal_results::NodeId;
 use crate::fabric::{Counters, Rule};
 use crate::{Field, Healed, Injected, Injection};
 
+pub use packets::PacketFault;
 pub use shape::{Cut, Shape, bridge, halves, lone, majorities_ring, majority, one_way, separate};
 
 /// A directed link: bytes from the first to the second.

@@ -24,12 +24,12 @@ const MTU: i32 = 1500;
 const QUEUE_PACKETS: i32 = 4096;
 /// Where the kernel makes TUN devices.
 const CLONE_DEVICE: &str = "/dev/net/tun";
-/// The interface's name in its namespace.
-const NAME: &str = "tribunal0";
+/// The interface's name; the kernel puts in the first number that is free.
+const NAME: &str = "tribunal%d";
 
 mod request {
     use nix::libc;
-    nix::ioctl_write_ptr_bad!(make, libc::TUNSETIFF, libc::ifreq);
+    nix::ioctl_readwrite_bad!(make, libc::TUNSETIFF, libc::ifreq);
     nix::ioctl_write_int_bad!(offload, libc::TUNSETOFFLOAD);
     nix::ioctl_write_ptr_bad!(address, libc::SIOCSIFADDR, libc::ifreq);
     nix::ioctl_write_ptr_bad!(netmask, libc::SIOCSIFNETMASK, libc::ifreq);
@@ -38,12 +38,19 @@ mod request {
     nix::ioctl_write_ptr_bad!(flags, libc::SIOCSIFFLAGS, libc::ifreq);
 }
 
-/// A request about the interface of that name, otherwise empty.
-fn about(name: &str) -> libc::ifreq {
-    let mut ifr_name = [0; libc::IFNAMSIZ];
-    for (to, from) in ifr_name.iter_mut().zip(name.bytes()) {
+/// The name of an interface, as the kernel has it.
+type Name = [libc::c_char; libc::IFNAMSIZ];
+
+fn name(text: &str) -> Name {
+    let mut name = [0; libc::IFNAMSIZ];
+    for (to, from) in name.iter_mut().zip(text.bytes()) {
         *to = from as libc::c_char;
     }
+    name
+}
+
+/// A request about the interface of that name, otherwise empty.
+fn about(ifr_name: Name) -> libc::ifreq {
     let nothing = libc::sockaddr {
         sa_family: 0,
         sa_data: [0; 14],
@@ -54,7 +61,7 @@ fn about(name: &str) -> libc::ifreq {
     }
 }
 
-fn about_address(name: &str, address: Ipv4Addr) -> libc::ifreq {
+fn about_address(name: Name, address: Ipv4Addr) -> libc::ifreq {
     let mut request = about(name);
     let mut sa_data = [0; 14];
     // A `sockaddr_in`: two bytes of port, then the address.
@@ -82,15 +89,16 @@ impl Tun {
             .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
             .open(CLONE_DEVICE)
             .map_err(Step::OpenTun.failed())?;
-        let mut request = about(NAME);
+        let mut request = about(name(NAME));
         let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
         request.ifr_ifru.ifru_flags = flags as libc::c_short;
-        // SAFETY: the file is open, and the request an initialised `ifreq`, as TUNSETIFF takes it.
-        unsafe { request::make(file.as_raw_fd(), &request) }
+        // SAFETY: the file is open, and the request an initialised `ifreq` of our own, as
+        // TUNSETIFF takes it; the kernel writes no more than a name into it.
+        unsafe { request::make(file.as_raw_fd(), &raw mut request) }
             .map_err(|e| Step::MakeInterface.failed()(e.into()))?;
         let tun = Self(file);
         tun.hand_over_super_packets(true)
-            .and_then(|()| set_up(address, netmask))
+            .and_then(|()| set_up(request.ifr_name, address, netmask))
             .map_err(Step::SetUpInterface.failed())?;
         Ok(tun)
     }
@@ -130,26 +138,26 @@ fn asker() -> io::Result<UdpSocket> {
     UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))
 }
 
-fn set_up(address: Ipv4Addr, netmask: Ipv4Addr) -> io::Result<()> {
+fn set_up(name: Name, address: Ipv4Addr, netmask: Ipv4Addr) -> io::Result<()> {
     let asker = asker()?;
     let fd = asker.as_raw_fd();
-    let mut mtu = about(NAME);
+    let mut mtu = about(name);
     mtu.ifr_ifru.ifru_mtu = MTU;
-    let mut queue = about(NAME);
+    let mut queue = about(name);
     queue.ifr_ifru.ifru_metric = QUEUE_PACKETS;
     // SAFETY: the socket is open, and each request an initialised `ifreq` whose member for this
     // question is set, as netdevice(7) has it.
     unsafe {
-        request::address(fd, &about_address(NAME, address))?;
-        request::netmask(fd, &about_address(NAME, netmask))?;
+        request::address(fd, &about_address(name, address))?;
+        request::netmask(fd, &about_address(name, netmask))?;
         request::mtu(fd, &mtu)?;
         // Not allowed in a user namespace: the default will do.
         let _ = request::queue(fd, &queue);
     }
-    up(NAME)
+    up(name)
 }
 
-fn up(name: &str) -> io::Result<()> {
+fn up(name: Name) -> io::Result<()> {
     let mut flags = about(name);
     flags.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
     let asker = asker()?;
@@ -160,5 +168,5 @@ fn up(name: &str) -> io::Result<()> {
 
 /// Gives this thread's network namespace its loopback addresses.
 pub(super) fn loopback_up() -> io::Result<()> {
-    up("lo")
+    up(name("lo"))
 }
