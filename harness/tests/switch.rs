@@ -128,7 +128,9 @@ fn after_a_sigkill_no_process_and_no_network_is_left() {
     let suite = suite_in(run.folder());
     let before = networks();
     let mut controller = run.start(&["run", &suite, "--time", "60s", "--out", &run.out()]);
-    wait_until("nodes run and are used", || run.recorded("switched") > 20_000);
+    wait_until("nodes run and are used", || {
+        run.recorded("switched") > 20_000
+    });
     let mine: Vec<PathBuf> = networks().difference(&before).cloned().collect();
     // The controller's and those of three nodes; other tests may have theirs.
     assert!(mine.len() >= 4, "{mine:?}");
@@ -164,9 +166,15 @@ fn where_it_is_forbidden_doctor_says_so_and_a_run_is_a_harness_error() {
         println!("skipped: it cannot be forbidden here: {said}");
         return;
     };
-    assert!(line.starts_with('–') && line.contains("max_user_namespaces"), "{line}");
+    assert!(
+        line.starts_with('–') && line.contains("max_user_namespaces"),
+        "{line}"
+    );
     let output = forbidden(&["run", &suite, "--out", &run.out()]).unwrap();
     let said = text_of(&output);
     assert_eq!(output.status.code(), Some(70), "{said}");
-    assert!(said.contains("the network switch cannot be used here"), "{said}");
+    assert!(
+        said.contains("the network switch cannot be used here"),
+        "{said}"
+    );
 }

@@ -318,8 +318,10 @@ mod linux {
         // A node that says something all the time, and counts what it is told.
         let heard = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&heard);
+        let (ready, is_ready) = std::sync::mpsc::channel();
         net.at("n1", move |home| {
             let socket = UdpSocket::bind(home.listen).unwrap();
+            ready.send(()).unwrap();
             socket.set_read_timeout(Some(ms(2))).unwrap();
             let mut client = None;
             let mut buffer = [0; 16];
@@ -333,6 +335,7 @@ mod linux {
                 }
             }
         });
+        is_ready.recv().unwrap();
         let socket = net.to("n1");
         let tell = |times: usize| {
             let before = heard.load(Relaxed);

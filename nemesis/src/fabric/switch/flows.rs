@@ -90,12 +90,13 @@ impl Flows {
             let [from, to] = [ends.0[1 - end], ends.0[end]];
             return Fate::Answer(reset(from, to, segment.acknowledged, segment.next));
         }
-        flow.next[end] = later(flow.next[end], segment.next);
-        flow.ended[end] |= segment.has(flag::FIN);
         if segment.has(flag::SYN) && !flow.accepted {
             flow.accepted = true;
+            flow.next[end] = segment.next;
             return Fate::Accepts;
         }
+        flow.next[end] = later(flow.next[end], segment.next);
+        flow.ended[end] |= segment.has(flag::FIN);
         Fate::Pass
     }
 
@@ -190,6 +191,9 @@ mod tests {
         port: 21_000,
     };
 
+    /// Where the node's numbers begin: more than half way round.
+    const ISN: u32 = 3_000_000_200;
+
     /// A segment of the client (port 0) or the node (port 2), and what becomes of it.
     fn say(flows: &mut Flows, from_client: bool, flags: u8, at: (u32, u32), data: &[u8]) -> Fate {
         let (sockets, ports) = match from_client {
@@ -207,12 +211,12 @@ mod tests {
             panic!("not opened");
         };
         let answer = flag::SYN | flag::ACK;
-        let fate = say(&mut flows, false, answer, (200, 101), b"");
+        let fate = say(&mut flows, false, answer, (ISN, 101), b"");
         assert_eq!(fate, Fate::Accepts);
-        let again = say(&mut flows, false, answer, (200, 101), b"");
+        let again = say(&mut flows, false, answer, (ISN, 101), b"");
         assert_eq!(again, Fate::Pass);
-        say(&mut flows, true, flag::ACK, (101, 201), b"hello");
-        say(&mut flows, false, flag::ACK, (201, 106), b"abc");
+        say(&mut flows, true, flag::ACK, (101, ISN + 1), b"hello");
+        say(&mut flows, false, flag::ACK, (ISN + 1, 106), b"abc");
         (flows, connection)
     }
 
@@ -230,7 +234,7 @@ mod tests {
         assert!(flows.between(1, 2).is_empty());
         let mut deliveries: Vec<_> = flows.reset(connection).iter().map(told).collect();
         deliveries.sort_unstable();
-        assert_eq!(deliveries, [(0, 204), (2, 106)]);
+        assert_eq!(deliveries, [(0, ISN + 4), (2, 106)]);
         assert!(flows.reset(connection).is_empty(), "once");
         assert!(flows.between(0, 2).is_empty());
     }
@@ -239,11 +243,11 @@ mod tests {
     fn whoever_goes_on_after_a_reset_is_told_so_at_the_number_that_it_gives() {
         let (mut flows, connection) = connected();
         flows.reset(connection);
-        let fate = say(&mut flows, true, flag::ACK, (106, 207), b"more");
+        let fate = say(&mut flows, true, flag::ACK, (106, ISN + 7), b"more");
         let Fate::Answer(bytes) = fate else {
             panic!("{fate:?}");
         };
-        assert_eq!(told(&(0, bytes)), (0, 207));
+        assert_eq!(told(&(0, bytes)), (0, ISN + 7));
     }
 
     #[test]
@@ -260,12 +264,18 @@ mod tests {
     #[test]
     fn a_connection_that_has_ended_is_not_reset() {
         let (mut flows, _) = connected();
-        say(&mut flows, true, flag::FIN | flag::ACK, (106, 204), b"");
+        say(&mut flows, true, flag::FIN | flag::ACK, (106, ISN + 4), b"");
         assert_eq!(flows.between(0, 2).len(), 1);
-        say(&mut flows, false, flag::FIN | flag::ACK, (204, 107), b"");
+        say(
+            &mut flows,
+            false,
+            flag::FIN | flag::ACK,
+            (ISN + 4, 107),
+            b"",
+        );
         assert!(flows.between(0, 2).is_empty());
         let (mut flows, _) = connected();
-        say(&mut flows, false, flag::RST, (204, 0), b"");
+        say(&mut flows, false, flag::RST, (ISN + 4, 0), b"");
         assert!(flows.between(0, 2).is_empty());
     }
 
