@@ -1,4 +1,7 @@
-//! The proxy fabric: a TCP proxy for every directed dial, between nodes and from clients to nodes.
+//! The network between nodes, and from clients to nodes, with rules by which it can be broken: as
+//! proxies, or as a packet [`switch`]. Both have the same links, rules and counters.
+//!
+//! The proxy fabric is a TCP proxy for every directed dial, between nodes and from clients to nodes.
 //!
 //! Every node is told its own address of each peer ([`Router`]): the listening address of the
 //! link's proxy. A [`Rule`] belongs to a *directed pair* and governs the bytes that flow from the
@@ -90,7 +93,7 @@ impl Nature {
     }
 }
 
-/// Every proxied link of a cluster. It closes when it is dropped, but only [`Fabric::close`] waits
+/// Every link of a cluster. It closes when it is dropped, but only [`Fabric::close`] waits
 /// for that.
 #[derive(Debug)]
 pub struct Fabric {

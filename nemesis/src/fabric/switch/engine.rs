@@ -20,13 +20,16 @@ use tokio::time::Instant;
 use super::device::Tun;
 use super::flows::{Connection, Fate, Flows};
 use super::packet::{BYTES_MAX, PREFIX, Packet};
-use super::queue::{LINK_BYTES_MAX, Parcel, Ports, Queue};
+use super::queue::{Parcel, Ports, Queue};
 use super::subnet::{Subnet, Way};
 use crate::fabric::lane::{Lane, count};
 use crate::fabric::rule::Rule;
 
 /// Packets that are read from one port before the others have their turn.
 const BURST: usize = 32;
+/// The most that may wait on one link, and on all together, in bytes.
+const LINK_BYTES_MAX: usize = 32 * 1024 * 1024;
+const BYTES_WAITING_MAX: usize = 256 * 1024 * 1024;
 /// How long a packet that is to be overtaken is held back besides its delay.
 const OVERTAKEN_WITHIN: Duration = Duration::from_millis(10);
 
@@ -103,6 +106,8 @@ pub(super) struct Engine {
     links: Vec<Vec<Option<Link>>>,
     flows: Flows,
     queue: Queue<Event>,
+    /// Bytes that wait, of all links.
+    waiting: usize,
 }
 
 impl Engine {
@@ -123,6 +128,7 @@ impl Engine {
             tuns: tuns.into(),
             flows: Flows::default(),
             queue: Queue::default(),
+            waiting: 0,
         };
         (0..engine.links.len()).for_each(|from| engine.choose_packets(from));
         engine
@@ -137,9 +143,10 @@ impl Engine {
         }
         let tuns = Arc::clone(&self.tuns);
         let ready = PollFlags::POLLIN;
-        let ends = tuns.iter().map(AsFd::as_fd);
-        let mut ends: Vec<PollFd<'_>> = ends.map(|end| PollFd::new(end, ready)).collect();
-        ends.push(PollFd::new(wake.as_fd(), ready));
+        // The bell first, then the ports that work, in order.
+        let mut ends = vec![PollFd::new(wake.as_fd(), ready)];
+        ends.extend(tuns.iter().map(|tun| PollFd::new(tun.as_fd(), ready)));
+        let mut ports: Vec<usize> = (0..tuns.len()).collect();
         let mut buffer = vec![0; BYTES_MAX];
         loop {
             let wait = self
@@ -150,36 +157,38 @@ impl Engine {
                 Ok(_) | Err(nix::errno::Errno::EINTR) => {}
                 Err(e) => return tracing::error!("the switch cannot wait for packets: {e}"),
             }
-            let is_ready = |end: &PollFd<'_>| end.any().unwrap_or(true);
-            if ends.last().is_some_and(is_ready) {
+            if is_ready(&ends[0]) {
                 if !heard(wake) {
                     return;
                 }
                 self.rules_changed();
             }
-            for (port, _) in tuns
-                .iter()
-                .zip(&ends)
-                .enumerate()
-                .filter(|(_, (_, end))| is_ready(end))
-            {
-                self.take_from(port, &mut buffer);
+            let mut lost = None;
+            for (i, &port) in ports.iter().enumerate() {
+                if is_ready(&ends[1 + i])
+                    && let Err(e) = self.take_from(port, &mut buffer)
+                {
+                    tracing::error!("the switch has lost its port {port}: {e}");
+                    lost = Some(i);
+                }
+            }
+            if let Some(i) = lost {
+                ports.remove(i);
+                ends.remove(1 + i);
             }
             self.do_what_is_due();
         }
     }
 
-    fn take_from(&mut self, port: usize, buffer: &mut [u8]) {
+    fn take_from(&mut self, port: usize, buffer: &mut [u8]) -> std::io::Result<()> {
         for _ in 0..BURST {
-            let Some(tun) = self.tuns.get(port) else {
-                return;
-            };
-            match tun.read(buffer) {
+            match self.tuns[port].read(buffer) {
                 Ok(n) => self.take(port, &mut buffer[..n]),
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return,
-                Err(e) => return tracing::warn!("the switch cannot read from port {port}: {e}"),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+                Err(e) => return Err(e),
             }
         }
+        Ok(())
     }
 
     fn take(&mut self, from: usize, bytes: &mut [u8]) {
@@ -285,9 +294,11 @@ impl Engine {
                 (due, None)
             }
         };
-        if link.waiting + bytes.len() > LINK_BYTES_MAX {
+        if link.waiting + bytes.len() > LINK_BYTES_MAX || self.waiting > BYTES_WAITING_MAX {
+            // Lost, as in any switch whose memory is full.
             return;
         }
+        self.waiting += bytes.len();
         // One that is late holds up nobody.
         link.waiting += if is_late { 0 } else { bytes.len() };
         let bytes = bytes.to_vec();
@@ -323,6 +334,7 @@ impl Engine {
             bytes,
             behind,
         } = parcel;
+        self.waiting -= bytes.len();
         self.refresh(ports);
         let Some(link) = self.links[ports.0][ports.1].as_mut() else {
             return;
@@ -407,6 +419,11 @@ impl Engine {
             self.write(port, &bytes);
         }
     }
+}
+
+/// Whether there is something to read, or to be told.
+fn is_ready(end: &PollFd<'_>) -> bool {
+    end.any().unwrap_or(true)
 }
 
 /// Takes what has rung; returns whether anybody still can.

@@ -17,6 +17,8 @@
 //! | `engine` | the thread that does it |
 //! | `refusal` | why a machine does not allow it, and what to set |
 //!
+//! Only IPv4 is carried.
+//!
 //! All of it lives as long as some process is in it: after a SIGKILL of the controller nothing is
 //! left once the nodes are gone.
 

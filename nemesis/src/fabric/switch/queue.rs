@@ -5,9 +5,6 @@ use std::collections::BinaryHeap;
 
 use tokio::time::Instant;
 
-/// The most that may wait on one link, in bytes; what comes then is lost, as in any switch.
-pub(super) const LINK_BYTES_MAX: usize = 32 * 1024 * 1024;
-
 /// A link of the switch: its ports, from and to.
 pub(super) type Ports = (usize, usize);
 
