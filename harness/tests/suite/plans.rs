@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 use tribunal::plan::Plan;
+use tribunal::suite::catalogue::FaultEntry;
 use tribunal::suite::{Catalogue, Overrides, Source, built_in, load, plan_to_yaml};
+use tribunal_nemesis::fabric::Kind;
 use tribunal_results::options::{Time, TimeRange};
 
 use crate::catalogue::catalogue;
@@ -295,7 +297,9 @@ fn the_lock_and_register_suites_meet_every_fault_alone_and_together() {
     let catalogue = Catalogue::built_in();
     for name in ["lock", "register"] {
         let plans = load(&Source::BuiltIn(name), &catalogue, &Overrides::default()).unwrap();
-        for fault in &catalogue.faults {
+        let is_able = |fault: &&FaultEntry| fault.only_on.is_none_or(|kind| kind == Kind::Proxy);
+        let able: Vec<&FaultEntry> = catalogue.faults.iter().filter(is_able).collect();
+        for fault in &able {
             let counts = plans.iter().filter_map(|plan| {
                 let faults = &plan.nemesis.faults;
                 faults
@@ -304,14 +308,22 @@ fn the_lock_and_register_suites_meet_every_fault_alone_and_together() {
                     .then_some(faults.len())
             });
             let counts: Vec<usize> = counts.collect();
-            assert_eq!(
-                counts,
-                [1, catalogue.faults.len()],
-                "{name}: {}",
-                fault.name
-            );
+            assert_eq!(counts, [1, able.len()], "{name}: {}", fault.name);
         }
     }
+}
+
+#[test]
+fn the_switch_suite_meets_every_fault_that_only_a_switch_can_do() {
+    let catalogue = Catalogue::built_in();
+    let source = Source::BuiltIn("switch");
+    let plans = load(&source, &catalogue, &Overrides::default()).unwrap();
+    let asked: BTreeSet<&str> = plans.iter().flat_map(|plan| plan.nemesis.kinds()).collect();
+    for fault in &catalogue.faults {
+        let needed = fault.only_on == Some(Kind::Switch);
+        assert!(!needed || asked.contains(fault.name), "{}", fault.name);
+    }
+    assert!(plans.iter().all(|plan| plan.fabric == Kind::Switch));
 }
 
 #[test]

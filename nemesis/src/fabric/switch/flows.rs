@@ -247,6 +247,8 @@ mod tests {
         let Fate::Answer(bytes) = fate else {
             panic!("{fate:?}");
         };
+        let to = Packet::parse(&mut bytes.clone()).unwrap().destination();
+        assert_eq!(to, CLIENT.address);
         assert_eq!(told(&(0, bytes)), (0, ISN + 7));
     }
 
