@@ -305,7 +305,7 @@ mod linux {
 
     /// Sends so many bytes and gets the same back.
     fn assert_intact(stream: &mut TcpStream, bytes: usize) {
-        let sent: Vec<u8> = (0..bytes).map(|i| (i * 31 >> 3) as u8).collect();
+        let sent: Vec<u8> = (0..bytes).map(|i| ((i * 31) >> 3) as u8).collect();
         let (mut writer, to_send) = (stream.try_clone().unwrap(), sent.clone());
         let writing = std::thread::spawn(move || writer.write_all(&to_send));
         let mut got = vec![0; bytes];

@@ -65,7 +65,7 @@ impl Run {
 const PHASES: [Phase; 4] = [Phase::Inject, Phase::Injected, Phase::Heal, Phase::Healed];
 
 /// The faults that the fabric of these tests can do.
-fn able() -> impl Iterator<Item = &'static &'static dyn crate::Fault> {
+fn able() -> impl Iterator<Item = &'static &'static dyn Fault> {
     let proxied = crate::fabric::Kind::Proxy;
     crate::ALL
         .iter()

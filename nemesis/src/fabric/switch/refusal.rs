@@ -107,9 +107,9 @@ mod tests {
         let none = with("user/max_user_namespaces", "0");
         assert!(advice(Step::Enter, denied, none).contains("max_user_namespaces"));
         let allowed = with("user/max_user_namespaces", "96365");
-        assert!(advice(Step::Enter, denied, &allowed).contains("container"));
-        assert!(advice(Step::OpenTun, denied, &allowed).contains("chmod"));
-        assert!(advice(Step::OpenTun, ErrorKind::NotFound, &allowed).contains("modprobe"));
+        assert!(advice(Step::Enter, denied, allowed).contains("container"));
+        assert!(advice(Step::OpenTun, denied, allowed).contains("chmod"));
+        assert!(advice(Step::OpenTun, ErrorKind::NotFound, allowed).contains("modprobe"));
     }
 
     #[test]
