@@ -141,6 +141,7 @@ async fn measure(
         specs,
         dir: &dir,
         block: Arc::clone(&block),
+        homes: std::collections::BTreeMap::new(),
         program: program()?,
         stamps: false,
         needs: Vec::new(),

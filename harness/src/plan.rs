@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use tribunal_nemesis::fabric::Kind;
 use tribunal_nemesis::schedule::NemesisPlan;
 use tribunal_results::Assumptions;
 use tribunal_results::options::Time;
@@ -71,6 +72,8 @@ pub struct Plan {
     pub recovery: Time,
     /// The network between the nodes while nothing is broken.
     pub topology: Topology,
+    /// How what they send is carried.
+    pub fabric: Kind,
     /// Whether what nodes send each other is journalled, with logical clocks.
     pub messages: bool,
     /// What is broken.

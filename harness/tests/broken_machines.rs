@@ -8,6 +8,7 @@
     reason = "everything here is a test"
 )]
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -119,6 +120,7 @@ impl Ground {
             program: TRIBUNAL.into(),
             stamps: false,
             needs: needs.to_vec(),
+            homes: BTreeMap::new(),
             events: unbounded_channel().0,
         })
         .await

@@ -156,6 +156,7 @@ impl Ground {
                 .collect(),
             dir: &dir,
             block: Arc::clone(&self.block),
+            homes: std::collections::BTreeMap::new(),
             program: guard.into(),
             stamps: false,
             needs: Vec::new(),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tribunal_results::options::{OptionError, TimeRange};
 
-use crate::fabric::{self, Counters, Distribution, Rule};
+use crate::fabric::{self, Counters, Distribution, Kind, Rule};
 use crate::network::LinkFault;
 
 /// The fault `delay`.
@@ -38,6 +38,7 @@ impl LinkFault for Delay {
     const NAME: &'static str = "delay";
     const ABOUT: &'static str = "delivers the bytes of some links late";
     const COLOUR: &'static str = "#8cc084";
+    const WORKS_ON: &'static [Kind] = &[Kind::Proxy, Kind::Switch];
 
     fn check(options: &Options) -> Result<(), OptionError> {
         if options.by.to.0.is_zero() {

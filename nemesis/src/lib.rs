@@ -5,7 +5,8 @@
 //! colour on the report and the proof that it bit. Files in `src/` are the catalogue; machinery
 //! (the network fabric, the schedule) goes in subfolders. A new fault is one file, one `pub mod`
 //! and one row in [`ALL`]. Nothing here knows of workloads or checkers.
-#![forbid(unsafe_code)]
+// Only TUN devices (`fabric/switch/device.rs`) need it, and say why.
+#![deny(unsafe_code)]
 
 pub mod add_node;
 pub mod aim;
@@ -31,6 +32,10 @@ pub mod lose_unsynced;
 pub mod members;
 pub mod network;
 pub mod omission;
+pub mod packet_corruption;
+pub mod packet_duplication;
+pub mod packet_loss;
+pub mod packet_reordering;
 pub mod partition;
 pub mod pause;
 pub mod process;
@@ -242,6 +247,11 @@ pub trait Fault: Send + Sync {
             false => Vec::new(),
         }
     }
+
+    /// Whether that fabric can do it.
+    fn works_on(&self, _: fabric::Kind) -> bool {
+        true
+    }
 }
 
 /// Every fault.
@@ -279,6 +289,10 @@ pub static ALL: &[&dyn Fault] = &[
     &lose_unsynced::LoseUnsynced,
     &bit_flip::BitFlip,
     &cut_file::CutFile,
+    &OnLinks(packet_loss::PacketLoss),
+    &OnLinks(packet_duplication::PacketDuplication),
+    &OnLinks(packet_reordering::PacketReordering),
+    &OnLinks(packet_corruption::PacketCorruption),
 ];
 
 /// The fault of that name.

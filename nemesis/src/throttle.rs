@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tribunal_results::options::{OptionError, Rate};
 
-use crate::fabric::{Bandwidth, Counters, Rule};
+use crate::fabric::{Bandwidth, Counters, Kind, Rule};
 use crate::network::LinkFault;
 
 /// The fault `throttle`.
@@ -35,6 +35,7 @@ impl LinkFault for Throttle {
     const NAME: &'static str = "throttle";
     const ABOUT: &'static str = "lets some links carry only so many bytes per second";
     const COLOUR: &'static str = "#5f9e6e";
+    const WORKS_ON: &'static [Kind] = &[Kind::Proxy, Kind::Switch];
 
     fn check(options: &Options) -> Result<(), OptionError> {
         if options.rate.0 == 0 {

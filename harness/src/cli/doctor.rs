@@ -5,6 +5,7 @@ use std::path::Path;
 
 use clap::Args;
 use nix::sys::resource::{Resource, getrlimit};
+use tribunal_nemesis::fabric::switch;
 
 use tribunal_targets::Pending;
 
@@ -82,6 +83,11 @@ pub(super) fn doctor(args: &Doctor) -> Done {
         Finding {
             name: "leftovers",
             state: left_over(&args.out.out, args.clean),
+        },
+        // The last, as it takes this process away from its network.
+        Finding {
+            name: "network switch",
+            state: network_switch(),
         },
     ];
     let mut broken = false;
@@ -174,6 +180,15 @@ fn tried(
     match done {
         Ok(()) => State::Fine(works.to_owned()),
         Err(why) => State::Lesser(format!("{why}; runs that ask for them are insufficient")),
+    }
+}
+
+fn network_switch() -> State {
+    match switch::enter() {
+        Ok(_) => State::Fine(
+            "nodes can have networks of their own (`fabric: switch`): packets can be lost".into(),
+        ),
+        Err(refusal) => State::Lesser(refusal.to_string()),
     }
 }
 

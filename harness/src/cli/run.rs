@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use tokio::sync::watch;
+use tribunal_nemesis::fabric::Kind;
+use tribunal_nemesis::fabric::switch::{self, Private};
 use tribunal_results::options::Time;
 use tribunal_results::run::RunInfo;
 use tribunal_results::{ResultClass, RunVerdict, report};
@@ -175,6 +177,8 @@ pub(super) fn run(args: Run) -> Done {
         return Ok(exit::PASS);
     }
     writable(&args.out.out)?;
+    // Before any other thread is there, as it would be left behind.
+    let private = private(&plans);
     crate::logging::start();
     enough_files(&plans)?;
     // One runtime carries bytes; the other, of this thread alone, drives clients and stamps.
@@ -195,14 +199,13 @@ pub(super) fn run(args: Run) -> Done {
             .context("cannot wait for signals")?
     };
     let mut runs = Vec::with_capacity(plans.len());
-    let played = scheduler.block_on(run_all(
-        &args,
-        &plans,
-        corpus.as_ref(),
-        fabric.handle(),
-        &stop,
-        &mut runs,
-    ));
+    let around = Around {
+        fabric: fabric.handle(),
+        stop: &stop,
+        private,
+        corpus: corpus.as_ref(),
+    };
+    let played = scheduler.block_on(run_all(&args, &plans, around, &mut runs));
     let not_run = plans.len() - runs.len();
     if args.format == Format::Human {
         output::print_parted(&runs);
@@ -226,14 +229,35 @@ pub(super) fn run(args: Run) -> Done {
     }
 }
 
+/// What all runs share.
+struct Around<'a> {
+    fabric: &'a tokio::runtime::Handle,
+    stop: &'a watch::Receiver<bool>,
+    private: Result<Private, String>,
+    /// Where failing runs are kept.
+    corpus: Option<&'a Corpus>,
+}
+
+/// Moves this process to a network of its own if any plan needs a switch.
+fn private(plans: &[Plan]) -> Result<Private, String> {
+    if !plans.iter().any(|plan| plan.fabric == Kind::Switch) {
+        return Err("no plan asked for a network switch when the process began".into());
+    }
+    switch::enter().map_err(|refusal| refusal.to_string())
+}
+
 async fn run_all(
     args: &Run,
     plans: &[Plan],
-    corpus: Option<&Corpus>,
-    fabric: &tokio::runtime::Handle,
-    stop: &watch::Receiver<bool>,
+    around: Around<'_>,
     runs: &mut Vec<Finished>,
 ) -> anyhow::Result<()> {
+    let Around {
+        fabric,
+        stop,
+        private,
+        corpus,
+    } = around;
     for plan in plans {
         if *stop.borrow() {
             break;
@@ -245,6 +269,7 @@ async fn run_all(
             stop: stop.clone(),
             fail_fast: args.fail_fast,
             fabric: fabric.clone(),
+            private: private.clone(),
         };
         let status = Status::new(&plan.name, args.quiet);
         if !args.quiet && args.format == Format::Human {

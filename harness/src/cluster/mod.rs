@@ -7,6 +7,7 @@
 //! | [`guard`] | ends every node if the controller is gone, whatever became of it |
 //! | `orphans` | processes of runs whose controller is gone |
 //! | `node` | one node: its state, and what faults may do to its process |
+//! | `place` | where a node lives, and how it is seen from outside |
 //! | `ready` | when a node is ready |
 //! | `logs` | what nodes print |
 //! | `bypass` | connections that go around the fabric |
@@ -28,12 +29,13 @@ mod logs;
 mod mount;
 mod node;
 mod orphans;
+mod place;
 mod procfs;
 mod ready;
 mod spawn;
 mod vdso;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,6 +46,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tribunal_nemesis::disk::Disk;
+use tribunal_nemesis::fabric::switch::Home;
 use tribunal_nemesis::skew::{Skew, View};
 use tribunal_nemesis::{Need, Pending, Processes};
 use tribunal_results::run::RunDir;
@@ -59,6 +62,7 @@ pub use orphans::{Orphan, is_running, orphans, started};
 use guard::Guard;
 use logs::Logs;
 use node::{Ask, Node, Shared};
+use place::Place;
 use spawn::Spawner;
 
 /// The environment variable that tells every process of a run, whatever it forked from.
@@ -76,6 +80,8 @@ pub struct Setup<'a> {
     pub dir: &'a RunDir,
     /// Their addresses, held until all of them are gone.
     pub block: Arc<Block>,
+    /// Where those live that have a network of their own.
+    pub homes: BTreeMap<NodeId, Home>,
     /// The `tribunal` binary: the guard, and the nodes of targets that ship in it.
     pub program: PathBuf,
     /// Whether reference nodes stamp their messages with logical clocks.
@@ -117,7 +123,6 @@ impl Cluster {
             guard: Guard::spawn(&setup.program, &marker, lock).await?,
             program: setup.program,
             run,
-            spawner,
             events: setup.events,
         });
         let disks = match shared.needs.contains(&Need::Disk) {
@@ -132,7 +137,11 @@ impl Cluster {
             let disk = disks
                 .clone()
                 .map(|()| Arc::new(Disk::new(spec.data.clone())));
-            let node = Node::new(spec, Logs::within(&dir), disk, Arc::clone(&shared));
+            let place = match setup.homes.get(&spec.id) {
+                Some(home) => Place::apart(home).map_err(prepare)?,
+                None => Place::shared(&spawner, spec.listen),
+            };
+            let node = Node::new(spec, place, disk, Logs::within(&dir), Arc::clone(&shared));
             nodes.push(Arc::new(node));
         }
         let cluster = Self {
@@ -219,12 +228,9 @@ impl Cluster {
         }
         problems.extend(self.end_stragglers().await);
         for node in &self.nodes {
-            if procfs::listener(node.spec.listen).is_some() {
-                let (id, at) = (node.id(), node.spec.listen);
-                problems.push(format!(
-                    "{id} has ended, but {at} is held by {}",
-                    holder(at)
-                ));
+            if node.place.listener().is_some() {
+                let (id, at, by) = (node.id(), node.place.listen, node.place.holder());
+                problems.push(format!("{id} has ended, but {at} is held by {by}"));
             }
         }
         problems.extend(self.shared.guard.dismiss().await);
@@ -406,13 +412,4 @@ fn run_id(block: &Block) -> String {
     static RUNS: AtomicU64 = AtomicU64::new(0);
     let run = RUNS.fetch_add(1, Ordering::Relaxed);
     format!("{}-{}-{run}", block.lock(), std::process::id())
-}
-
-/// Who listens at an address, for people.
-fn holder(address: SocketAddr) -> String {
-    let owner = procfs::listener(address).and_then(procfs::owner);
-    match owner {
-        Some(pid) => format!("process {pid} ({})", procfs::name(pid)),
-        None => "a process of another user".into(),
-    }
 }

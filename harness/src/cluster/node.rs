@@ -22,7 +22,8 @@ use tribunal_targets::{NodeSpec, Target};
 use super::error::ClusterError;
 use super::guard::{Guard, kill_group, send};
 use super::logs::{Logs, Mark};
-use super::spawn::{self, Clocks, Spawner, Started};
+use super::place::Place;
+use super::spawn::{self, Clocks, Started};
 use super::vdso::Lever;
 use super::{MARKER, exit, procfs};
 
@@ -43,7 +44,6 @@ pub(super) struct Shared {
     pub(super) program: std::path::PathBuf,
     /// Its id: the value of the marker variable.
     pub(super) run: String,
-    pub(super) spawner: Spawner,
     pub(super) guard: Guard,
     pub(super) events: mpsc::UnboundedSender<NodeEvent>,
 }
@@ -107,6 +107,7 @@ impl Now {
 /// One node.
 pub(super) struct Node {
     pub(super) spec: NodeSpec,
+    pub(super) place: Place,
     pub(super) logs: Logs,
     pub(super) shared: Arc<Shared>,
     /// Held by whatever starts, ends or pauses the process; false once nothing is started again.
@@ -128,12 +129,14 @@ struct Movable {
 impl Node {
     pub(super) fn new(
         spec: NodeSpec,
-        logs: Logs,
+        place: Place,
         disk: Result<Arc<Disk>, String>,
+        logs: Logs,
         shared: Arc<Shared>,
     ) -> Self {
         Self {
             spec,
+            place,
             logs,
             disk,
             shared,
@@ -236,7 +239,7 @@ impl Node {
             true => Clocks::Movable(self.clocks().skew.clone()),
             false => Clocks::Own,
         };
-        match self.shared.spawner.spawn(command, clocks).await {
+        match self.place.spawner.spawn(command, clocks).await {
             Ok(started) => Ok((started, mark)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(ClusterError::ProgramNotFound { node, program })
@@ -275,7 +278,7 @@ impl Node {
     /// A port is looked up, not tried: a trial socket could itself be in the node's way.
     async fn await_free_address(&self) -> Result<(), ClusterError> {
         let free = async {
-            while procfs::listener(self.spec.listen).is_some() {
+            while self.place.listener().is_some() {
                 sleep(LOOK_EVERY).await;
             }
         };
@@ -285,7 +288,7 @@ impl Node {
         Err(ClusterError::AddressTaken {
             node: self.id().clone(),
             address: self.spec.listen,
-            by: super::holder(self.spec.listen),
+            by: self.place.holder(),
         })
     }
 

@@ -106,15 +106,16 @@ fn hex(ip: Ipv4Addr, port: u16) -> String {
     format!("{:08X}:{port:04X}", u32::from_ne_bytes(ip.octets()))
 }
 
-/// The inode of the socket that listens at `address`, be it by listening everywhere.
-pub(super) fn listener(address: SocketAddr) -> Option<u64> {
+/// The inode of the socket that listens at `address`, be it by listening everywhere, in the network
+/// whose tables are in that directory.
+pub(super) fn listener(network: &Path, address: SocketAddr) -> Option<u64> {
     let SocketAddr::V4(address) = address else {
         return None;
     };
     let port = address.port();
     let here = [hex(*address.ip(), port), hex(Ipv4Addr::UNSPECIFIED, port)];
     let everywhere = [format!("{:032X}:{port:04X}", 0)];
-    listening("/proc/net/tcp", &here).or_else(|| listening("/proc/net/tcp6", &everywhere))
+    listening(&network.join("tcp"), &here).or_else(|| listening(&network.join("tcp6"), &everywhere))
 }
 
 /// A row of a table of TCP sockets.
@@ -126,7 +127,7 @@ struct Row {
 }
 
 /// The rows of a table of TCP sockets (`Documentation/networking/proc_net_tcp.rst` of Linux).
-fn rows(table: &str) -> Vec<Row> {
+fn rows(table: &Path) -> Vec<Row> {
     let row = |line: &str| {
         let mut fields = line.split_ascii_whitespace().skip(1).map(str::to_owned);
         Some(Row {
@@ -141,7 +142,7 @@ fn rows(table: &str) -> Vec<Row> {
 }
 
 /// The inode of a socket that listens at one of these addresses, as the kernel writes them.
-fn listening(table: &str, addresses: &[String]) -> Option<u64> {
+fn listening(table: &Path, addresses: &[String]) -> Option<u64> {
     const LISTEN: &str = "0A";
     let rows = rows(table).into_iter();
     let listens = |row: &Row| row.state == LISTEN && addresses.contains(&row.local);
@@ -163,7 +164,7 @@ pub(super) fn connections_to(addresses: &[SocketAddr]) -> Vec<(SocketAddr, u64)>
         .collect();
     let all = ["/proc/net/tcp", "/proc/net/tcp6"]
         .into_iter()
-        .flat_map(rows);
+        .flat_map(|table| rows(Path::new(table)));
     all.filter(|row| row.state == ESTABLISHED)
         .filter_map(|row| {
             let remote = row.remote.strip_prefix(MAPPED).unwrap_or(&row.remote);
@@ -202,10 +203,14 @@ mod tests {
 
     use super::*;
 
+    fn net() -> &'static Path {
+        Path::new("/proc/net")
+    }
+
     #[test]
     fn a_listener_is_traced_to_this_process() {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-        let inode = listener(socket.local_addr().unwrap()).unwrap();
+        let inode = listener(net(), socket.local_addr().unwrap()).unwrap();
         assert!(holds(std::process::id(), inode));
         assert_eq!(owner(inode), Some(std::process::id()));
     }
@@ -215,7 +220,7 @@ mod tests {
         for everywhere in ["0.0.0.0:0", "[::]:0"] {
             let socket = TcpListener::bind(everywhere).unwrap();
             let port = socket.local_addr().unwrap().port();
-            let inode = listener(SocketAddr::from(([127, 70, 1, 2], port))).unwrap();
+            let inode = listener(net(), SocketAddr::from(([127, 70, 1, 2], port))).unwrap();
             assert!(holds(std::process::id(), inode), "{everywhere}");
         }
     }
@@ -241,7 +246,7 @@ mod tests {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         drop(socket);
-        assert_eq!(listener(address), None);
+        assert_eq!(listener(net(), address), None);
     }
 
     #[test]

@@ -64,17 +64,17 @@ impl Node {
 
     /// What it says of itself now.
     pub(super) async fn ask(&self) -> std::io::Result<Status> {
-        self.shared.target.status(self.spec.listen).await
+        self.shared.target.status(self.place.probe).await
     }
 
     /// Who listens at the node's address, if it is not in the node's group. A target whose nodes
     /// have no socket of their own has nothing to check.
     fn foreign_listener(&self, pid: u32) -> Option<String> {
-        let inode = procfs::listener(self.spec.listen)?;
+        let inode = self.place.listener()?;
         let ours = procfs::group(pid)
             .into_iter()
             .any(|member| procfs::holds(member, inode));
-        (!ours).then(|| super::holder(self.spec.listen))
+        (!ours).then(|| self.place.holder())
     }
 
     /// Returns when it is ready now: an answer of the past is not enough, because a node that is

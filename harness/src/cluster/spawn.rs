@@ -7,12 +7,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpid};
 use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
+use tribunal_nemesis::fabric::switch::Home;
 use tribunal_nemesis::skew::Skew;
 use tribunal_targets::{Launch, NodeSpec};
 
@@ -54,6 +56,27 @@ impl Spawner {
             .name("spawner".into())
             .spawn(move || work(queue, &runtime))?;
         Ok(Self(jobs))
+    }
+
+    /// Starts a thread in the network of a node; returns its number too.
+    pub(super) fn start_in(home: &Home) -> io::Result<(Self, Pid)> {
+        let (jobs, queue) = mpsc::channel(QUEUE_MAX);
+        let (runtime, namespace) = (Handle::current(), Arc::clone(&home.namespace));
+        let (say, heard) = std::sync::mpsc::sync_channel(1);
+        std::thread::Builder::new()
+            .name("spawner".into())
+            .spawn(move || {
+                let entered = namespace.enter().map(|()| gettid());
+                let is_there = entered.is_ok();
+                // Whoever started this waits for it.
+                let _ = say.send(entered);
+                if is_there {
+                    work(queue, &runtime);
+                }
+            })?;
+        let gone = |_| io::Error::other("the thread that starts nodes has ended");
+        let thread = heard.recv().map_err(gone)??;
+        Ok((Self(jobs), thread))
     }
 
     /// Starts a process. If the caller stops waiting, the process is killed.
@@ -110,6 +133,18 @@ fn be_traced(command: &mut Command) {
             Ok(())
         });
     }
+}
+
+/// The number of this thread in `/proc`.
+#[cfg(target_os = "linux")]
+fn gettid() -> Pid {
+    nix::unistd::gettid()
+}
+
+/// Only where there is `/proc` is it looked at.
+#[cfg(not(target_os = "linux"))]
+fn gettid() -> Pid {
+    getpid()
 }
 
 /// The program that a launch means: relative paths are the controller's, not the node's.

@@ -2,6 +2,7 @@
 //!
 //! Whatever goes wrong, everything set up is taken down again, and the first cause is kept.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,7 +12,8 @@ use anyhow::Context as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tribunal_nemesis::aim::Roles;
-use tribunal_nemesis::fabric::{Fabric, LinkSpec, Listener, Nature};
+use tribunal_nemesis::fabric::switch::Home;
+use tribunal_nemesis::fabric::{Fabric, Kind, LinkSpec, Listener, Nature};
 use tribunal_nemesis::schedule::Cues;
 use tribunal_nemesis::{Field, schedule};
 use tribunal_results::journal::Header;
@@ -190,7 +192,7 @@ impl Stage {
         Ok(recorder)
     }
 
-    /// Opens a proxy for every link between addresses of this run alone.
+    /// Opens a proxy for every link between addresses of this run alone, or a switch.
     async fn weave(
         &mut self,
         plan: &Plan,
@@ -206,8 +208,16 @@ impl Stage {
             is_framed: tribunal_targets::find(&plan.target.target)
                 .is_some_and(|target| target.reference().is_some()),
         };
-        let opening = Fabric::open_as(nature, links(nodes, &block), seed);
-        let fabric = circumstances.fabric.spawn(opening).await?;
+        let fabric = match plan.fabric {
+            Kind::Proxy => {
+                let opening = Fabric::open_as(nature, links(nodes, &block), seed);
+                circumstances.fabric.spawn(opening).await?
+            }
+            Kind::Switch => {
+                let private = circumstances.private.clone().map_err(anyhow::Error::msg)?;
+                Fabric::open_switch(private, &nature, nodes, &CLIENTS.into(), seed)
+            }
+        };
         let fabric = fabric.context("cannot open the network fabric")?;
         self.block = Some(block);
         self.fabric = Some(Arc::clone(&fabric));
@@ -243,13 +253,14 @@ impl Stage {
         let (Some(block), Some(fabric)) = (&self.block, &self.fabric) else {
             anyhow::bail!("there is no fabric");
         };
-        let specs = node_specs(plan, dir, nodes, block, fabric.as_ref())?;
+        let specs = node_specs(plan, dir, nodes, block, fabric)?;
         let program = std::env::current_exe().context("cannot find this program")?;
         Ok(Setup {
             target,
             specs,
             dir,
             block: Arc::clone(block),
+            homes: homes(nodes, fabric),
             program,
             stamps: plan.messages,
             needs: plan.nemesis.needs(),
@@ -466,23 +477,32 @@ fn links(nodes: &[NodeId], block: &Block) -> Vec<LinkSpec> {
     links
 }
 
+/// Where those nodes live that are behind a switch.
+fn homes(nodes: &[NodeId], fabric: &Fabric) -> BTreeMap<NodeId, Home> {
+    let home = |node: &NodeId| Some((node.clone(), fabric.home(node)?.clone()));
+    nodes.iter().filter_map(home).collect()
+}
+
 fn node_specs(
     plan: &Plan,
     dir: &RunDir,
     nodes: &[NodeId],
     block: &Block,
-    router: &dyn Router,
+    fabric: &Fabric,
 ) -> anyhow::Result<Vec<NodeSpec>> {
     let spec = |(i, id): (usize, &NodeId)| {
         let peers = nodes.iter().filter(|peer| *peer != id).map(|peer| {
-            let address = router
+            let address = fabric
                 .address(id, peer)
                 .ok_or_else(|| anyhow::anyhow!("the fabric has no link {id} → {peer}"))?;
             Ok((peer.clone(), address))
         });
         Ok(NodeSpec {
             id: id.clone(),
-            listen: block.node(i + 1),
+            listen: match fabric.home(id) {
+                Some(home) => home.listen,
+                None => block.node(i + 1),
+            },
             peers: peers.collect::<anyhow::Result<_>>()?,
             nodes: nodes.to_vec(),
             data: dir.node(id).join("data"),

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use tokio::sync::watch;
+use tribunal_nemesis::fabric::switch::Private;
 use tribunal_results::run::{RunDir, RunInfo};
 use tribunal_results::{ResultClass, RunVerdict};
 
@@ -38,6 +39,8 @@ pub struct Circumstances {
     pub fail_fast: bool,
     /// Carries the bytes between nodes, apart from the thread that stamps.
     pub fabric: tokio::runtime::Handle,
+    /// Whether this process has a network of its own, as a switch needs it, or why not.
+    pub private: Result<Private, String>,
 }
 
 /// A run that came to its end, whatever that was.

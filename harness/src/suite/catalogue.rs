@@ -2,6 +2,7 @@
 //! catalogue is made from the registries; tests bring their own.
 
 use serde_json::Value as Json;
+use tribunal_nemesis::fabric;
 use tribunal_results::Kind;
 use tribunal_results::options::OptionError;
 use tribunal_targets::{PlantedBug, Shape};
@@ -43,6 +44,8 @@ pub struct WorkloadEntry {
 pub struct FaultEntry {
     /// Its name.
     pub name: &'static str,
+    /// The only fabric that can do it, if not both can.
+    pub only_on: Option<fabric::Kind>,
     /// Checks its options.
     pub check: CheckOptions,
 }
@@ -78,6 +81,7 @@ impl Catalogue {
             });
         let faults = tribunal_nemesis::ALL.iter().map(|fault| FaultEntry {
             name: fault.name(),
+            only_on: only_on(*fault),
             check: Box::new(|options| fault.check_options(options)),
         });
         Self {
@@ -100,6 +104,14 @@ impl Catalogue {
     /// The fault of that name.
     pub fn fault(&self, name: &str) -> Option<&FaultEntry> {
         self.faults.iter().find(|fault| fault.name == name)
+    }
+}
+
+fn only_on(fault: &dyn tribunal_nemesis::Fault) -> Option<fabric::Kind> {
+    let able = |kind: &fabric::Kind| fault.works_on(*kind);
+    match [fabric::Kind::Proxy, fabric::Kind::Switch] {
+        both if both.iter().all(able) => None,
+        either => either.into_iter().find(able),
     }
 }
 

@@ -76,6 +76,7 @@ fn label(plan: &Plan, field: &str) -> String {
         "timeout" => format!("timeout{}", plan.timeout),
         "ready" => format!("ready{}", plan.ready),
         "recovery" => format!("recovery{}", plan.recovery),
+        "fabric" => plan.fabric.to_string(),
         "seed" => format!("seed{}", plan.seed),
         "expect" if plan.expect.is_empty() => "valid".into(),
         "expect" => plan.expect.join("+"),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
+use tribunal_nemesis::fabric::Kind;
 use tribunal_nemesis::schedule::{FaultPlan, NemesisPlan};
 use tribunal_results::options::{self, Time, TimeRange};
 use tribunal_results::verdict::EvidenceFloor;
@@ -405,6 +406,18 @@ pub(super) fn topology(value: &Json) -> Read<Topology> {
         problem
             .help("a shape (mesh, ring, star, tree), or {type: ring, latency: 2ms}")
             .under(&Path::parse(&e.path))
+    })
+}
+
+/// `proxy` or `switch`.
+pub(super) fn fabric(value: &Json) -> Read<Kind> {
+    const KINDS: [Kind; 2] = [Kind::Proxy, Kind::Switch];
+    let name = text("`fabric`", value)?;
+    let known = KINDS.map(|kind| kind.to_string());
+    let found = KINDS.into_iter().find(|kind| kind.to_string() == name);
+    found.ok_or_else(|| {
+        let title = format!("there is no fabric `{name}`");
+        Problem::unknown(title, &name, &known.each_ref().map(String::as_str))
     })
 }
 

@@ -2,6 +2,7 @@
 //! the catalogue, so that nothing starts that could not mean anything.
 
 use serde_json::Value as Json;
+use tribunal_nemesis::fabric::Kind;
 use tribunal_nemesis::schedule::NemesisPlan;
 use tribunal_results::NodeId;
 use tribunal_results::options::Time;
@@ -82,6 +83,7 @@ impl Resolver<'_> {
             ready: self.read("ready", READY, time("ready")),
             recovery: self.read("recovery", READY, raw::recovery),
             topology: self.read("topology", Topology::default(), raw::topology),
+            fabric: self.read("fabric", Kind::default(), raw::fabric),
             messages: self.read("messages", false, |v| raw::yes_or_no("messages", v)),
             nemesis,
             seed: self.read("seed", 0, |v| raw::count("seed", &raw::ANY, v)),
@@ -154,6 +156,7 @@ impl Resolver<'_> {
         if let Err(title) = plan.topology.check(&nodes, target.shape) {
             self.refuse("topology", Problem::new(title));
         }
+        self.check_fabric(plan);
         if self.draft.fields.contains_key("expect") {
             self.check_expected(plan, workload);
         } else {
@@ -169,10 +172,7 @@ impl Resolver<'_> {
         if let Err(error) = (workload.check)(&plan.workload.options, &setting(plan, target)) {
             self.refuse("workload", error.into());
         }
-        let faults = match self.draft.fields.get("nemesis").map(|given| given.value) {
-            Some(Json::Object(map)) if map.contains_key("faults") => Path::default().key("faults"),
-            _ => Path::default(),
-        };
+        let faults = self.faults_path();
         for (i, fault) in plan.nemesis.faults.iter().enumerate() {
             let entry = self.catalogue.fault(&fault.fault);
             if let Some(Err(error)) = entry.map(|entry| (entry.check)(&fault.options)) {
@@ -186,6 +186,34 @@ impl Resolver<'_> {
                 let at = Path::default().key("schedule").item(i);
                 self.refuse("nemesis", problem.under(&at));
             }
+        }
+    }
+
+    /// What the fabric cannot do must not be asked of it.
+    fn check_fabric(&mut self, plan: &Plan) {
+        if plan.messages && plan.fabric == Kind::Switch {
+            let title = "a switch carries packets, and cannot follow messages";
+            let help = "write `fabric: proxy`, or leave `messages` out";
+            self.refuse("messages", Problem::new(title).help(help));
+        }
+        let faults = self.faults_path();
+        for (i, fault) in plan.nemesis.faults.iter().enumerate() {
+            let entry = self.catalogue.fault(&fault.fault);
+            let only_on = entry.and_then(|entry| entry.only_on);
+            if let Some(needed) = only_on.filter(|needed| *needed != plan.fabric) {
+                let (fault, given) = (&fault.fault, plan.fabric);
+                let title = format!("the fault `{fault}` needs `fabric: {needed}`, not {given}");
+                let problem = Problem::new(title).at(self.fault_path(&faults, i));
+                self.refuse("nemesis", problem);
+            }
+        }
+    }
+
+    /// Where the faults were written, within the nemesis.
+    fn faults_path(&self) -> Path {
+        match self.draft.fields.get("nemesis").map(|given| given.value) {
+            Some(Json::Object(map)) if map.contains_key("faults") => Path::default().key("faults"),
+            _ => Path::default(),
         }
     }
 

@@ -57,6 +57,7 @@ static BUILT_IN: &[BuiltIn] = suites! {
     "register"
     "transactions"
     "isolation"
+    "switch"
     "planted"
 };
 

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
+use tribunal_nemesis::fabric::Kind;
 use tribunal_nemesis::schedule::NemesisPlan;
 use tribunal_results::options::Time;
 use tribunal_results::verdict::EvidenceFloor;
@@ -23,6 +24,7 @@ struct Run<'a> {
     target: &'a TargetPlan,
     workload: Map<String, Json>,
     topology: &'a Topology,
+    fabric: Kind,
     messages: bool,
     nemesis: NemesisPlan,
     seed: u64,
@@ -62,6 +64,7 @@ pub fn plan_to_yaml(plan: &Plan) -> Result<String, serde_yaml::Error> {
         target: &plan.target,
         workload,
         topology: &plan.topology,
+        fabric: plan.fabric,
         messages: plan.messages,
         nemesis: NemesisPlan {
             schedule: Vec::new(),

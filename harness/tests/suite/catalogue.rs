@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value as Json;
 use tribunal::suite::catalogue::{Catalogue, FaultEntry, TargetEntry, WorkloadEntry};
+use tribunal_nemesis::fabric::Kind as Fabric;
 use tribunal_results::Kind;
 use tribunal_results::options::{OptionError, TimeRange, decode};
 use tribunal_targets::PlantedBug;
@@ -109,6 +110,7 @@ pub(crate) fn catalogue() -> Catalogue {
         "partition",
         "reset",
         "refuse",
+        "packet-loss",
     ];
     Catalogue {
         targets: vec![
@@ -150,6 +152,7 @@ pub(crate) fn catalogue() -> Catalogue {
         faults: faults
             .map(|name| FaultEntry {
                 name,
+                only_on: (name == "packet-loss").then_some(Fabric::Switch),
                 check: match name {
                     "partition" => Box::new(check::<Partition>),
                     "kill" | "restart" | "pause" => Box::new(check::<Process>),

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 use tribunal::plan::Plan;
+use tribunal::suite::catalogue::FaultEntry;
 use tribunal::suite::{Catalogue, Overrides, Source, built_in, load, plan_to_yaml};
+use tribunal_nemesis::fabric::Kind;
 use tribunal_results::options::{Time, TimeRange};
 
 use crate::catalogue::catalogue;
@@ -333,6 +335,19 @@ fn every_fault_is_in_a_built_in_suite() {
     for fault in &catalogue.faults {
         assert!(met.contains(fault.name), "{} is in no suite", fault.name);
     }
+}
+
+#[test]
+fn the_switch_suite_meets_every_fault_that_only_a_switch_can_do() {
+    let catalogue = Catalogue::built_in();
+    let source = Source::BuiltIn("switch");
+    let plans = load(&source, &catalogue, &Overrides::default()).unwrap();
+    let asked: BTreeSet<&str> = plans.iter().flat_map(|plan| plan.nemesis.kinds()).collect();
+    for fault in &catalogue.faults {
+        let needed = fault.only_on == Some(Kind::Switch);
+        assert!(!needed || asked.contains(fault.name), "{}", fault.name);
+    }
+    assert!(plans.iter().all(|plan| plan.fabric == Kind::Switch));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json, json};
 use tribunal::plan::{JudgePlan, Plan, TargetPlan, WorkloadPlan};
 use tribunal::suite::{Overrides, plan_to_yaml};
 use tribunal::topology::{LinkLatency, Topology};
+use tribunal_nemesis::fabric::Kind as Fabric;
 use tribunal_nemesis::schedule::{FaultPlan, NemesisPlan};
 use tribunal_results::options::{Rate, Time, TimeRange};
 use tribunal_results::verdict::EvidenceFloor;
@@ -105,6 +106,7 @@ prop_compose! {
                     .into_iter()
                     .collect(),
             },
+            fabric: if messages || rate < 500.0 { Fabric::Proxy } else { Fabric::Switch },
             messages,
             nemesis: NemesisPlan { faults, quiet, hold, ..NemesisPlan::default() },
             seed,

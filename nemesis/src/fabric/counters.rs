@@ -79,6 +79,14 @@ counters! {
     overtook,
     /// Messages that were changed.
     corrupted,
+    /// Packets that were dropped by chance, on a switch.
+    packets_lost,
+    /// Packets that were delivered twice.
+    packets_duplicated,
+    /// Packets that were held back and that others overtook.
+    packets_overtaken,
+    /// Packets of which a bit was flipped.
+    packets_corrupted,
 }
 
 /// Counts `amount` more. A statistic orders nothing else, so no stronger ordering is needed.

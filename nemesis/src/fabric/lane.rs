@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -142,6 +143,11 @@ impl Lane {
     pub(super) fn draw_delay(&self, delay: &Delay) -> Duration {
         let Dice { chance, wave } = &mut *lock(&self.dice);
         wave.next(delay, chance)
+    }
+
+    /// A number of its stream of chance.
+    pub(super) fn draw(&self) -> u64 {
+        lock(&self.dice).chance.random()
     }
 
     /// Whether something of that probability happens.

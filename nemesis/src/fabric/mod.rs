@@ -1,4 +1,7 @@
-//! The proxy fabric: a TCP proxy for every directed dial, between nodes and from clients to nodes.
+//! The network between nodes, and from clients to nodes, with rules by which it can be broken: as
+//! proxies, or as a packet [`switch`]. Both have the same links, rules and counters.
+//!
+//! The proxy fabric is a TCP proxy for every directed dial, between nodes and from clients to nodes.
 //!
 //! Every node is told its own address of each peer ([`Router`]): the listening address of the
 //! link's proxy. A [`Rule`] belongs to a *directed pair* and governs the bytes that flow from the
@@ -13,6 +16,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | `kind` | proxies or a switch |
 //! | `rule` | what may happen to a direction, as data |
 //! | `spread` | how late bytes arrive: distributions |
 //! | `lane` | one direction: rules in force, bandwidth, chance |
@@ -25,10 +29,12 @@
 //! | `frames` | whole lines out of its bytes |
 //! | `fate` | what becomes of one message |
 //! | `tap` | whole lines as they pass, for whoever listens |
+//! | [`switch`] | the other way to do it: packets between network namespaces |
 
 mod counters;
 mod fate;
 mod frames;
+mod kind;
 mod lane;
 mod link;
 mod part;
@@ -36,6 +42,8 @@ mod pump;
 mod queue;
 mod rule;
 mod spread;
+#[cfg_attr(not(target_os = "linux"), path = "no_switch.rs")]
+pub mod switch;
 mod tap;
 mod timer;
 
@@ -57,7 +65,8 @@ use tap::Tapped;
 use timer::Timer;
 
 pub use counters::Counters;
-pub use rule::{Bandwidth, Lies, Messages, Rule, Stall};
+pub use kind::Kind;
+pub use rule::{Bandwidth, Lies, Messages, Packets, Rule, Stall};
 pub use spread::{Delay, Distribution};
 pub use tap::{Listener, Tap};
 
@@ -102,8 +111,7 @@ struct Maker {
 }
 
 impl Maker {
-    fn new(nature: Nature, links: &[LinkSpec], seed: u64) -> std::io::Result<Self> {
-        let mut nodes: Vec<NodeId> = links.iter().map(|link| Arc::clone(&link.to)).collect();
+    fn new(nature: Nature, mut nodes: Vec<NodeId>, seed: u64) -> std::io::Result<Self> {
         nodes.sort();
         nodes.dedup();
         Ok(Self {
@@ -138,7 +146,7 @@ impl Maker {
     }
 }
 
-/// Every proxied link of a cluster. It closes when it is dropped, but only [`Fabric::close`] waits
+/// Every link of a cluster. It closes when it is dropped, but only [`Fabric::close`] waits
 /// for that.
 #[derive(Debug)]
 pub struct Fabric {
@@ -147,6 +155,8 @@ pub struct Fabric {
     is_framed: bool,
     stop: watch::Sender<bool>,
     servers: Mutex<Vec<JoinHandle<()>>>,
+    /// What carries the packets, if it is not proxies that carry bytes.
+    switch: Option<switch::Switch>,
 }
 
 impl Fabric {
@@ -167,7 +177,8 @@ impl Fabric {
         links: Vec<LinkSpec>,
         seed: u64,
     ) -> std::io::Result<Arc<Self>> {
-        let maker = Maker::new(nature, &links, seed)?;
+        let nodes = links.iter().map(|link| Arc::clone(&link.to)).collect();
+        let maker = Maker::new(nature, nodes, seed)?;
         let mut addresses = BTreeMap::new();
         let mut lanes = BTreeMap::new();
         let mut servers = Vec::new();
@@ -202,7 +213,69 @@ impl Fabric {
             is_framed: maker.nature.is_framed,
             stop,
             servers: Mutex::new(servers),
+            switch: None,
         }))
+    }
+
+    /// Puts a switch between nodes in network namespaces of their own. `clients` is the name of
+    /// the controller's end of links. Nobody can listen to lines: a switch carries packets.
+    ///
+    /// # Errors
+    /// If the machine does not allow it; the error says what to do.
+    pub fn open_switch(
+        private: switch::Private,
+        nature: &Nature,
+        nodes: &[NodeId],
+        clients: &NodeId,
+        seed: u64,
+    ) -> std::io::Result<Arc<Self>> {
+        let maker = Maker::new(nature.clone(), nodes.to_vec(), seed)?;
+        let ends = || nodes.iter().chain([clients]);
+        let pairs = ends().flat_map(|from| ends().map(move |to| (from, to)));
+        let lanes: BTreeMap<Pair, Arc<Lane>> = pairs
+            .filter(|(from, to)| from != to)
+            .map(|(from, to)| {
+                let lane = Arc::new(maker.lane(from, to));
+                ((Arc::clone(from), Arc::clone(to)), lane)
+            })
+            .collect();
+        let switch = switch::Switch::start(private, nodes, |from, to| {
+            let name = |end: Option<&NodeId>| Arc::clone(end.unwrap_or(clients));
+            lanes.get(&(name(from), name(to))).cloned()
+        })?;
+        let address = |(from, to): &Pair| {
+            let home = switch.homes.get(to)?;
+            Some(((Arc::clone(from), Arc::clone(to)), home.listen))
+        };
+        Ok(Arc::new(Self {
+            addresses: lanes.keys().filter_map(address).collect(),
+            lanes,
+            // Packets are not read as lines.
+            is_framed: false,
+            stop: watch::Sender::new(false),
+            servers: Mutex::default(),
+            switch: Some(switch),
+        }))
+    }
+
+    /// Which of the two it is.
+    pub const fn kind(&self) -> Kind {
+        match self.switch {
+            None => Kind::Proxy,
+            Some(_) => Kind::Switch,
+        }
+    }
+
+    /// Where a node lives, if it is behind a switch.
+    pub fn home(&self, node: &str) -> Option<&switch::Home> {
+        self.switch.as_ref()?.homes.get(node)
+    }
+
+    /// Tells a switch that rules have changed.
+    fn changed(&self) {
+        if let Some(switch) = &self.switch {
+            switch.wake();
+        }
     }
 
     /// Puts a rule in force at once, also on existing connections, in place of the one before.
@@ -213,7 +286,9 @@ impl Fabric {
 
     /// The same in the name of somebody: rules of several hold together.
     pub fn impose(&self, by: &str, from: &str, to: &str, rule: Rule) -> bool {
-        self.lane(from, to).map(|lane| lane.set(by, rule)).is_some()
+        let is_link = self.lane(from, to).map(|lane| lane.set(by, rule)).is_some();
+        self.changed();
+        is_link
     }
 
     /// Lifts the rule: the link's own is in force again, and what was held back flows.
@@ -226,6 +301,7 @@ impl Fabric {
         if let Some(lane) = self.lane(from, to) {
             lane.clear(by);
         }
+        self.changed();
     }
 
     /// Lifts every rule.
@@ -233,6 +309,7 @@ impl Fabric {
         for lane in self.lanes.values() {
             lane.clear_all();
         }
+        self.changed();
     }
 
     /// What the link did since the fabric was opened; zeros if there is no such link.
@@ -270,6 +347,9 @@ impl Fabric {
             if let Err(e) = server.await {
                 tracing::error!("a link of the fabric ended badly: {e}");
             }
+        }
+        if let Some(switch) = &self.switch {
+            switch.close().await;
         }
     }
 

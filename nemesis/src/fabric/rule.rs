@@ -9,6 +9,9 @@ const SIP_BYTES_MIN: u64 = 512;
 
 /// The rule of one directed link (from, to). It governs the bytes that flow from `from` to `to`,
 /// whichever side dialled the connection that carries them. The default changes nothing.
+///
+/// A switch applies it to packets: those that a cut holds back are dropped, for the sender's kernel
+/// to send again; bytes are counted with their headers.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rule {
     /// Bytes arrive late. Establishing a connection is not delayed.
@@ -34,6 +37,8 @@ pub struct Rule {
     pub slow_close: Option<Duration>,
     /// What becomes of single messages, on links that carry lines of the wire protocol.
     pub messages: Messages,
+    /// What becomes of single packets; only a switch has them.
+    pub packets: Packets,
 }
 
 /// A token bucket.
@@ -125,6 +130,36 @@ impl Messages {
     }
 }
 
+/// What becomes of single packets. Probabilities are from 0 to 1, of each packet by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Packets {
+    /// How likely one is lost.
+    pub loss: f64,
+    /// How likely one arrives twice.
+    pub duplication: f64,
+    /// How likely one is held back while those sent after it pass.
+    pub reordering: f64,
+    /// How likely one bit of its payload is flipped.
+    pub corruption: f64,
+}
+
+impl Packets {
+    /// Whether every packet arrives once, as it is, in its turn.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Both at once: of each fault the likelier.
+    fn over(self, base: &Self) -> Self {
+        Self {
+            loss: self.loss.max(base.loss),
+            duplication: self.duplication.max(base.duplication),
+            reordering: self.reordering.max(base.reordering),
+            corruption: self.corruption.max(base.corruption),
+        }
+    }
+}
+
 impl Rule {
     /// Both rules at once: their delays add up, the narrower bandwidth holds.
     #[must_use]
@@ -143,6 +178,7 @@ impl Rule {
             half_open: self.half_open || base.half_open,
             slow_close: self.slow_close.max(base.slow_close),
             messages: self.messages.over(&base.messages),
+            packets: self.packets.over(&base.packets),
         }
     }
 
@@ -179,6 +215,14 @@ impl Rule {
     pub fn reset(after: Duration) -> Self {
         Self {
             reset: Some(after),
+            ..Self::default()
+        }
+    }
+
+    /// What becomes of single packets.
+    pub fn packets(packets: Packets) -> Self {
+        Self {
+            packets,
             ..Self::default()
         }
     }

@@ -9,7 +9,7 @@ use tribunal_results::options::{OptionError, decode};
 
 use super::{Direction, Link, install, lift, links_of};
 use crate::aim::Aim;
-use crate::fabric::{Counters, Rule};
+use crate::fabric::{Counters, Kind, Rule};
 use crate::{Fault, Field, Healed, Injected, Injection, Pending};
 
 /// A fault that puts a rule on links. Besides its own options it has those of [`Whom`].
@@ -27,6 +27,9 @@ pub trait LinkFault: Send + Sync {
     const DIRECTION: Direction = Direction::Random;
     /// Whether it is about single messages.
     const IS_FRAMED: bool = false;
+
+    /// Which fabrics can do it.
+    const WORKS_ON: &'static [Kind] = &[Kind::Proxy];
 
     /// What is wrong with the options.
     ///
@@ -113,6 +116,10 @@ impl<F: LinkFault> Fault for OnLinks<F> {
         F::COLOUR
     }
 
+    fn works_on(&self, kind: Kind) -> bool {
+        F::WORKS_ON.contains(&kind)
+    }
+
     fn check_options(&self, options: &Json) -> Result<(), OptionError> {
         let (_, own) = split(options)?;
         F::check(&own)
@@ -141,6 +148,11 @@ impl<F: LinkFault> Fault for OnLinks<F> {
 
     fn inject<'a>(&'a self, injection: &'a Injection, field: &'a Field) -> Pending<'a, Injected> {
         Box::pin(async move {
+            if !F::WORKS_ON.contains(&field.fabric.kind()) {
+                let able: Vec<String> = F::WORKS_ON.iter().map(Kind::to_string).collect();
+                let why = format!("this fabric can't: use `fabric: {}`", able.join(" or "));
+                return Injected::Skipped(why);
+            }
             if F::IS_FRAMED && !field.fabric.is_framed() {
                 let why = "what the target's nodes send are not lines that the fabric can read";
                 return Injected::Skipped(why.into());

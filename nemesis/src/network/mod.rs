@@ -1,6 +1,7 @@
 //! What the network faults share: links by node, and rules put in force and lifted together.
 
 mod fault;
+mod packets;
 mod shape;
 
 use rand::RngExt;
@@ -13,6 +14,7 @@ use crate::fabric::{Counters, Rule};
 use crate::{Field, Healed, Injected, Injection};
 
 pub use fault::{LinkFault, OnLinks, Whom, check_probability};
+pub use packets::PacketFault;
 pub use shape::{
     Cut, Shape, bridge, halves, lone, majorities_ring, majority, one_way, part, primaries,
     ring_cut, separate,
