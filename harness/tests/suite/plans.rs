@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 use tribunal::plan::Plan;
-use tribunal::suite::catalogue::FaultEntry;
 use tribunal::suite::{Catalogue, Overrides, Source, built_in, load, plan_to_yaml};
 use tribunal_nemesis::fabric::Kind;
 use tribunal_results::options::{Time, TimeRange};
