@@ -50,9 +50,8 @@ runs:
     time: 4s
     evidence: { ok_operations: 10, cross_observations: 0 }
     nemesis:
-      budget: minority
       schedule:
-        - { at: 1s, hold: 1s, type: pause, nodes: [n2] }
+        - { at: 1s, hold: 1s, type: pause, nodes: [n1] }
         - { after: { ok: write, count: 100 }, hold: 300ms, type: kill, nodes: [n2] }
         - { when: { log: 'n2 of paxos-kv listens*', node: n2 }, hold: 200ms, type: kill, nodes: [n3] }
 ";
@@ -66,7 +65,7 @@ fn steps_come_at_their_times_and_cues_and_are_replayed_so() {
     let dir = run.only_run("hand");
     let first = faults(&dir);
     let (what, at, until) = &first[&0];
-    assert_eq!(what, "pause n2");
+    assert_eq!(what, "pause n1");
     assert!((990..1500).contains(at), "{first:?}");
     assert!((900..2000).contains(&(until - at)), "{first:?}");
     // n3 is killed when n2 is back and says so: never before n2 was killed.
@@ -91,11 +90,14 @@ fn steps_come_at_their_times_and_cues_and_are_replayed_so() {
     let second: Vec<PathBuf> = second.map(|entry| entry.unwrap().path()).collect();
     let second = second.iter().find(|path| !path.is_symlink()).unwrap();
     let second = faults(second);
-    for (id, (what, at, _)) in &first {
-        assert_eq!(&second[id].0, what);
-        if *id == 0 {
-            assert!(second[id].1.abs_diff(*at) < 500, "{first:?} {second:?}");
-        }
+    // In the order in which they were executed.
+    for (what, at, _) in first.values() {
+        let again = second.values().find(|again| again.0 == *what).unwrap();
+        let is_timed = what == "pause n1";
+        assert!(
+            !is_timed || again.1.abs_diff(*at) < 500,
+            "{first:?} {second:?}"
+        );
     }
 }
 
@@ -354,17 +356,8 @@ fn a_minute_of_twenty_faults_shrinks_to_three_that_show_it_in_four_of_five_trial
     );
     let file = dir.join("shrunk.yaml").display().to_string();
     let mut shown = 0;
-    for seed in 0..10 {
-        let seed = seed.to_string();
-        let once = [
-            "run",
-            &file,
-            "--seed",
-            &seed,
-            "--fail-fast",
-            "--out",
-            &again,
-        ];
+    for _ in 0..10 {
+        let once = ["run", &file, "--fail-fast", "--out", &again];
         shown += u64::from(tribunal(&once).status.code() == Some(0));
     }
     assert!(shown >= 8, "{shown} of 10\n{text}\n{yaml}");

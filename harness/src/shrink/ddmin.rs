@@ -9,6 +9,8 @@ pub(super) struct Ddmin<T> {
     parts: usize,
     /// The part that is removed next.
     next: usize,
+    /// How many parts in a row could not be removed.
+    rejected: usize,
 }
 
 impl<T: Clone> Ddmin<T> {
@@ -18,13 +20,14 @@ impl<T: Clone> Ddmin<T> {
             kept: all,
             parts: 2,
             next: 0,
+            rejected: 0,
         }
     }
 
     /// What to try next; none if no single one can be removed any more.
     pub(super) fn propose(&self) -> Option<Vec<T>> {
         let count = self.kept.len();
-        if count < 2 || self.next >= self.parts {
+        if count < 2 || self.rejected >= self.parts {
             return None;
         }
         let (from, to) = (self.next * count, (self.next + 1) * count);
@@ -38,24 +41,22 @@ impl<T: Clone> Ddmin<T> {
     pub(super) fn accept(&mut self) {
         if let Some(proposed) = self.propose() {
             self.kept = proposed;
-            self.parts = (self.parts - 1).max(2);
-            self.next = self.next.min(self.parts - 1);
-            self.settle();
+            // As many parts as before, less the one removed; none of them empty.
+            let most = self.kept.len().max(2);
+            self.parts = (self.parts - 1).clamp(2, most);
+            self.next %= self.parts;
+            self.rejected = 0;
         }
     }
 
     /// What was proposed does not.
     pub(super) fn reject(&mut self) {
-        self.next += 1;
-        if self.next >= self.parts && self.parts < self.kept.len() {
+        self.next = (self.next + 1) % self.parts;
+        self.rejected += 1;
+        if self.rejected >= self.parts && self.parts < self.kept.len() {
             self.parts = (self.parts * 2).min(self.kept.len());
-            self.next = 0;
+            (self.next, self.rejected) = (0, 0);
         }
-    }
-
-    /// Parts are never empty.
-    fn settle(&mut self) {
-        self.parts = self.parts.min(self.kept.len().max(2));
     }
 }
 

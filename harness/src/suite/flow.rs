@@ -112,7 +112,7 @@ mod tests {
         ]);
         let read: Vec<Step> = serde_json::from_value(values).unwrap();
         let text = steps(&read, "    ");
-        assert_eq!(text.lines().count(), 5, "{text}");
+        assert_eq!(text.lines().count(), 6, "{text}");
         let yaml: Json = serde_yaml::from_str(&text).unwrap();
         let again: Vec<Step> = serde_json::from_value(yaml["schedule"].clone()).unwrap();
         assert_eq!(again, read);
