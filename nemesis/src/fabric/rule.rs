@@ -10,8 +10,8 @@ const SIP_BYTES_MIN: u64 = 512;
 /// The rule of one directed link (from, to). It governs the bytes that flow from `from` to `to`,
 /// whichever side dialled the connection that carries them. The default changes nothing.
 ///
-/// A switch applies it to packets: those that a cut holds back are dropped, for the sender's kernel
-/// to send again; bytes are counted with their headers.
+/// A switch applies it to packets, those that establish connections too: what a cut holds back is
+/// dropped, for the sender's kernel to send again; bytes are counted with their headers.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rule {
     /// Bytes arrive late. Establishing a connection is not delayed.
