@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn names_and_colours_are_unique() {
-        let unique = |of: fn(&dyn crate::Fault) -> &'static str| {
+        let unique = |of: fn(&dyn Fault) -> &'static str| {
             let set: BTreeSet<_> = ALL.iter().map(|f| of(*f)).collect();
             set.len()
         };
