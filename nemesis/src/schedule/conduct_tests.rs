@@ -86,7 +86,7 @@ async fn each_round_meets_every_fault_once_in_four_phases() {
             assert!(events.iter().all(|e| e.id == (round * n + place) as u64));
             assert!(events.iter().all(|e| e.fault == events[0].fault));
             // Processes that are only pretended have no files and no clocks.
-            let fault = crate::find(&events[0].fault).unwrap();
+            let fault = find(&events[0].fault).unwrap();
             let real = fault.needs().is_some() || ["bit-flip", "cut-file"].contains(&fault.name());
             assert_eq!(events[1].skipped.is_some(), real, "{:?}", events[1].skipped);
             assert_eq!(events[1].injection["fault"], events[0].fault);
