@@ -5,7 +5,8 @@
 //! | [`damage`] | bits flipped in files, and ends cut off |
 //! | [`unsynced`] | what was written and not yet synced, so that it can be lost |
 //! | `tree` | the numbers under which the kernel knows files |
-//! | `passthrough` | answers the kernel (FUSE): every call goes to the real directory, or fails |
+//! | `files` | the real files: what each call comes to, unless it is to fail |
+//! | `passthrough` | answers the kernel (FUSE), call by call |
 //!
 //! What a process writes is in the real directory at once, so that everybody else sees it. A loss
 //! of power is played by taking back, after the process has ended, every change of a file's
@@ -13,6 +14,8 @@
 //! once, as with a journalling file system that writes names in order.
 
 pub mod damage;
+#[cfg(target_os = "linux")]
+mod files;
 #[cfg(target_os = "linux")]
 mod passthrough;
 #[cfg(target_os = "linux")]
@@ -26,7 +29,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 #[cfg(target_os = "linux")]
-pub use passthrough::PassThrough;
+pub use files::PassThrough;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tribunal_results::options::TimeRange;
@@ -79,7 +82,7 @@ pub struct Disk {
     /// What the tally was when a fault began, by its name.
     begun: Mutex<BTreeMap<String, Tally>>,
     #[cfg(target_os = "linux")]
-    content: Mutex<passthrough::Content>,
+    content: Mutex<files::Content>,
     /// How many processes use it.
     users: watch::Sender<usize>,
 }
@@ -89,7 +92,7 @@ impl Disk {
     pub fn new(root: PathBuf) -> Self {
         Self {
             #[cfg(target_os = "linux")]
-            content: Mutex::new(passthrough::Content::default()),
+            content: Mutex::new(files::Content::default()),
             root,
             rules: Mutex::default(),
             tally: Mutex::default(),
