@@ -95,12 +95,20 @@ fn the_contradiction_is_in_view_on_load() {
     browser.open(&plain_page(3_000), "");
     let top = browser.run("document.querySelector('#contradiction-1').getBoundingClientRect().top");
     assert!(top.as_f64().unwrap() < 900.0, "{top}");
+    let width = "document.getElementById('lanes').width";
     // It spans 0 to 5 ms of 6 ms.
     let shown = browser.run(SHOWN);
     assert!(
         shown[0].as_f64().unwrap() <= 3e-6 && shown[1].as_f64().unwrap() >= 5e-3,
         "{shown}"
     );
+    // Without one the timeline itself is, and is drawn before anything moves.
+    let (info, verdict) = (
+        info(ResultClass::Pass, ""),
+        verdict(ResultClass::Pass, "", vec![]),
+    );
+    browser.open(&page(&history(90, "k"), &info, &verdict, "k"), "");
+    assert!(browser.run(width).as_u64().unwrap() > 900);
 }
 
 #[test]

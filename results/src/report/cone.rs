@@ -378,7 +378,7 @@ mod tests {
         let journal = journal();
         let seed = Seed {
             node: 2,
-            from: 104 * MS,
+            from: 102 * MS,
             to: 105 * MS,
         };
         let cone = of(&journal, &[seed]).unwrap();

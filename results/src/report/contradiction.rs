@@ -104,7 +104,7 @@ pub(super) fn all<'a>(report: &Report<'a>, spans: &[FaultSpan]) -> Vec<Contradic
             let calls = calls_of(report, anomaly);
             let facts = anomaly.facts.iter().take(FACTS_MAX);
             let orders = (checker == LINEARIZABLE)
-                .then(|| orders::of(&calls))
+                .then(|| orders::of(report.history.calls(), &calls))
                 .flatten();
             let culprit = orders.as_ref().and_then(|orders| orders.culprit);
             Contradiction {

@@ -1,7 +1,7 @@
 //! The messages around a contradiction, laid out as Lamport drew them: a line for each node, time
 //! from left to right, an arrow for each message, and above them the calls that they belong to.
 
-use super::cone::{self, Fate, Passage, Seed};
+use super::cone::{self, Cone, Fate, Passage, Seed};
 use super::scale::{Scale, Tick, as_pixels, text_width, ticks};
 use super::text::{clip, ending};
 use super::{Report, contradiction};
@@ -10,6 +10,8 @@ use crate::message::Messages;
 
 /// The most contradictions whose messages are drawn.
 const DRAWN_MAX: usize = 3;
+/// The most calls above them.
+const CALLS_MAX: usize = 8;
 /// Where lanes begin, and how wide drawings are at least and at most, in pixels.
 const LEFT: f64 = 96.0;
 const WIDTH: (f64, f64) = (1_100.0, 1_600.0);
@@ -86,78 +88,102 @@ pub(super) fn all(report: &Report<'_>) -> Vec<Exchange> {
         .collect()
 }
 
-fn draw(
-    messages: &Messages,
-    cone: &cone::Cone<'_>,
-    calls: &[&Call],
-    seeds: &[Seed],
-) -> Option<Exchange> {
-    let calls = calls.get(..calls.len().min(8)).unwrap_or(calls);
+/// The lanes of the nodes that are drawn.
+struct Lanes {
+    nodes: Vec<u32>,
+    top: f64,
+}
+
+impl Lanes {
+    fn of(cone: &Cone<'_>, seeds: &[Seed], top: f64) -> Self {
+        let places = cone.passages.iter().flat_map(|p| [Some(p.from), p.to]);
+        let seeds = seeds.iter().map(|seed| seed.node);
+        let mut nodes: Vec<u32> = places.flatten().chain(seeds).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        Self { nodes, top }
+    }
+
+    /// Which lane is the node's, from the top.
+    fn row(&self, node: u32) -> Option<usize> {
+        self.nodes.binary_search(&node).ok()
+    }
+
+    fn y(&self, node: u32) -> Option<f64> {
+        let row = as_pixels(self.row(node)?);
+        Some(self.top + row * LANE + LANE / 2.0)
+    }
+
+    fn bottom(&self) -> f64 {
+        self.top + as_pixels(self.nodes.len()) * LANE
+    }
+}
+
+fn draw(messages: &Messages, cone: &Cone<'_>, calls: &[&Call], seeds: &[Seed]) -> Option<Exchange> {
+    if cone.passages.is_empty() {
+        return None;
+    }
+    let calls = calls.get(..calls.len().min(CALLS_MAX)).unwrap_or(calls);
     let ends = |p: &Passage<'_>| [Some(p.sent), p.ended].into_iter().flatten();
     let of_calls = calls
         .iter()
         .flat_map(|c| [Some(c.invoked), c.completed].into_iter().flatten());
     let mut times: Vec<_> = of_calls.map(|stamp| stamp.time).collect();
     times.extend(cone.passages.iter().flat_map(ends));
-    if cone.passages.is_empty() {
-        return None;
-    }
     let width = (LEFT + as_pixels(times.len()) * EVENT).clamp(WIDTH.0, WIDTH.1);
     let right = width - 30.0;
     let scale = Scale::of(times, (LEFT, right));
-    let top = as_pixels(calls.len()) * CALL + 14.0;
-    let places = cone.passages.iter().flat_map(|p| [Some(p.from), p.to]);
-    let mut shown: Vec<u32> = places
-        .flatten()
-        .chain(seeds.iter().map(|s| s.node))
-        .collect();
-    shown.sort_unstable();
-    shown.dedup();
-    let lane = |node: u32| {
-        let at = shown.binary_search(&node).ok()?;
-        Some(top + as_pixels(at) * LANE + LANE / 2.0)
-    };
+    let lanes = Lanes::of(cone, seeds, as_pixels(calls.len()) * CALL + 14.0);
     let place = |name: &str| messages.nodes.iter().position(|node| &**node == name);
     let call_bars = calls.iter().enumerate().map(|(row, call)| {
         let node = call.node.as_deref().and_then(place);
         let node = node.and_then(|at| u32::try_from(at).ok());
-        call_bar(call, row, node.and_then(lane), &scale, right)
+        call_bar(call, row, node.and_then(|at| lanes.y(at)), &scale, right)
     });
-    let mut free = vec![[LEFT; 2]; shown.len()];
-    let arrows = cone.passages.iter().map(|passage| {
-        let (from, to) = (lane(passage.from).unwrap_or(top), passage.to.and_then(lane));
-        let mut arrow = arrow(passage, from, to, &scale, right);
-        arrow.title = cone::title(messages, passage);
-        let down = arrow.y2 > arrow.y1;
-        let at = shown.binary_search(&passage.from).unwrap_or(0);
-        if let Some(free) = free.get_mut(at).map(|sides| &mut sides[usize::from(down)]) {
-            arrow.label = label(passage, &arrow, free, down);
-        }
-        arrow
+    let nodes = lanes.nodes.iter().filter_map(|&at| {
+        let node = messages.nodes.get(at as usize)?;
+        Some((clip(node, 12).into_owned(), lanes.y(at)?))
     });
-    let bottom = top + as_pixels(shown.len()) * LANE;
     Some(Exchange {
         number: 0,
         sentence: String::new(),
         width,
-        height: bottom + AXIS,
+        height: lanes.bottom() + AXIS,
         left: LEFT,
         right,
-        top,
-        bottom,
+        top: lanes.top,
+        bottom: lanes.bottom(),
         calls: call_bars.collect(),
-        arrows: arrows.collect(),
-        nodes: shown
-            .iter()
-            .filter_map(|&at| {
-                let node = messages.nodes.get(at as usize)?;
-                Some((clip(node, 12).into_owned(), lane(at)?))
-            })
-            .collect(),
+        arrows: arrows(messages, cone, &lanes, &scale, right),
+        nodes: nodes.collect(),
         ticks: ticks(&scale),
         counts: counts(&cone.passages),
         left_out: cone.left_out,
     })
+}
+
+fn arrows(
+    messages: &Messages,
+    cone: &Cone<'_>,
+    lanes: &Lanes,
+    scale: &Scale,
+    right: f64,
+) -> Vec<Arrow> {
+    // Up to where each lane has labels, above it and below it.
+    let mut free = vec![[LEFT; 2]; lanes.nodes.len()];
+    let passages = cone.passages.iter();
+    passages
+        .filter_map(|passage| {
+            let from = lanes.y(passage.from)?;
+            let to = passage.to.and_then(|to| lanes.y(to));
+            let mut arrow = arrow(passage, from, to, scale, right);
+            let down = arrow.y2 > arrow.y1;
+            let free = free.get_mut(lanes.row(passage.from)?)?;
+            arrow.label = label(passage, &arrow, &mut free[usize::from(down)], down);
+            arrow.title = cone::title(messages, passage);
+            Some(arrow)
+        })
+        .collect()
 }
 
 fn call_bar(call: &Call, row: usize, node_y: Option<f64>, scale: &Scale, right: f64) -> CallBar {

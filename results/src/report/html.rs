@@ -12,7 +12,6 @@ use super::exchange::{self, Exchange};
 use super::performance::{self, KindLatency};
 use super::text::{clip, count, duration, evidence_line, instant, percent};
 use super::{Report, ReportError, claim, columns, contradiction, text};
-use crate::verdict::Evidence;
 use crate::{FaultSpan, ResultClass, Validity};
 
 /// The most lines of its log that are shown of each node.
@@ -60,7 +59,7 @@ pub fn render(report: &Report<'_>) -> Result<String, ReportError> {
         headline: capitalised(&clip(&report.verdict.claim, 2_000)),
         claim: claim::of(report.verdict),
         run: run_facts(report),
-        tiles: tiles(&report.verdict.evidence),
+        tiles: tiles(report),
         evidence: clip(&evidence_line(&report.verdict.evidence), 2_000).into_owned(),
         phases: phases(report),
         overhead: milliseconds(report.info.overhead_ms),
@@ -220,7 +219,8 @@ struct Tile {
     note: String,
 }
 
-fn tiles(evidence: &Evidence) -> Vec<Tile> {
+fn tiles(report: &Report<'_>) -> Vec<Tile> {
+    let evidence = &report.verdict.evidence;
     let tile = |label, figure: String, note: String| Tile {
         label,
         figure,
@@ -234,6 +234,9 @@ fn tiles(evidence: &Evidence) -> Vec<Tile> {
     let skipped: u64 = evidence.faults_skipped.values().sum();
     faults.extend((idle > 0).then(|| format!("{idle} without effect")));
     faults.extend((skipped > 0).then(|| format!("{skipped} skipped")));
+    if report.info.faults.is_empty() && faults.is_empty() {
+        faults.push("nothing was to be broken".into());
+    }
     let unclear = format!("{} fail · {} info", count(total.fail), count(total.info));
     vec![
         tile("Operations ok", count(total.ok), unclear),

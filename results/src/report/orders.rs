@@ -3,8 +3,9 @@
 //!
 //! The search is the one of Wing and Gong (*Testing and verifying concurrent objects*, 1993): the
 //! next call is any that began before every other remaining one had returned. What the register
-//! held before is taken for unknown, so that only these calls speak. If some order does explain
-//! them, the contradiction needs more of the history than its calls, and nothing is said here.
+//! held before is taken for unknown, and every call that is not among these may come anywhere
+//! between them: an answer is impossible only if nobody else ever wrote what it tells. If some order
+//! does explain them, the contradiction needs more of the history, and nothing is said here.
 
 use super::text::{clip, duration, ending};
 use crate::{Answer, Call, Operation, Outcome, Scalar};
@@ -46,7 +47,7 @@ enum Held {
 
 /// Tries the orders of calls on one register; `None` where that is not what they are, where there
 /// are too many, or where an order explains them.
-pub(super) fn of(calls: &[&Call]) -> Option<Orders> {
+pub(super) fn of(history: &[Call], calls: &[&Call]) -> Option<Orders> {
     let key = calls.first()?.operation.key()?;
     let same = calls.iter().all(|call| call.operation.key() == Some(key));
     let register = |call: &&Call| {
@@ -61,6 +62,7 @@ pub(super) fn of(calls: &[&Call]) -> Option<Orders> {
     }
     let bound: Vec<&Call> = calls.iter().copied().filter(|c| is_bound(c)).collect();
     let mut search = Search {
+        elsewhere: written_elsewhere(history, calls, key),
         tried: Vec::new(),
         explained: false,
     };
@@ -87,13 +89,15 @@ fn is_bound(call: &Call) -> bool {
     }
 }
 
-struct Search {
+struct Search<'a> {
+    /// What others wrote to the register, of the values that the calls tell.
+    elsewhere: Vec<&'a Scalar>,
     tried: Vec<Tried>,
     explained: bool,
 }
 
-impl Search {
-    fn extend<'a>(&mut self, before: &mut Vec<&'a Call>, left: &[&'a Call], held: &Held) {
+impl Search<'_> {
+    fn extend<'c>(&mut self, before: &mut Vec<&'c Call>, left: &[&'c Call], held: &Held) {
         // What may never have taken effect need not be placed.
         if left.iter().all(|call| call.is_info()) {
             self.explained = true;
@@ -106,7 +110,7 @@ impl Search {
             if left.iter().any(waits) {
                 continue;
             }
-            match step(call, held) {
+            match self.step(call, held) {
                 Err(why) => self.tried.push(Tried {
                     fitting: before.iter().map(|c| name(c)).collect(),
                     failing: name(call),
@@ -123,40 +127,66 @@ impl Search {
             }
         }
     }
-}
 
-/// What the register holds after a call, or why the call cannot come here.
-fn step(call: &Call, held: &Held) -> Result<Held, String> {
-    let now = |value: &Scalar| Held::Known(Some(value.clone()));
-    match (&call.operation, &call.outcome) {
-        (Operation::Read { .. }, Outcome::Ok(Answer::Value(seen))) => match held {
-            Held::Known(value) if value != seen => Err(format!(
-                "it would have read {}, not {}",
-                named(value),
-                named(seen)
-            )),
-            _ => Ok(Held::Known(seen.clone())),
-        },
-        (Operation::Write { value, .. }, _) => Ok(now(value)),
-        (Operation::Cas { from, .. }, Outcome::Fail(_)) => match held {
-            Held::Known(Some(value)) if value == from => {
-                Err(format!("it would have found {from} and not have failed"))
-            }
+    /// What the register holds after a call, or why the call cannot come here.
+    fn step(&self, call: &Call, held: &Held) -> Result<Held, String> {
+        let now = |value: &Scalar| Held::Known(Some(value.clone()));
+        // Whether it can be what the register held.
+        let fits = |told: Option<&Scalar>| match held {
+            Held::Unknown => true,
+            Held::Known(value) if value.as_ref() == told => true,
+            Held::Known(_) => told.is_some_and(|told| self.elsewhere.contains(&told)),
+        };
+        let instead = |verb: &str, told: Option<&Scalar>| match held {
+            Held::Known(Some(value)) => format!(
+                "it would have {verb} {} or something newer, not {}",
+                named(Some(value)),
+                named(told)
+            ),
+            _ => format!("it would have {verb} nothing, not {}", named(told)),
+        };
+        match (&call.operation, &call.outcome) {
+            (Operation::Read { .. }, Outcome::Ok(Answer::Value(seen))) => match fits(seen.as_ref())
+            {
+                true => Ok(Held::Known(seen.clone())),
+                false => Err(instead("read", seen.as_ref())),
+            },
+            (Operation::Write { value, .. }, _) => Ok(now(value)),
+            // Something newer may have made it fail.
+            (Operation::Cas { .. }, Outcome::Fail(_)) => Ok(held.clone()),
+            (Operation::Cas { from, to, .. }, _) => match fits(Some(from)) {
+                true => Ok(now(to)),
+                false => Err(instead("found", Some(from))),
+            },
             _ => Ok(held.clone()),
-        },
-        (Operation::Cas { from, to, .. }, _) => match held {
-            Held::Known(value) if value.as_ref() != Some(from) => Err(format!(
-                "it would have found {}, not {from}, and have failed",
-                named(value)
-            )),
-            _ => Ok(now(to)),
-        },
-        _ => Ok(held.clone()),
+        }
     }
 }
 
-fn named(value: &Option<Scalar>) -> String {
-    let text = value.as_ref().map(ToString::to_string);
+/// Of the values that the calls read or found, those that some other call may have written.
+fn written_elsewhere<'a>(history: &'a [Call], calls: &[&Call], key: &Scalar) -> Vec<&'a Scalar> {
+    let told: Vec<&Scalar> = calls
+        .iter()
+        .filter_map(|call| match (&call.operation, &call.outcome) {
+            (_, Outcome::Ok(Answer::Value(seen))) => seen.as_ref(),
+            (Operation::Cas { from, .. }, _) => Some(from),
+            _ => None,
+        })
+        .collect();
+    let among = |call: &Call| calls.iter().any(|c| c.invoked.index == call.invoked.index);
+    let writes = history.iter().filter(|call| !call.is_fail());
+    let written = writes.filter_map(|call| match &call.operation {
+        Operation::Write { key: at, value }
+        | Operation::Cas {
+            key: at, to: value, ..
+        } => (at == key && told.contains(&value) && !among(call)).then_some(value),
+        _ => None,
+    });
+    written.collect()
+}
+
+fn named(value: Option<&Scalar>) -> String {
+    let text = value.map(ToString::to_string);
     clip(text.as_deref().unwrap_or("nothing"), NAME_MAX).into_owned()
 }
 
@@ -226,10 +256,13 @@ mod tests {
             write(1, 6, (2, 3)),
             read(2, Some(5), (4, 5)),
         ];
-        let orders = of(&calls.iter().collect::<Vec<_>>()).unwrap();
+        let orders = of(&calls, &calls.iter().collect::<Vec<_>>()).unwrap();
         assert_eq!(orders.fixed.len(), 2);
         assert_eq!(orders.tried.len(), 1);
-        assert_eq!(orders.tried[0].why, "it would have read 6, not 5");
+        assert_eq!(
+            orders.tried[0].why,
+            "it would have read 6 or something newer, not 5"
+        );
         assert_eq!(orders.culprit, Some(4));
     }
 
@@ -241,11 +274,14 @@ mod tests {
             read(3, Some(5), (4, 5)),
             read(3, Some(6), (6, 7)),
         ];
-        let orders = of(&calls.iter().collect::<Vec<_>>()).unwrap();
+        let orders = of(&calls, &calls.iter().collect::<Vec<_>>()).unwrap();
         let whys: Vec<&str> = orders.tried.iter().map(|t| t.why.as_str()).collect();
         assert_eq!(
             whys,
-            ["it would have read 6, not 5", "it would have read 5, not 6"]
+            [
+                "it would have read 6 or something newer, not 5",
+                "it would have read 5 or something newer, not 6"
+            ]
         );
         assert_eq!(orders.culprit, None);
     }
@@ -253,11 +289,11 @@ mod tests {
     #[test]
     fn nothing_is_said_of_calls_that_some_order_explains() {
         let calls = [write(1, 5, (0, 3)), read(2, None, (1, 2))];
-        assert!(of(&calls.iter().collect::<Vec<_>>()).is_none());
+        assert!(of(&calls, &calls.iter().collect::<Vec<_>>()).is_none());
         let mut unknown = write(1, 5, (0, 1));
         unknown.outcome = Outcome::Info(crate::Reason::new("timeout", ""));
         let calls = [unknown, read(2, None, (2, 3))];
-        assert!(of(&calls.iter().collect::<Vec<_>>()).is_none());
+        assert!(of(&calls, &calls.iter().collect::<Vec<_>>()).is_none());
     }
 
     #[test]
@@ -271,10 +307,23 @@ mod tests {
             write(1, 9, (0, 1)),
             call(2, cas, Outcome::Ok(Answer::Done), (2, 3)),
         ];
-        let orders = of(&calls.iter().collect::<Vec<_>>()).unwrap();
+        let orders = of(&calls, &calls.iter().collect::<Vec<_>>()).unwrap();
         assert_eq!(
             orders.tried[0].why,
-            "it would have found 9, not 1, and have failed"
+            "it would have found 9 or something newer, not 1"
         );
+    }
+
+    #[test]
+    fn what_others_may_have_written_is_no_contradiction() {
+        let calls = [
+            write(1, 5, (0, 1)),
+            write(1, 6, (2, 3)),
+            read(2, Some(5), (4, 7)),
+            write(3, 5, (5, 6)),
+        ];
+        let three: Vec<&Call> = calls.iter().take(3).collect();
+        assert!(of(&calls, &three).is_none());
+        assert!(of(&calls[..3], &three).is_some());
     }
 }

@@ -6,6 +6,7 @@ class Charts {
     this.kind = "all";
     this.linked = false;
     this.kept = new Map();
+    latency.style.height = throughput.style.height = "210px";
     view.drawings.push(() => this.drawLatency(), () => this.drawThroughput());
     for (const canvas of [latency, throughput]) this.listen(canvas);
   }

@@ -227,13 +227,15 @@ function drawAnomalies(g, record, view, area, axis, rows, colours, current) {
     const x1 = Math.min(axis.x(anomaly.to), area.right);
     g.fillStyle = colours.bad;
     g.fillRect(x0, rows.flags + 12, Math.max(x1 - x0, 2), 2);
-    const x = Math.min(Math.max((x0 + x1) / 2, free), area.right - 8);
-    free = x + 17;
-    g.beginPath();
-    g.arc(x, rows.flags + 5, 7.5, 0, 2 * Math.PI);
-    g.fill();
-    g.fillStyle = colours.panel;
-    g.fillText(String(n + 1), x, rows.flags + 5.5);
+    const x = Math.max((x0 + x1) / 2, free);
+    if (x < area.right) {
+      free = x + 17;
+      g.beginPath();
+      g.arc(x, rows.flags + 5, 7.5, 0, 2 * Math.PI);
+      g.fill();
+      g.fillStyle = colours.panel;
+      g.fillText(String(n + 1), x, rows.flags + 5.5);
+    }
     g.strokeStyle = colours.bad;
     g.lineWidth = n === current ? 2 : 1;
     for (const id of anomaly.ids) frameCall(g, record, id, area, axis, rows);

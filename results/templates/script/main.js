@@ -164,6 +164,7 @@ async function main() {
   openAt(timeline, byId("details"));
   addEventListener("hashchange", () => openAt(timeline, byId("details")));
   addEventListener("resize", () => view.redraw());
+  addEventListener("toggle", () => view.redraw(), { capture: true });
   addEventListener("scroll", () => view.redraw(), { passive: true });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     colours = null;

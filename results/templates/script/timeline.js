@@ -3,6 +3,9 @@ class Timeline {
   constructor(record, view, canvas, overview) {
     Object.assign(this, { record, view, canvas, overview });
     this.rows = layOutRows(record);
+    // Their heights are known before anything is drawn, so that what is on the screen is, too.
+    canvas.style.height = `${this.rows.bottom}px`;
+    overview.style.height = "30px";
     this.current = -1;
     this.selected = null;
     this.picked = () => {};
