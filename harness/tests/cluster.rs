@@ -682,13 +682,11 @@ fn plays_a_node_that_listens() {
 async fn a_connection_around_the_fabric_is_found_and_named() {
     let dir = tempfile::tempdir().unwrap();
     let ground = Ground::new(dir.path());
-    // In the place of n1, whose script does not listen.
     let there = ground.block.node(1);
-    let listener = TcpListener::bind(there).unwrap();
+    let peer = format!("/dev/tcp/{}/{}", there.ip(), there.port());
     let dial = format!(
-        r#"exec 3<>/dev/tcp/{}/{}; echo ready > "$READY"; exec sleep 1000"#,
-        there.ip(),
-        there.port()
+        r#"until (exec 3<>{peer}) 2>/dev/null; do sleep 0.05; done
+        exec 3<>{peer}; echo ready > "$READY"; exec sleep 1000"#
     );
     let nodes = vec![
         json!({ "script": IDLE }),
@@ -696,6 +694,8 @@ async fn a_connection_around_the_fabric_is_found_and_named() {
     ];
     let (cluster, _events) = ground.try_start(nodes, TRIBUNAL).await;
     let cluster = cluster.unwrap();
+    // In the place of n1, whose script does not listen.
+    let listener = TcpListener::bind(there).unwrap();
     // What this process opens itself is the fabric's, or a probe.
     let _ours = std::net::TcpStream::connect(there).unwrap();
     cluster.wait_ready(cluster.ids(), SOON).await.unwrap();

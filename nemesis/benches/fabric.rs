@@ -110,6 +110,14 @@ async fn round_trips(address: SocketAddr) -> io::Result<Vec<Duration>> {
     Ok(times)
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how exactly a thread sleeps is what is measured"
+)]
+fn rest(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// Messages that say when they were sent, at a steady rate, from a thread of its own.
 fn send_steadily(mut stream: std::net::TcpStream, origin: Instant) -> io::Result<()> {
     stream.set_nodelay(true)?;
@@ -117,7 +125,7 @@ fn send_steadily(mut stream: std::net::TcpStream, origin: Instant) -> io::Result
     let begin = Instant::now();
     for n in 0..DELAYED {
         let turn = begin + APART * n;
-        std::thread::sleep(turn.saturating_duration_since(Instant::now()));
+        rest(turn.saturating_duration_since(Instant::now()));
         let now = origin.elapsed().as_nanos() as u64;
         message[..8].copy_from_slice(&now.to_le_bytes());
         stream.write_all(&message)?;
@@ -144,7 +152,7 @@ fn bare_timer(until: Instant) -> Vec<Duration> {
     let mut late = Vec::new();
     while Instant::now() < until {
         let due = Instant::now() + ASKED;
-        std::thread::sleep(ASKED);
+        rest(ASKED);
         late.push(due.elapsed());
     }
     late
