@@ -8,10 +8,6 @@
 //! | `runtime` | how late a task wakes that does the same by the runtime's own timer |
 //! | `delayed` | how late messages come through a fabric that delays them, at 10,000 a second |
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "messages are sent at a steady rate, and a bare timer is what is compared with"
-)]
 
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
