@@ -17,7 +17,6 @@ pub mod clock_drift;
 pub mod clock_jump;
 pub mod clock_strobe;
 pub mod corruption;
-pub mod cut_file;
 pub mod delay;
 pub mod disk;
 pub mod disk_error;
@@ -288,7 +287,6 @@ pub static ALL: &[&dyn Fault] = &[
     &slow_fsync::SlowFsync,
     &lose_unsynced::LoseUnsynced,
     &bit_flip::BitFlip,
-    &cut_file::CutFile,
     &OnLinks(packet_loss::PacketLoss),
     &OnLinks(packet_duplication::PacketDuplication),
     &OnLinks(packet_reordering::PacketReordering),

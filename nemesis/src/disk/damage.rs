@@ -9,17 +9,6 @@ use serde_json::{Value as Json, json};
 
 /// How many files of a node are looked at, at most.
 const FILES_MAX: usize = 10_000;
-/// How much of a file's end is cut off at most, in bytes.
-const TAIL_MAX: u64 = 4096;
-
-/// What is done to a file, in numbers that were drawn from 0 to 1.
-#[derive(Clone, Copy, Debug)]
-pub enum Damage {
-    /// One bit is flipped, that far into the file.
-    Flip(f64),
-    /// That much of the file's last 4 KiB is cut off; at least a byte.
-    Cut(f64),
-}
 
 /// The files under a directory, not empty, whose paths from there match one of the patterns; in
 /// the order of their names.
@@ -65,38 +54,31 @@ pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
     }
 }
 
-/// Damages a file that is not empty; says where, what was there and is now, and what the whole
-/// file's CRC-32 was and is.
+/// Flips one bit of a file that is not empty, that far into it (0 to 1); says where, what was
+/// there and is now, and what the whole file's CRC-32 was and is.
 ///
 /// # Errors
 /// The file can't be read or written.
-pub fn damage(path: &Path, damage: Damage) -> io::Result<Json> {
+pub fn flip(path: &Path, share: f64) -> io::Result<Json> {
     let file = OpenOptions::new().read(true).write(true).open(path)?;
     let (length, crc) = (file.metadata()?.len(), checksum(&file)?);
+    let place = share.clamp(0.0, 1.0) * (length * 8) as f64;
     let last = length.saturating_sub(1);
-    let mut proof = match damage {
-        Damage::Flip(share) => {
-            let place = share.clamp(0.0, 1.0) * (length * 8) as f64;
-            let (at, bit) = ((place as u64 / 8).min(last), place as u64 % 8);
-            let mut byte = [0];
-            file.read_exact_at(&mut byte, at)?;
-            let before = byte[0];
-            file.write_all_at(&[before ^ (1 << bit)], at)?;
-            file.read_exact_at(&mut byte, at)?;
-            json!({ "offset": at, "before": before, "after": byte[0] })
-        }
-        Damage::Cut(share) => {
-            let tail = length.min(TAIL_MAX) as f64;
-            let cut = ((share.clamp(0.0, 1.0) * tail).ceil() as u64).clamp(1, length.max(1));
-            file.set_len(length - cut)?;
-            json!({ "length_before": length, "length": file.metadata()?.len() })
-        }
-    };
+    let (at, bit) = ((place as u64 / 8).min(last), place as u64 % 8);
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at)?;
+    let before = byte[0];
+    file.write_all_at(&[before ^ (1 << bit)], at)?;
+    file.read_exact_at(&mut byte, at)?;
     file.sync_all()?;
-    proof["file"] = json!(path.file_name().map(|name| name.to_string_lossy()));
-    proof["crc32_before"] = json!(format!("{crc:08x}"));
-    proof["crc32"] = json!(format!("{:08x}", checksum(&file)?));
-    Ok(proof)
+    Ok(json!({
+        "file": path.file_name().map(|name| name.to_string_lossy()),
+        "offset": at,
+        "before": before,
+        "after": byte[0],
+        "crc32_before": format!("{crc:08x}"),
+        "crc32": format!("{:08x}", checksum(&file)?),
+    }))
 }
 
 fn checksum(file: &File) -> io::Result<u32> {
@@ -140,7 +122,7 @@ mod tests {
         let path = dir.path().join("wal");
         for share in [0.0, 0.4, 1.0] {
             std::fs::write(&path, [0_u8; 100]).unwrap();
-            let proof = damage(&path, Damage::Flip(share)).unwrap();
+            let proof = flip(&path, share).unwrap();
             let now = std::fs::read(&path).unwrap();
             let ones: u32 = now.iter().map(|byte| byte.count_ones()).sum();
             assert_eq!((now.len(), ones), (100, 1));
@@ -151,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_loses_some_of_its_end_and_only_files_that_are_named_are_found() {
+    fn only_files_that_are_named_and_not_empty_are_found() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("sub")).unwrap();
         for (name, bytes) in [
@@ -167,9 +149,5 @@ mod tests {
             found,
             [dir.path().join("b.wal"), dir.path().join("sub/a.wal")]
         );
-        for (path, share, left) in [(&found[0], 0.0, 2), (&found[1], 0.5, 10_000 - 2_048)] {
-            damage(path, Damage::Cut(share)).unwrap();
-            assert_eq!(path.metadata().unwrap().len(), left);
-        }
     }
 }
