@@ -127,7 +127,8 @@ fn messages_are_journalled_and_clocks_judged_even_when_nodes_are_killed() {
         }
     }
     // Each link is as late as the suite says, and only that one much later.
-    assert!((3_000_000..30_000_000).contains(&least[0]), "{least:?}");
-    assert!(least[1] >= 30_000_000, "{least:?}");
+    // An answer may be seen before the delivery that it answers is noted, which then dates it.
+    assert!((2_000_000..29_000_000).contains(&least[0]), "{least:?}");
+    assert!(least[1] >= 29_000_000, "{least:?}");
     assert!(!messages.losses.is_empty(), "connections were reset");
 }

@@ -19,7 +19,7 @@ mod transactions;
 mod values;
 
 use tribunal_results::journal::{self, ReadError};
-use tribunal_results::{NodeLog, Record, message};
+use tribunal_results::{Nanos, NodeLog, Record, message};
 
 use crate::{ALL, Checker, graph};
 
@@ -67,6 +67,7 @@ impl Example {
             assume: journal.header.assume,
             messages: messages.transpose()?.unwrap_or_default(),
             logs: self.log.map(log).into_iter().collect(),
+            recovery: Some(RECOVERY),
             is_run: true,
             ..Record::default()
         })
@@ -120,6 +121,9 @@ pub fn entries() -> impl Iterator<Item = &'static Entry> {
     ];
     all.into_iter().flatten()
 }
+
+/// How long after everything is healed a system of the examples may take to serve again.
+const RECOVERY: Nanos = 10_000_000_000;
 
 /// What is said of an anomaly, and which order it rests on.
 pub fn find(name: &str) -> Option<(&'static Entry, Order)> {

@@ -109,6 +109,15 @@ pub(super) static ENTRIES: &[Entry] = &[
         example: example!("recovery", "not-recovered-after-pause"),
     },
     Entry {
+        name: "not-serving",
+        what: "All faults were healed and all nodes were ready, yet nothing that was asked was \
+               acknowledged within the time allowed. Nothing wrong was answered: it is liveness \
+               that is missing.",
+        cause: "Elections that never end, a lock or transaction that nobody gives up, \
+                connections that are not dialled again.",
+        example: example!("recovery", "not-serving-though-all-are-ready"),
+    },
+    Entry {
         name: "crash",
         what: "A node's log tells of a crash.",
         cause: "A panic, an assertion, memory that is used up.",

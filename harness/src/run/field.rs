@@ -2,7 +2,6 @@
 //!
 //! Whatever goes wrong, everything set up is taken down again, and the first cause is kept.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,21 +11,21 @@ use anyhow::Context as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tribunal_nemesis::aim::Roles;
-use tribunal_nemesis::fabric::switch::Home;
-use tribunal_nemesis::fabric::{Fabric, Kind, LinkSpec, Listener, Nature};
+use tribunal_nemesis::fabric::{Fabric, Kind, Listener, Nature};
 use tribunal_nemesis::schedule::Cues;
 use tribunal_nemesis::{Field, schedule};
 use tribunal_results::journal::Header;
 use tribunal_results::run::RunDir;
 use tribunal_results::{Body, FaultEvent, NodeEvent, NodeId, Process};
 use tribunal_targets::client::Session;
-use tribunal_targets::{ClientSpec, NodeSpec, Router, Target};
+use tribunal_targets::{ClientSpec, Router, Target};
 use tribunal_workloads::generator::Generator;
 use tribunal_workloads::{Program, Setting};
 
 use super::freeze::{self, Freezer, Frozen};
 use super::lookout::Lookouts;
 use super::phases::Phases;
+use super::wiring::{homes, links, node_specs};
 use super::{Circumstances, node_names};
 use crate::clock::Clock;
 use crate::cluster::{Block, Cluster, ClusterError, Lookout, Setup};
@@ -40,7 +39,7 @@ use crate::seed;
 use crate::status::Status;
 
 /// The name of the clients' side of links.
-const CLIENTS: &str = "clients";
+pub(super) const CLIENTS: &str = "clients";
 /// How long the final operations may take.
 const FINALE: Duration = Duration::from_secs(5);
 /// How long not to ask a system that refuses everything.
@@ -452,65 +451,6 @@ async fn unless_stopped<T>(
         Ok(_) = stop.wait_for(|stopped| *stopped) => None,
         done = work => Some(done),
     }
-}
-
-/// Every directed link between nodes, and from the clients to each node.
-fn links(nodes: &[NodeId], block: &Block) -> Vec<LinkSpec> {
-    let mut links = Vec::new();
-    for (j, to) in nodes.iter().enumerate().map(|(j, to)| (j + 1, to)) {
-        let mut link = |i: usize, from: NodeId| {
-            let (listen, dial) = (block.link(i, j), block.node(j));
-            links.push(LinkSpec {
-                from,
-                to: to.clone(),
-                listen,
-                dial,
-            });
-        };
-        link(0, CLIENTS.into());
-        for (i, from) in nodes.iter().enumerate().map(|(i, from)| (i + 1, from)) {
-            if i != j {
-                link(i, from.clone());
-            }
-        }
-    }
-    links
-}
-
-/// Where those nodes live that are behind a switch.
-fn homes(nodes: &[NodeId], fabric: &Fabric) -> BTreeMap<NodeId, Home> {
-    let home = |node: &NodeId| Some((node.clone(), fabric.home(node)?.clone()));
-    nodes.iter().filter_map(home).collect()
-}
-
-fn node_specs(
-    plan: &Plan,
-    dir: &RunDir,
-    nodes: &[NodeId],
-    block: &Block,
-    fabric: &Fabric,
-) -> anyhow::Result<Vec<NodeSpec>> {
-    let spec = |(i, id): (usize, &NodeId)| {
-        let peers = nodes.iter().filter(|peer| *peer != id).map(|peer| {
-            let address = fabric
-                .address(id, peer)
-                .ok_or_else(|| anyhow::anyhow!("the fabric has no link {id} → {peer}"))?;
-            Ok((peer.clone(), address))
-        });
-        Ok(NodeSpec {
-            id: id.clone(),
-            listen: match fabric.home(id) {
-                Some(home) => home.listen,
-                None => block.node(i + 1),
-            },
-            peers: peers.collect::<anyhow::Result<_>>()?,
-            nodes: nodes.to_vec(),
-            data: dir.node(id).join("data"),
-            bug: plan.target.bug.clone(),
-            options: plan.target.options.clone(),
-        })
-    };
-    nodes.iter().enumerate().map(spec).collect()
 }
 
 /// What faults work on, with the members that the system has now.

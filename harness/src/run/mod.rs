@@ -6,6 +6,7 @@ mod freeze;
 mod lookout;
 mod machine;
 mod phases;
+mod wiring;
 
 use std::path::PathBuf;
 

@@ -223,7 +223,7 @@ fn what_is_not_there_is_told_with_what_is() {
     };
     let error = refused(Source::BuiltIn("dmeo"));
     assert!(
-        error.contains("there are: ") && error.contains(", demo, flp, "),
+        error.contains("there are: ") && error.contains(", demo, disk, "),
         "{error}"
     );
     let error = refused(Source::File("no/such.yaml".into()));

@@ -7,7 +7,7 @@ use tribunal_results::{NodeId, Scalar};
 
 use super::machine::Register;
 use super::{Bug, TARGET};
-use crate::node::{Input, MILLISECOND, Machine, Nanos, Outbox};
+use crate::node::{Input, MILLISECOND, Machine, NO_FSYNC, Nanos, Outbox};
 use crate::wire::{Body, Message};
 
 /// Random numbers by the SplitMix64 generator (Steele, Lea and Flood, 2014).
@@ -377,6 +377,8 @@ fn reading_without_write_back_is_not_atomic_once_one_node_sends_slowly() {
 #[test]
 fn every_row_names_a_bug() {
     for row in TARGET.bugs {
-        assert!(Bug::from_name(row.name).is_some(), "{}", row.name);
+        // That one is the log's, not the protocol's.
+        let is_ours = row.name != NO_FSYNC;
+        assert_eq!(Bug::from_name(row.name).is_some(), is_ours, "{}", row.name);
     }
 }
