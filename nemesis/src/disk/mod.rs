@@ -2,7 +2,8 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`damage`] | bits flipped in files, and ends cut off |
+//! | `fault` | what faults that break disks share |
+//! | [`damage`] | bits flipped in files |
 //! | [`unsynced`] | what was written and not yet synced, so that it can be lost |
 //! | `tree` | the numbers under which the kernel knows files |
 //! | `files` | the real files: what each call comes to, unless it is to fail |
@@ -14,6 +15,7 @@
 //! once, as with a journalling file system that writes names in order.
 
 pub mod damage;
+mod fault;
 #[cfg(target_os = "linux")]
 mod files;
 #[cfg(target_os = "linux")]
@@ -28,6 +30,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use fault::DiskFault;
+pub(crate) use fault::TIER;
 #[cfg(target_os = "linux")]
 pub use files::PassThrough;
 use serde::{Deserialize, Serialize};

@@ -22,7 +22,7 @@ use tribunal_results::options::{OptionError, decode};
 use tribunal_results::{NodeId, NodeState};
 
 use crate::aim::{Aim, running};
-use crate::{Fault, Field, Healed, Injected, Injection, Pending, Processes};
+use crate::{Fault, Field, Healed, Injected, Injection, Need, Pending, Processes};
 
 /// The options of a process fault that has no others.
 #[derive(Debug, Default, Deserialize)]
@@ -78,6 +78,8 @@ pub trait ProcessFault: Send + Sync + 'static {
     const ABOUT: &'static str;
     /// See [`Fault::colour`].
     const COLOUR: &'static str;
+    /// See [`Fault::needs`].
+    const NEEDS: Option<Need> = None;
     /// Its options: whom it is aimed at, and whatever else.
     type Options: DeserializeOwned + AsRef<Aim>;
 
@@ -127,6 +129,10 @@ impl<F: ProcessFault> Fault for F {
 
     fn colour(&self) -> &'static str {
         F::COLOUR
+    }
+
+    fn needs(&self) -> Option<Need> {
+        F::NEEDS
     }
 
     fn check_options(&self, options: &Json) -> Result<(), OptionError> {
@@ -182,7 +188,7 @@ fn hits<W>(
 
 /// Chooses running nodes to aim `fault` at; `None` if none runs. The detail keeps, besides what
 /// was drawn, the process ids as they are now, to tell afterwards what was ended.
-pub(crate) fn choose(
+fn choose(
     fault: &str,
     aim: &Aim,
     drawn: Map<String, Json>,
