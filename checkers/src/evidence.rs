@@ -169,6 +169,7 @@ pub fn gather(record: &Record) -> Evidence {
     evidence.final_reads = final_reads(history, &installed, end);
     evidence.availability = availability::gather(history, &spans);
     evidence.recoveries = recovery::gather(history, &spans);
+    evidence.stood_still = history.stood_still(0, history.end().map_or(0, |end| end.time));
     evidence
 }
 

@@ -28,43 +28,88 @@ impl Checker for Recovery {
     }
 
     fn check(&self, record: &Record, _: Budget) -> Verdict {
-        let events = record.history.node_events();
-        let mut anomalies: Vec<Anomaly> = events
-            .iter()
-            .filter(|(_, event)| event.state == NodeState::Unresponsive)
-            .map(|(time, event)| not_recovered(*time, event))
-            .collect();
-        // Of a node that is away it is no wonder.
-        let all_there =
-            anomalies.is_empty() && !events.iter().any(|(_, e)| e.state == NodeState::Died);
-        anomalies.extend(
-            record
-                .recovery
-                .filter(|_| all_there)
-                .and_then(|bound| not_serving(&record.history, bound)),
-        );
-        if !anomalies.is_empty() {
-            let total = anomalies.len() as u64;
+        let history = &record.history;
+        let late = late(history, record.recovery);
+        let (excused, late): (Vec<Late>, Vec<Late>) = late
+            .into_iter()
+            .partition(|late| late.is_excused(history, record.recovery));
+        if !late.is_empty() {
+            let total = late.len() as u64;
+            let anomalies = late.into_iter().map(|late| late.anomaly).collect();
             return Verdict::invalid(NAME, anomalies, total);
+        }
+        if let Some(first) = excused.first() {
+            return Verdict::unknown(NAME, "machine-stood-still", first.excuse(history));
         }
         if !record.is_run {
             return Verdict::valid(NAME, "nothing to check: only a history was given");
         }
         let verdict = Verdict::valid(NAME, "every node answered after everything was healed");
-        match whole(&record.history).and_then(|from| first_answer(&record.history, from)) {
+        match whole(history).and_then(|from| first_answer(history, from)) {
             Some(took) => verdict.figure("first-answer-ms", took / 1_000_000),
             None => verdict,
         }
     }
 }
 
-/// When everything was healed and every node ready for the last time; none if there was nothing to
-/// heal, or something was never healed.
-fn whole(history: &History) -> Option<Nanos> {
+/// What did not come back, and since when it was waited for.
+struct Late {
+    since: Nanos,
+    anomaly: Anomaly,
+}
+
+impl Late {
+    /// Whether it cannot be blamed: without the time in which the machine itself stood still it was
+    /// waited for less long than the system may take.
+    fn is_excused(&self, history: &History, bound: Option<Nanos>) -> bool {
+        let until = self.anomaly.span.1;
+        let still = history.stood_still(self.since, until);
+        let waited = until.saturating_sub(self.since).saturating_sub(still);
+        still > 0 && bound.is_some_and(|bound| waited < bound)
+    }
+
+    fn excuse(&self, history: &History) -> String {
+        format!(
+            "the machine itself stood still for {} while the system was waited for; run it where \
+             nothing else keeps the disk or the processors busy. Seen: {}",
+            explain::seconds(history.stood_still(self.since, self.anomaly.span.1)),
+            self.anomaly.sentence
+        )
+    }
+}
+
+/// The nodes that did not become ready again; if all are there, that they don't serve.
+fn late(history: &History, bound: Option<Nanos>) -> Vec<Late> {
+    let events = history.node_events();
+    let healed = healed(history).flatten().unwrap_or(0);
+    let late: Vec<Late> = events
+        .iter()
+        .filter(|(_, event)| event.state == NodeState::Unresponsive)
+        .map(|(time, event)| Late {
+            since: healed,
+            anomaly: not_recovered(*time, event),
+        })
+        .collect();
+    // Of a node that is away it is no wonder.
+    let all_there = late.is_empty() && !events.iter().any(|(_, e)| e.state == NodeState::Died);
+    match bound.filter(|_| all_there) {
+        Some(bound) => not_serving(history, bound).into_iter().collect(),
+        None => late,
+    }
+}
+
+/// When the last fault was healed, if there were any; nothing if one never was.
+fn healed(history: &History) -> Option<Option<Nanos>> {
     let spans = history.fault_spans();
     let installed = spans.iter().filter(|span| span.skipped.is_none());
     let healed: Option<Vec<Nanos>> = installed.map(|span| span.to).collect();
-    let healed = healed?.into_iter().max()?;
+    Some(healed?.into_iter().max())
+}
+
+/// When everything was healed and every node ready for the last time; none if there was nothing to
+/// heal, or something was never healed.
+fn whole(history: &History) -> Option<Nanos> {
+    let healed = healed(history)??;
     let ready = history
         .node_events()
         .iter()
@@ -88,7 +133,7 @@ fn first_answer(history: &History, from: Nanos) -> Option<Nanos> {
 
 /// Nothing that was asked after everything was healed was answered within the bound. The clock
 /// begins when all nodes are ready; where nobody asked for so long, nothing is said.
-fn not_serving(history: &History, bound: Nanos) -> Option<Anomaly> {
+fn not_serving(history: &History, bound: Nanos) -> Option<Late> {
     let from = whole(history)?;
     let asked = history
         .calls()
@@ -115,7 +160,7 @@ fn not_serving(history: &History, bound: Nanos) -> Option<Anomaly> {
             explain::seconds(waited)
         ),
     };
-    Some(Anomaly {
+    let anomaly = Anomaly {
         name: "not-serving".into(),
         sentence,
         key: None,
@@ -124,6 +169,10 @@ fn not_serving(history: &History, bound: Nanos) -> Option<Anomaly> {
             "This says nothing of whether answers were right: that is judged apart.".into(),
         ],
         span: (from, from + waited),
+    };
+    Some(Late {
+        since: from,
+        anomaly,
     })
 }
 
@@ -202,6 +251,35 @@ mod tests {
             let anomaly = &verdict.anomalies[0];
             assert_eq!(anomaly.name, "not-serving");
             assert!(anomaly.sentence.contains(words), "{}", anomaly.sentence);
+        }
+    }
+
+    #[test]
+    fn nobody_is_blamed_for_the_time_in_which_the_machine_stood_still() {
+        let of_machine = |index: u64, time: u64, seconds: u64| {
+            format!(
+                r#"{{"index":{index},"time":{time}000000000,"process":"nemesis","type":"info","f":"machine","value":{{"what":"disk","lasted":{seconds}000000000}}}}"#
+            )
+        };
+        let gone = r#"{"index":5,"time":9000000000,"process":"nemesis","node":"n1","type":"info","f":"node","value":{"state":"unresponsive","pid":7}}"#;
+        // Healed at 2 s, with 5 s to come back: waited for until 9 s, but for 1 s or 3 s in vain.
+        let not_recovered = |still| format!("{}\n{gone}", of_machine(4, 8, still));
+        // Asked from 3 s on, without an answer until 12 s.
+        let read = read(3, 12, "info");
+        let (asked, ended) = read.split_once('\n').unwrap();
+        let ended = ended.replace("\"index\":5", "\"index\":6");
+        let not_serving = |still| format!("{asked}\n{}\n{ended}", of_machine(5, 11, still));
+        for (after, validity) in [
+            (not_recovered(1), Validity::Invalid),
+            (not_recovered(3), Validity::Unknown),
+            (not_serving(3), Validity::Invalid),
+            (not_serving(6), Validity::Unknown),
+        ] {
+            let verdict = judge(&after);
+            assert_eq!(verdict.validity, validity, "{}", verdict.summary);
+            let code = verdict.unknown.map(|reason| reason.code);
+            let stood_still = validity == Validity::Unknown;
+            assert_eq!(code, stood_still.then(|| "machine-stood-still".into()));
         }
     }
 

@@ -30,3 +30,8 @@ impl Clock {
         self.0 + Duration::from_nanos(at)
     }
 }
+
+/// A length of time as the record counts it.
+pub fn nanos(duration: Duration) -> Nanos {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

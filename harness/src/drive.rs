@@ -18,6 +18,7 @@ use tribunal_workloads::generator::{Completion, Generator, Offer, Proposal, Rout
 
 use tribunal_nemesis::client::Clients as _;
 
+use crate::clock::nanos;
 use crate::holds::Holds;
 use crate::recorder::Recorder;
 
@@ -353,8 +354,4 @@ impl Drop for Reply {
             lost,
         });
     }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -41,6 +41,7 @@ pub mod run;
 pub mod seed;
 pub mod show;
 pub mod shrink;
+pub mod standstill;
 pub mod status;
 pub mod suite;
 pub mod topology;

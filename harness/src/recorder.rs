@@ -200,7 +200,7 @@ impl Recorder {
             Body::Fault(fault) if fault.phase == tribunal_results::Phase::Injected => {
                 &totals.faults
             }
-            Body::Invoke(_) | Body::Fault(_) | Body::Node(_) => return,
+            Body::Invoke(_) | Body::Fault(_) | Body::Node(_) | Body::Machine(_) => return,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }

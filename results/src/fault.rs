@@ -89,6 +89,28 @@ pub struct NodeEvent {
     pub detail: String,
 }
 
+/// The machine under everything stood still: an event of the process `nemesis` whose `f` is
+/// `machine`, recorded when it goes on. What takes long meanwhile is nobody's fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standstill {
+    /// What did not go on: `disk` or `processor`.
+    pub what: String,
+    /// For how long until this event, in nanoseconds.
+    pub lasted: Nanos,
+}
+
+/// How much of the time between two moments these spans cover together.
+pub fn covered(mut spans: Vec<(Nanos, Nanos)>, from: Nanos, to: Nanos) -> Nanos {
+    spans.sort_unstable();
+    let (mut sum, mut counted) = (0, from);
+    for (start, end) in spans {
+        let end = end.min(to);
+        sum += end.saturating_sub(start.max(counted));
+        counted = counted.max(end);
+    }
+    sum
+}
+
 /// One fault from injection to cure, put together from its events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FaultSpan {
@@ -112,4 +134,18 @@ pub struct FaultSpan {
     pub bit: Option<bool>,
     /// The proofs of injection and cure.
     pub proof: Vec<Json>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::covered;
+
+    #[test]
+    fn what_several_spans_cover_counts_once_and_within_the_moments_only() {
+        let spans = || vec![(40, 60), (0, 10), (5, 20), (45, 50), (90, 200)];
+        assert_eq!(covered(spans(), 0, 100), 20 + 20 + 10);
+        assert_eq!(covered(spans(), 15, 55), 5 + 15);
+        assert_eq!(covered(spans(), 60, 90), 0);
+        assert_eq!(covered(Vec::new(), 0, 100), 0);
+    }
 }

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::event::{Body, Event, Process};
-use crate::fault::{FaultEvent, FaultSpan, NodeEvent, Phase};
+use crate::fault::{FaultEvent, FaultSpan, NodeEvent, Phase, Standstill, covered};
 use crate::operation::{Operation, Outcome, Reason};
 use crate::{Nanos, NodeId};
 
@@ -80,6 +80,7 @@ pub struct History {
     faults: Vec<FaultEvent>,
     fault_times: Vec<Nanos>,
     nodes: Vec<(Nanos, NodeEvent)>,
+    standstills: Vec<(Nanos, Standstill)>,
     end: Option<Stamp>,
 }
 
@@ -134,6 +135,14 @@ impl History {
     /// The states that nodes entered, in order.
     pub fn node_events(&self) -> &[(Nanos, NodeEvent)] {
         &self.nodes
+    }
+
+    /// How long the machine stood still between two times. Standstills of several kinds at once
+    /// count once.
+    pub fn stood_still(&self, from: Nanos, to: Nanos) -> Nanos {
+        let spans = self.standstills.iter();
+        let spans = spans.map(|(end, still)| (end.saturating_sub(still.lasted), *end));
+        covered(spans.collect(), from, to)
     }
 
     /// The last event's stamp; `None` if nothing happened.
@@ -253,6 +262,10 @@ impl HistoryBuilder {
             }
             (Process::Nemesis, Body::Node(node)) => {
                 self.history.nodes.push((stamp.time, node));
+                Ok(())
+            }
+            (Process::Nemesis, Body::Machine(standstill)) => {
+                self.history.standstills.push((stamp.time, standstill));
                 Ok(())
             }
             (process, _) => Err(format!("not an event that {process} can have")),

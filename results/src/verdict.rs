@@ -176,6 +176,9 @@ pub struct Evidence {
     /// How long the nodes that faults had hit took to serve again, by the fault's name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub recoveries: BTreeMap<String, Recovery>,
+    /// For how long the machine itself stood still during the run, in nanoseconds.
+    #[serde(default)]
+    pub stood_still: Nanos,
 }
 
 /// How long the nodes that faults of one kind had hit took to serve again: from the cure, or from

@@ -27,7 +27,7 @@ use super::lookout::Lookouts;
 use super::phases::Phases;
 use super::wiring::{homes, links, node_specs};
 use super::{Circumstances, node_names};
-use crate::clock::Clock;
+use crate::clock::{Clock, nanos};
 use crate::cluster::{Block, Cluster, ClusterError, Lookout, Setup};
 use crate::drive::Clients;
 use crate::holds::Holds;
@@ -36,6 +36,7 @@ use crate::messages::Journal;
 use crate::plan::Plan;
 use crate::recorder::{Recorder, Totals};
 use crate::seed;
+use crate::standstill::Standstills;
 use crate::status::Status;
 
 /// The name of the clients' side of links.
@@ -101,6 +102,7 @@ struct Play<'a> {
 struct Stage {
     block: Option<Arc<Block>>,
     recorder: Option<Arc<Recorder>>,
+    standstills: Option<Standstills>,
     fabric: Option<Arc<Fabric>>,
     cluster: Option<Arc<Cluster>>,
     journal: Option<Arc<Journal>>,
@@ -126,6 +128,8 @@ impl Stage {
             .map(|n| n.as_str().into())
             .collect();
         let recorder = self.record(dir, plan)?;
+        let watched = Standstills::watch(&recorder, dir);
+        self.standstills = Some(watched.context("cannot watch the machine")?);
         let (node_events, node_reports) = mpsc::unbounded_channel();
         let (fault_events, fault_reports) = mpsc::channel(FAULT_REPORTS_WAITING_MAX);
         self.forward(&recorder, node_reports, fault_reports);
@@ -277,7 +281,7 @@ impl Stage {
         let cluster = Cluster::start(setup).await?;
         self.cluster = Some(Arc::clone(&cluster));
         self.lookout = Some(Lookout::start(&cluster));
-        let ready = cluster.wait_ready(cluster.ids(), plan.ready.0);
+        let ready = self.ready(&cluster, cluster.ids(), plan.ready.0);
         match unless_stopped(stop, ready).await {
             Some(ready) => ready?,
             None => return Ok(None),
@@ -361,7 +365,7 @@ impl Stage {
         let Some(cluster) = &self.cluster else {
             return Ok(());
         };
-        let ready = cluster.wait_ready(&field.nodes, plan.recovery.0);
+        let ready = self.ready(cluster, &field.nodes, plan.recovery.0);
         let Some(Err(e)) = unless_stopped(stop, ready).await else {
             return Ok(());
         };
@@ -379,6 +383,26 @@ impl Stage {
         Ok(())
     }
 
+    /// Waits until the nodes are ready, for so long as they may take.
+    async fn ready(
+        &self,
+        cluster: &Cluster,
+        nodes: &[NodeId],
+        within: Duration,
+    ) -> Result<(), ClusterError> {
+        let Some(standstills) = &self.standstills else {
+            return cluster.wait_ready(nodes, within).await;
+        };
+        let (since, mut left) = (standstills.now(), within);
+        loop {
+            let ended = cluster.wait_ready(nodes, left).await;
+            left = standstills.left(since, within);
+            if left.is_zero() || !matches!(ended, Err(ClusterError::NotReady { .. })) {
+                return ended;
+            }
+        }
+    }
+
     /// The final operations. If none of them is acknowledged, they are asked again and again, for as
     /// long as the system may take to serve: only then its silence says something.
     async fn finale(
@@ -388,10 +412,10 @@ impl Stage {
         mut finale: Box<dyn Generator>,
         stop: &mut watch::Receiver<bool>,
     ) -> anyhow::Result<()> {
-        let Some(recorder) = &self.recorder else {
+        let (Some(recorder), Some(standstills)) = (&self.recorder, &self.standstills) else {
             return Ok(());
         };
-        let clock = Clock::start();
+        let since = standstills.now();
         let ended = || {
             let Totals { ok, fail, info, .. } = recorder.totals();
             let ended = [ok, fail, info].map(|total| total.load(Ordering::Relaxed));
@@ -402,7 +426,8 @@ impl Stage {
             clients.run_for(FINALE, &mut *finale, stop).await;
             let (now_ok, now_all) = ended();
             let is_asked_enough = now_ok > ok || now_all == all;
-            if is_asked_enough || *stop.borrow() || clock.now() > nanos(plan.recovery.0) {
+            let is_time_over = standstills.left(since, plan.recovery.0).is_zero();
+            if is_asked_enough || *stop.borrow() || is_time_over {
                 return Ok(());
             }
             let pause = tokio::time::sleep(ASK_AGAIN);
@@ -414,6 +439,7 @@ impl Stage {
     /// Takes everything down; returns what went wrong, in words.
     async fn strike(mut self, dir: &RunDir) -> Vec<String> {
         let mut problems = Vec::new();
+        drop(self.standstills.take());
         if let Some(lookout) = self.lookout.take() {
             problems.extend(lookout.end().await);
         }
@@ -536,8 +562,4 @@ pub fn program(plan: &Plan) -> anyhow::Result<Program> {
     workload
         .program(&plan.workload.options, &setting)
         .map_err(|e| anyhow::anyhow!("options of workload {name}: {}: {e}", e.path))
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

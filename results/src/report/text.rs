@@ -145,6 +145,10 @@ pub fn evidence_line(evidence: &Evidence) -> String {
         ));
     }
     parts.extend(recoveries(evidence));
+    if evidence.stood_still > 0 {
+        let time = duration(evidence.stood_still);
+        parts.push(format!("the machine itself stood still for {time}"));
+    }
     parts.join(" · ")
 }
 
@@ -214,12 +218,14 @@ mod tests {
             overlap: 0.71,
             concurrency_peak: 5,
             cross_observations: 1,
+            stood_still: 2_500_000_000,
             ..Evidence::default()
         };
         assert_eq!(
             evidence_line(&evidence),
             "12,406 ok · 3 fail · 1 info · 9 × kill · 1 × pause skipped · 71 % of operations \
-             overlapped a fault · up to 5 at once · 1 answer that showed another client's work"
+             overlapped a fault · up to 5 at once · 1 answer that showed another client's work · \
+             the machine itself stood still for 2.50 s"
         );
     }
 }
