@@ -19,6 +19,7 @@ use tribunal_results::journal::{Header, JournalWriter};
 use tribunal_results::{Body, Event, Nanos, NodeId, Outcome, Process};
 
 use crate::clock::Clock;
+use crate::status::Scene;
 
 /// How often gathered events are written: a fifth of what may be lost, for slow wake-ups.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(20);
@@ -36,8 +37,6 @@ pub struct Totals {
     pub fail: AtomicU64,
     /// Operations whose outcome is unknown.
     pub info: AtomicU64,
-    /// Faults injected.
-    pub faults: AtomicU64,
 }
 
 /// Stamps and journals what happens in a run.
@@ -57,6 +56,7 @@ struct Shared {
     /// Set with [`State::error`], to be asked often without the lock.
     lost: AtomicBool,
     totals: Totals,
+    scene: Mutex<Scene>,
     /// Who waits for acknowledged operations.
     cues: OnceLock<Arc<Cues>>,
 }
@@ -86,6 +86,7 @@ impl Recorder {
             closing: AtomicBool::new(false),
             lost: AtomicBool::new(false),
             totals: Totals::default(),
+            scene: Mutex::default(),
             cues: OnceLock::new(),
         });
         let (sync, due) = sync_channel::<()>(1);
@@ -123,6 +124,12 @@ impl Recorder {
     /// Totals so far.
     pub fn totals(&self) -> &Totals {
         &self.shared.totals
+    }
+
+    /// Nodes and faults now.
+    pub fn scene(&self) -> MutexGuard<'_, Scene> {
+        let scene = self.shared.scene.lock();
+        scene.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What went wrong with the file, if anything did. The record is then incomplete, and the
@@ -197,10 +204,10 @@ impl Recorder {
             Body::Complete(_, Outcome::Ok(_)) => &totals.ok,
             Body::Complete(_, Outcome::Fail(_)) => &totals.fail,
             Body::Complete(_, Outcome::Info(_)) => &totals.info,
-            Body::Fault(fault) if fault.phase == tribunal_results::Phase::Injected => {
-                &totals.faults
+            Body::Invoke(_) | Body::Machine(_) => return,
+            Body::Fault(_) | Body::Node(_) => {
+                return self.scene().see(self.clock.now(), body);
             }
-            Body::Invoke(_) | Body::Fault(_) | Body::Node(_) | Body::Machine(_) => return,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }

@@ -147,6 +147,7 @@ impl Stage {
         let mut clients = open_clients(plan, target, &field, &recorder, holds)?;
         let mut program = program(plan)?;
         status.phase("running");
+        status.begin(&recorder);
         self.watch = circumstances
             .fail_fast
             .then(|| Watch::start(dir.path()))
