@@ -24,6 +24,7 @@
 //! | `link` | one listening address: accept, dial, reset |
 //! | `part` | connections of which only one end is left |
 //! | `pump` | the bytes of one connection in one direction |
+//! | `splice` | the same inside the kernel, for bulk that nothing is done to |
 //! | `queue` | what waits on it |
 //! | `timer` | waits of less than a millisecond |
 //! | `frames` | whole lines out of its bytes |
@@ -41,6 +42,8 @@ mod part;
 mod pump;
 mod queue;
 mod rule;
+#[cfg(target_os = "linux")]
+mod splice;
 mod spread;
 #[cfg_attr(not(target_os = "linux"), path = "no_switch.rs")]
 pub mod switch;
