@@ -129,6 +129,7 @@ async fn measure(
             id,
             listen,
             peers,
+            advertised: None,
             nodes,
             data,
             bug: None,

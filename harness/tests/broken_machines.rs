@@ -107,6 +107,7 @@ impl Ground {
             id: "n1".into(),
             listen,
             peers: Vec::new(),
+            advertised: None,
             nodes: vec!["n1".into()],
             data: run.node("n1").join("data"),
             bug: None,

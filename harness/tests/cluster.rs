@@ -133,6 +133,7 @@ impl Ground {
         NodeSpec {
             listen: self.block.node(i),
             peers: Vec::new(),
+            advertised: None,
             nodes: Vec::new(),
             data: self.data(&id),
             bug: None,

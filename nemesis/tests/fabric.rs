@@ -111,6 +111,84 @@ async fn read_error(stream: &mut TcpStream) -> ErrorKind {
     read.expect_err("the connection was to be reset").kind()
 }
 
+/// Waits until the fabric has delivered nothing for a while; how many bytes that were.
+async fn settled(net: &Net) -> u64 {
+    within(async {
+        let mut before = net.count().bytes_forwarded;
+        loop {
+            sleep(Duration::from_millis(50)).await;
+            let now = net.count().bytes_forwarded;
+            if now > 0 && now == before {
+                return now;
+            }
+            before = now;
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bulk_meets_each_rule_at_once_and_loses_nothing() {
+    let net = Net::open("a", "b").await;
+    let (mut dialling, mut accepting) = net.connect().await;
+    let mut bytes = vec![0; 40_000_000];
+    stream(1, &[]).fill_bytes(&mut bytes);
+    let sent = bytes.clone();
+    let sender = tokio::spawn(async move {
+        dialling.write_all(&sent).await.unwrap();
+        dialling.shutdown().await.unwrap();
+    });
+    let mut at = 0;
+    let rules = [
+        Rule::cut(),
+        Rule::cut(),
+        Rule::delay(Duration::from_millis(3), Duration::ZERO),
+    ];
+    for rule in rules {
+        // Nobody reads, so that what is on its way is full when the rule comes.
+        settled(&net).await;
+        assert!(net.fabric.set("a", "b", rule));
+        if rule.cut {
+            until(|| net.fabric.since_set("a", "b").bytes_held > 0).await;
+            let delivered = settled(&net).await as usize;
+            expect(&mut accepting, &bytes[at..delivered]).await;
+            at = delivered;
+            sleep(Duration::from_millis(50)).await;
+            assert!(has_nothing(&accepting));
+        } else {
+            expect(&mut accepting, &bytes[at..at + 5_000_000]).await;
+            at += 5_000_000;
+            assert!(net.fabric.since_set("a", "b").bytes_delayed > 0);
+        }
+        net.fabric.clear("a", "b");
+        // Without the rule it is fast again: enough that a read fills the buffer.
+        expect(&mut accepting, &bytes[at..at + 5_000_000]).await;
+        at += 5_000_000;
+    }
+    expect(&mut accepting, &bytes[at..]).await;
+    assert_eq!(within(accepting.read(&mut [0; 1])).await.unwrap(), 0);
+    assert_eq!(net.count().bytes_forwarded, bytes.len() as u64);
+    within(sender).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reset_after_bulk_is_told_to_the_other_end() {
+    let net = Net::open("a", "b").await;
+    for sender_resets in [true, false] {
+        let (mut dialling, mut accepting) = net.connect().await;
+        let bytes = vec![7; 8_000_000];
+        let write = async { dialling.write_all(&bytes).await.unwrap() };
+        tokio::join!(write, expect(&mut accepting, &bytes));
+        let (gone, mut left) = match sender_resets {
+            true => (dialling, accepting),
+            false => (accepting, dialling),
+        };
+        gone.set_zero_linger().unwrap();
+        drop(gone);
+        assert_eq!(read_error(&mut left).await, ErrorKind::ConnectionReset);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_rules_bytes_and_half_closes_pass_unchanged() {
     let net = Net::open("a", "b").await;

@@ -58,6 +58,10 @@ pub struct NodeSpec {
     pub listen: SocketAddr,
     /// Every other node, in order, at the address where *this* node reaches it.
     pub peers: Vec<(NodeId, SocketAddr)>,
+    /// What it has to tell others as its own address: the one at which every other dials it. Only
+    /// of targets that [advertise one address](Target::advertises_one_address); the others' are
+    /// then those in `peers`, the same for all.
+    pub advertised: Option<SocketAddr>,
     /// Every node of the cluster in order, itself included.
     pub nodes: Vec<NodeId>,
     /// Its own directory; survives restarts.
@@ -177,6 +181,15 @@ pub trait Target: Send + Sync {
     /// The links between nodes without which it does not work.
     fn shape(&self) -> Shape {
         Shape::Mesh
+    }
+
+    /// Whether a node tells the others, and clients perhaps, one address at which all dial it, as
+    /// etcd, Redis, ZooKeeper and NATS do. It must then advertise [`NodeSpec::advertised`] and
+    /// listen at [`NodeSpec::listen`]; who dials is told by whose socket it is. That takes some
+    /// milliseconds for each connection, and Linux. Otherwise each node is given addresses of its
+    /// own for its peers.
+    fn advertises_one_address(&self, _options: &Json) -> bool {
+        false
     }
 
     /// Its planted bugs; none for systems of others.

@@ -46,6 +46,7 @@ impl Cluster {
                     .filter(|&n| n != own)
                     .map(|n| (nodes[n].clone(), addresses[n]))
                     .collect(),
+                advertised: None,
                 nodes: nodes.clone(),
                 data: data.path().join(&*nodes[own]),
                 bug: None,
@@ -340,6 +341,7 @@ fn lone_spec(data: &TempDir) -> NodeSpec {
         id: "n1".into(),
         listen: free_addresses(1)[0],
         peers: Vec::new(),
+        advertised: None,
         nodes: vec!["n1".into()],
         data: data.path().join("n1"),
         bug: None,

@@ -75,6 +75,7 @@ fn machine(target: &dyn Target, id: &NodeId) -> Box<dyn Machine> {
             .filter(|n| n != id)
             .map(|n| (n, address))
             .collect(),
+        advertised: None,
         nodes: nodes(),
         data: "unused".into(),
         bug: None,

@@ -71,6 +71,7 @@ pub(super) fn node(args: Node) -> Done {
         id: args.id.as_str().into(),
         listen: args.listen,
         peers,
+        advertised: None,
         nodes,
         data: args.data,
         bug: args.bug,

@@ -10,6 +10,7 @@
 //! | `place` | where a node lives, and how it is seen from outside |
 //! | `ready` | when a node is ready |
 //! | `logs` | what nodes print |
+//! | `owners` | whose connections are whose |
 //! | `bypass` | connections that go around the fabric |
 //! | `mount` | lays a layer that can be broken over a node's files |
 //! | `vdso` | moves the clocks of one process |
@@ -29,6 +30,7 @@ mod logs;
 mod mount;
 mod node;
 mod orphans;
+mod owners;
 mod place;
 mod procfs;
 mod ready;
@@ -58,6 +60,7 @@ pub use bypass::Lookout;
 pub use error::{ClusterError, Unready};
 pub use guard::guard_main;
 pub use orphans::{Orphan, is_running, orphans, started};
+pub use owners::Owners;
 
 use guard::Guard;
 use logs::Logs;
@@ -123,6 +126,7 @@ impl Cluster {
             guard: Guard::spawn(&setup.program, &marker, lock).await?,
             program: setup.program,
             run,
+            block: setup.block.lock(),
             events: setup.events,
         });
         let disks = match shared.needs.contains(&Need::Disk) {

@@ -25,7 +25,7 @@ use super::logs::{Logs, Mark};
 use super::place::Place;
 use super::spawn::{self, Clocks, Started};
 use super::vdso::Lever;
-use super::{MARKER, exit, procfs};
+use super::{MARKER, exit, owners, procfs};
 
 /// How long a node may take to end by SIGTERM before it is killed.
 const TERMINATE_WITHIN: Duration = Duration::from_secs(3);
@@ -44,6 +44,8 @@ pub(super) struct Shared {
     pub(super) program: std::path::PathBuf,
     /// Its id: the value of the marker variable.
     pub(super) run: String,
+    /// What holds the addresses of its run.
+    pub(super) block: std::net::SocketAddr,
     pub(super) guard: Guard,
     pub(super) events: mpsc::UnboundedSender<NodeEvent>,
 }
@@ -220,14 +222,15 @@ impl Node {
         if self.shared.stamps && launch.program.is_none() {
             launch.args.push("--stamp".into());
         }
-        let marker = (MARKER, self.shared.run.as_str());
+        let (name, mark) = owners::mark(self.shared.block, self.id());
+        let marks = [(MARKER, self.shared.run.as_str()), (name, mark.as_str())];
         let prepare = |cause| ClusterError::Prepare {
             path: self.spec.data.clone(),
             cause,
         };
         let program = spawn::program(&launch, &self.shared.program).map_err(prepare)?;
         let (mut command, mark) =
-            spawn::command(&launch, &program, &self.spec, &self.logs, marker).map_err(prepare)?;
+            spawn::command(&launch, &program, &self.spec, &self.logs, marks).map_err(prepare)?;
         #[cfg(target_os = "linux")]
         if let Ok(disk) = &self.disk {
             // What the last process had open is let go before another one has it.

@@ -149,12 +149,30 @@ fn listening(table: &Path, addresses: &[String]) -> Option<u64> {
     rows.filter(listens).map(|row| row.inode).next()
 }
 
+/// How IPv6 writes an IPv4 address (RFC 4291, 2.5.5.2), as the kernel prints it.
+const MAPPED: &str = "0000000000000000FFFF0000";
+
+/// The inode of the socket at `near` that is connected to `far`, both of IPv4; `None` also if it was
+/// closed by the process that had it.
+pub(super) fn connected(near: SocketAddr, far: SocketAddr) -> Option<u64> {
+    let (SocketAddr::V4(near), SocketAddr::V4(far)) = (near, far) else {
+        return None;
+    };
+    let near = hex(*near.ip(), near.port());
+    let far = hex(*far.ip(), far.port());
+    let is = |written: &str, end: &str| written.strip_prefix(MAPPED).unwrap_or(written) == end;
+    let mut all = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .into_iter()
+        .flat_map(|table| rows(Path::new(table)));
+    all.find(|row| is(&row.local, &near) && is(&row.remote, &far))
+        .map(|row| row.inode)
+        .filter(|&inode| inode != 0)
+}
+
 /// The connections that were opened to one of these IPv4 addresses: to which, and the inodes of
 /// the sockets at the other end.
 pub(super) fn connections_to(addresses: &[SocketAddr]) -> Vec<(SocketAddr, u64)> {
     const ESTABLISHED: &str = "01";
-    /// How IPv6 writes an IPv4 address (RFC 4291, 2.5.5.2), as the kernel prints it.
-    const MAPPED: &str = "0000000000000000FFFF0000";
     let named: Vec<(String, SocketAddr)> = addresses
         .iter()
         .filter_map(|address| match address {

@@ -156,13 +156,13 @@ pub(super) fn program(launch: &Launch, own: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// The command of a node: its own process group, its own directory, its files, the run's marker.
+/// The command of a node: its own process group, its own directory, its files, the marks of run and node.
 pub(super) fn command(
     launch: &Launch,
     program: &Path,
     spec: &NodeSpec,
     logs: &Logs,
-    marker: (&str, &str),
+    marks: [(&str, &str); 2],
 ) -> io::Result<(Command, Mark)> {
     std::fs::create_dir_all(&spec.data)?;
     let (stdout, stderr, mark) = logs.open()?;
@@ -170,7 +170,7 @@ pub(super) fn command(
     command
         .args(&launch.args)
         .envs(launch.env.iter().map(|(name, value)| (name, value)))
-        .env(marker.0, marker.1)
+        .envs(marks)
         .current_dir(&spec.data)
         .stdin(Stdio::null())
         .stdout(stdout)

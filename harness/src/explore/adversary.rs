@@ -263,6 +263,7 @@ fn machine(id: &NodeId, nodes: &[NodeId]) -> anyhow::Result<Box<dyn Machine>> {
         id: id.clone(),
         listen: address,
         peers: others.map(|other| (other.clone(), address)).collect(),
+        advertised: None,
         nodes: nodes.to_vec(),
         data: "unused".into(),
         bug: None,

@@ -282,6 +282,7 @@ impl<'c> World<'c> {
         let spec = NodeSpec {
             listen: address,
             peers: others.map(|other| (other.clone(), address)).collect(),
+            advertised: None,
             nodes: ids.clone(),
             data: "unused".into(),
             bug: self.case.bug.map(|bug| bug.name.to_owned()),

@@ -28,7 +28,7 @@ use super::phases::Phases;
 use super::wiring::{homes, links, node_specs};
 use super::{Circumstances, node_names};
 use crate::clock::{Clock, nanos};
-use crate::cluster::{Block, Cluster, ClusterError, Lookout, Setup};
+use crate::cluster::{Block, Cluster, ClusterError, Lookout, Owners, Setup};
 use crate::drive::Clients;
 use crate::holds::Holds;
 use crate::judge::Watch;
@@ -205,7 +205,9 @@ impl Stage {
     ) -> anyhow::Result<Arc<Fabric>> {
         let block = Arc::new(Block::reserve(None).context("cannot reserve loopback addresses")?);
         let seed = seed::stream(plan.seed, "links");
+        let one_address = has_one_address(plan);
         let nature = Nature {
+            owners: one_address.then(|| Arc::new(Owners::of(&block, CLIENTS.into())) as _),
             base: plan.topology.rules(nodes),
             listener: self.listen(plan, nodes),
             // Reference nodes speak the wire protocol, and so do their clients.
@@ -214,7 +216,7 @@ impl Stage {
         };
         let fabric = match plan.fabric {
             Kind::Proxy => {
-                let opening = Fabric::open_as(nature, links(nodes, &block), seed);
+                let opening = Fabric::open_as(nature, links(nodes, &block, one_address), seed);
                 circumstances.fabric.spawn(opening).await?
             }
             Kind::Switch => {
@@ -257,7 +259,7 @@ impl Stage {
         let (Some(block), Some(fabric)) = (&self.block, &self.fabric) else {
             anyhow::bail!("there is no fabric");
         };
-        let specs = node_specs(plan, dir, nodes, block, fabric)?;
+        let specs = node_specs(plan, dir, nodes, block, fabric, has_one_address(plan))?;
         let program = std::env::current_exe().context("cannot find this program")?;
         Ok(Setup {
             target,
@@ -465,6 +467,12 @@ impl Stage {
         }
         problems
     }
+}
+
+/// Whether all dial each node at one address.
+fn has_one_address(plan: &Plan) -> bool {
+    tribunal_targets::find(&plan.target.target)
+        .is_some_and(|target| target.advertises_one_address(&plan.target.options))
 }
 
 /// What `work` comes to, or `None` if the user stops the run before.

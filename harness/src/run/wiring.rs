@@ -1,6 +1,7 @@
 //! Who is linked to whom, at which addresses, and what each node is told of it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use tribunal_nemesis::fabric::switch::Home;
 use tribunal_nemesis::fabric::{Fabric, LinkSpec};
@@ -12,27 +13,38 @@ use super::field::CLIENTS;
 use crate::cluster::Block;
 use crate::plan::Plan;
 
-/// Every directed link between nodes, and from the clients to each node.
-pub(super) fn links(nodes: &[NodeId], block: &Block) -> Vec<LinkSpec> {
+/// Every directed link between nodes, and from the clients to each node. If each node advertises one
+/// address, all links from nodes to it begin there, also its own, and those of clients that it sends
+/// there; else each has an address of its own.
+pub(super) fn links(nodes: &[NodeId], block: &Block, one_address: bool) -> Vec<LinkSpec> {
     let mut links = Vec::new();
     for (j, to) in nodes.iter().enumerate().map(|(j, to)| (j + 1, to)) {
-        let mut link = |i: usize, from: NodeId| {
-            let (listen, dial) = (block.link(i, j), block.node(j));
+        let mut link = |from: NodeId, listen: SocketAddr| {
             links.push(LinkSpec {
                 from,
                 to: to.clone(),
                 listen,
-                dial,
+                dial: block.node(j),
             });
         };
-        link(0, CLIENTS.into());
+        link(CLIENTS.into(), block.link(0, j));
+        if one_address {
+            link(CLIENTS.into(), advertised(block, j));
+        }
         for (i, from) in nodes.iter().enumerate().map(|(i, from)| (i + 1, from)) {
-            if i != j {
-                link(i, from.clone());
+            if one_address {
+                link(from.clone(), advertised(block, j));
+            } else if i != j {
+                link(from.clone(), block.link(i, j));
             }
         }
     }
     links
+}
+
+/// The one address that node `j` advertises: the place of a link from it to itself.
+fn advertised(block: &Block, j: usize) -> SocketAddr {
+    block.link(j, j)
 }
 
 /// Where those nodes live that are behind a switch.
@@ -47,6 +59,7 @@ pub(super) fn node_specs(
     nodes: &[NodeId],
     block: &Block,
     fabric: &Fabric,
+    one_address: bool,
 ) -> anyhow::Result<Vec<NodeSpec>> {
     let spec = |(i, id): (usize, &NodeId)| {
         let peers = nodes.iter().filter(|peer| *peer != id).map(|peer| {
@@ -55,12 +68,14 @@ pub(super) fn node_specs(
                 .ok_or_else(|| anyhow::anyhow!("the fabric has no link {id} → {peer}"))?;
             Ok((peer.clone(), address))
         });
+        let (listen, reached) = match fabric.home(id) {
+            Some(home) => (home.listen, home.listen),
+            None => (block.node(i + 1), advertised(block, i + 1)),
+        };
         Ok(NodeSpec {
             id: id.clone(),
-            listen: match fabric.home(id) {
-                Some(home) => home.listen,
-                None => block.node(i + 1),
-            },
+            listen,
+            advertised: one_address.then_some(reached),
             peers: peers.collect::<anyhow::Result<_>>()?,
             nodes: nodes.to_vec(),
             data: dir.node(id).join("data"),
@@ -69,4 +84,30 @@ pub(super) fn node_specs(
         })
     };
     nodes.iter().enumerate().map(spec).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn addresses(one_address: bool) -> BTreeSet<(String, SocketAddr)> {
+        let nodes: Vec<NodeId> = ["n1", "n2", "n3"].map(NodeId::from).into();
+        let block = Block::reserve(None).unwrap();
+        let own: Vec<_> = (1..=3).map(|i| block.node(i)).collect();
+        let links = links(&nodes, &block, one_address);
+        let told = links.into_iter().filter(|link| &*link.from != CLIENTS);
+        told.map(|link| {
+            assert!(!own.contains(&link.listen), "{link:?}");
+            (link.to.to_string(), link.listen)
+        })
+        .collect()
+    }
+
+    #[test]
+    fn all_dial_a_node_at_one_address_only_if_it_advertises_one() {
+        assert_eq!(addresses(false).len(), 6);
+        assert_eq!(addresses(true).len(), 3);
+    }
 }

@@ -1,4 +1,4 @@
-//! One proxied link: accepts what `from` dials and carries it to `to`.
+//! One proxied link: carries what `from` dials to `to`.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::counters::count;
@@ -16,14 +14,8 @@ use super::lane::Lane;
 use super::part::{Ends, parted};
 use super::pump::{Aborted, CHUNK_BYTES, Pump};
 
-/// The most connections of one link at once; more wait in the kernel's backlog.
-const CONNECTIONS_MAX: usize = 1024;
-
 /// How long dialling the node may take.
 const DIAL_MAX: Duration = Duration::from_secs(5);
-
-/// How long to wait after the machine could not accept (no more file descriptors, say).
-const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// Where a link leads, and the rules of both its directions.
 #[derive(Debug)]
@@ -36,44 +28,8 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Accepts until `stop` says so; ends when every connection has ended.
-    pub(super) async fn serve(
-        self: Arc<Self>,
-        listener: TcpListener,
-        mut stop: watch::Receiver<bool>,
-    ) {
-        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let mut connections = JoinSet::new();
-        loop {
-            let accept = async {
-                let permit = Arc::clone(&room).acquire_owned().await;
-                (listener.accept().await, permit)
-            };
-            tokio::select! {
-                biased;
-                () = stopped(&mut stop) => break,
-                Some(_) = connections.join_next() => {}
-                (accepted, permit) = accept => match accepted {
-                    Ok((client, _)) => {
-                        let link = Arc::clone(&self);
-                        connections.spawn(async move {
-                            link.admit(client).await;
-                            drop(permit);
-                        });
-                    }
-                    Err(e) => {
-                        tracing::warn!("fabric could not accept a connection to {}: {e}", self.dial);
-                        sleep(ACCEPT_PAUSE).await;
-                    }
-                }
-            }
-        }
-        drop(listener);
-        connections.shutdown().await;
-    }
-
     /// One connection from its first byte to its last.
-    async fn admit(&self, client: TcpStream) {
+    pub(super) async fn admit(&self, client: TcpStream) {
         let mut ends = Ends {
             client: Some(client),
             node: None,
@@ -172,12 +128,6 @@ impl Link {
             }
         }
     }
-}
-
-/// Ends when the fabric is closed or dropped.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error means that it was dropped.
-    let _ = stop.wait_for(|stopped| *stopped).await;
 }
 
 /// Ends when the lane's rule resets the connection that asks.

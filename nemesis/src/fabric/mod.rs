@@ -21,9 +21,11 @@
 //! | `spread` | how late bytes arrive: distributions |
 //! | `lane` | one direction: rules in force, bandwidth, chance |
 //! | `counters` | what a direction did |
-//! | `link` | one listening address: accept, dial, reset |
+//! | `door` | one listening address: accept, and tell who dialled |
+//! | `link` | one dial: attempt, carry, reset |
 //! | `part` | connections of which only one end is left |
 //! | `pump` | the bytes of one connection in one direction |
+//! | `splice` | the same inside the kernel, for bulk that nothing is done to |
 //! | `queue` | what waits on it |
 //! | `timer` | waits of less than a millisecond |
 //! | `frames` | whole lines out of its bytes |
@@ -32,6 +34,7 @@
 //! | [`switch`] | the other way to do it: packets between network namespaces |
 
 mod counters;
+mod door;
 mod fate;
 mod frames;
 mod kind;
@@ -41,6 +44,8 @@ mod part;
 mod pump;
 mod queue;
 mod rule;
+#[cfg(target_os = "linux")]
+mod splice;
 mod spread;
 #[cfg_attr(not(target_os = "linux"), path = "no_switch.rs")]
 pub mod switch;
@@ -58,6 +63,7 @@ use tribunal_results::NodeId;
 use tribunal_targets::Router;
 
 use crate::chance;
+use door::Door;
 use fate::Receivers;
 use lane::{Lane, Origin};
 use link::Link;
@@ -65,6 +71,7 @@ use tap::Tapped;
 use timer::Timer;
 
 pub use counters::Counters;
+pub use door::SocketOwners;
 pub use kind::Kind;
 pub use rule::{Bandwidth, Lies, Messages, Packets, Rule, Stall};
 pub use spread::{Delay, Distribution};
@@ -77,7 +84,8 @@ pub struct LinkSpec {
     pub from: NodeId,
     /// Who is dialled.
     pub to: NodeId,
-    /// Where the proxy listens; port 0 lets the kernel choose.
+    /// Where the proxy listens; port 0 lets the kernel choose. Links to the same node may share an
+    /// address, if [`Nature::owners`] tells who dials it.
     pub listen: SocketAddr,
     /// Where `to` itself listens.
     pub dial: SocketAddr,
@@ -99,6 +107,8 @@ pub struct Nature {
     /// Whether what nodes and clients send are lines of the wire protocol, so that rules can be
     /// about single messages.
     pub is_framed: bool,
+    /// Tells apart who dials an address that several links share.
+    pub owners: Option<Arc<dyn SocketOwners>>,
 }
 
 /// Makes lanes.
@@ -146,6 +156,46 @@ impl Maker {
     }
 }
 
+/// The links that share an address, in the order of the first of each.
+fn by_address(links: Vec<LinkSpec>) -> Vec<Vec<LinkSpec>> {
+    let mut all: Vec<Vec<LinkSpec>> = Vec::new();
+    for link in links {
+        let same = |shared: &&mut Vec<LinkSpec>| {
+            let first = shared.first();
+            link.listen.port() != 0 && first.is_some_and(|first| first.listen == link.listen)
+        };
+        match all.iter_mut().find(same) {
+            Some(shared) => shared.push(link),
+            None => all.push(vec![link]),
+        }
+    }
+    all
+}
+
+/// Listens for links that share an address.
+async fn listen(shared: &[LinkSpec], nature: &Nature) -> std::io::Result<TcpListener> {
+    let Some(LinkSpec {
+        from, to, listen, ..
+    }) = shared.first()
+    else {
+        return Err(std::io::ErrorKind::InvalidInput.into());
+    };
+    let why = |e: std::io::Error| {
+        std::io::Error::new(
+            e.kind(),
+            format!("the fabric can't listen on {listen} for the link {from}→{to}: {e}"),
+        )
+    };
+    if shared.len() > 1 && nature.owners.is_none() {
+        let several = "several links share it, and nobody tells who dials it";
+        return Err(why(std::io::Error::new(
+            std::io::ErrorKind::InvalidInput,
+            several,
+        )));
+    }
+    TcpListener::bind(listen).await.map_err(why)
+}
+
 /// Every link of a cluster. It closes when it is dropped, but only [`Fabric::close`] waits
 /// for that.
 #[derive(Debug)]
@@ -163,7 +213,8 @@ impl Fabric {
     /// Listens for every link. `seed` seeds the jitter, one stream per directed pair.
     ///
     /// # Errors
-    /// If an address can't be listened on; the error names link and address.
+    /// If an address can't be listened on, or is shared although nobody tells who dials it; the error
+    /// names link and address.
     pub async fn open(links: Vec<LinkSpec>, seed: u64) -> std::io::Result<Arc<Self>> {
         Self::open_as(Nature::default(), links, seed).await
     }
@@ -183,29 +234,31 @@ impl Fabric {
         let mut lanes = BTreeMap::new();
         let mut servers = Vec::new();
         let stop = watch::Sender::new(false);
-        for spec in links {
-            let listener = TcpListener::bind(spec.listen).await.map_err(|e| {
-                let LinkSpec {
-                    from, to, listen, ..
-                } = &spec;
-                std::io::Error::new(
-                    e.kind(),
-                    format!("the fabric can't listen on {listen} for the link {from}→{to}: {e}"),
-                )
-            })?;
-            let mut lane = |from: &NodeId, to: &NodeId| {
-                let lane = lanes
-                    .entry((Arc::clone(from), Arc::clone(to)))
-                    .or_insert_with(|| Arc::new(maker.lane(from, to)));
-                Arc::clone(lane)
+        for shared in by_address(links) {
+            let listener = listen(&shared, &maker.nature).await?;
+            let mut door = Door {
+                links: Vec::new(),
+                owners: maker.nature.owners.clone(),
             };
-            let link = Arc::new(Link {
-                dial: spec.dial,
-                forth: lane(&spec.from, &spec.to),
-                back: lane(&spec.to, &spec.from),
-            });
-            addresses.insert((spec.from, spec.to), listener.local_addr()?);
-            servers.push(tokio::spawn(link.serve(listener, stop.subscribe())));
+            for spec in shared {
+                let mut lane = |from: &NodeId, to: &NodeId| {
+                    let lane = lanes
+                        .entry((Arc::clone(from), Arc::clone(to)))
+                        .or_insert_with(|| Arc::new(maker.lane(from, to)));
+                    Arc::clone(lane)
+                };
+                let link = Arc::new(Link {
+                    dial: spec.dial,
+                    forth: lane(&spec.from, &spec.to),
+                    back: lane(&spec.to, &spec.from),
+                });
+                door.links.push((Arc::clone(&spec.from), link));
+                let pair = (spec.from, spec.to);
+                addresses.entry(pair).or_insert(listener.local_addr()?);
+            }
+            servers.push(tokio::spawn(
+                Arc::new(door).serve(listener, stop.subscribe()),
+            ));
         }
         Ok(Arc::new(Self {
             addresses,

@@ -4,6 +4,9 @@
 //! cut, throttled, or the reader is slow) waits as parcels in a bounded queue. The end of the
 //! stream and its reset are parcels too, so that a rule governs them just as it governs bytes;
 //! while a rule is about single messages, each whole line is a parcel.
+//!
+//! Bulk takes a shorter way: once a read has filled the whole buffer, bytes go from socket to socket
+//! inside the kernel, until the rule changes. What is then on that way becomes the first parcel.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -20,6 +23,8 @@ use super::frames::{Frames, Piece};
 use super::lane::Lane;
 use super::queue::{Content, Parcel, Queue};
 use super::rule::{Bandwidth, Rule};
+#[cfg(target_os = "linux")]
+use super::splice::{Passed, Pipe};
 use super::tap::Passage;
 use super::timer::Alarm;
 
@@ -45,6 +50,10 @@ pub(super) struct Pump<'a> {
     queue: Queue,
     /// Whether more may come from the reader.
     open: bool,
+    /// Whether its bytes may stay inside the kernel: nobody looks at them.
+    may_rush: bool,
+    /// Whether it comes faster than it is read.
+    is_bulk: bool,
     /// Its lines, if somebody listens.
     passage: Option<Passage>,
     /// Its lines, if they are those of the wire protocol.
@@ -67,6 +76,8 @@ impl<'a> Pump<'a> {
             lane: Arc::clone(lane),
             queue: Queue::default(),
             open: true,
+            may_rush: lane.origin.tapped.is_none() && !lane.origin.is_framed,
+            is_bulk: false,
             passage: lane.origin.tapped.clone().map(Passage::new),
             frames: lane.origin.is_framed.then(Frames::default),
             alarm: Alarm::new(&lane.origin.timer),
@@ -90,6 +101,10 @@ impl<'a> Pump<'a> {
             if let Some(passage) = &mut self.passage {
                 passage.under(&rule);
             }
+            if self.open && self.is_bulk && rule.is_transparent() && self.queue.is_empty() {
+                self.rush().await?;
+                continue;
+            }
             let wait = self.wait_of_head(&rule);
             match (wait, self.queue.head().map(|head| &head.content)) {
                 (Wait::Ready, Some(Content::Reset)) => return Err(Aborted),
@@ -111,6 +126,7 @@ impl<'a> Pump<'a> {
                 got = self.reader.read(buffer.get_mut(..sip).unwrap_or_default()),
                     if self.open && self.queue.cost() < waits =>
                 {
+                    self.is_bulk = self.may_rush && matches!(got, Ok(CHUNK_BYTES));
                     self.got(got, &buffer).await?;
                 }
             }
@@ -162,6 +178,49 @@ impl<'a> Pump<'a> {
             Err(_) => return self.broken().await,
         }
         Ok(())
+    }
+
+    /// Nothing passes inside the kernel here.
+    #[cfg(not(target_os = "linux"))]
+    async fn rush(&mut self) -> Result<(), Aborted> {
+        self.may_rush = false;
+        self.is_bulk = false;
+        Ok(())
+    }
+
+    /// Lets bytes pass inside the kernel until the rule changes or the stream ends.
+    #[cfg(target_os = "linux")]
+    async fn rush(&mut self) -> Result<(), Aborted> {
+        self.is_bulk = false;
+        let Some(mut pipe) = Pipe::open() else {
+            return Ok(());
+        };
+        let ended = loop {
+            tokio::select! {
+                biased;
+                changed = self.rule.changed() => {
+                    changed.map_err(|_| Aborted)?;
+                    break None;
+                }
+                passed = pipe.pass(self.reader.as_ref(), self.writer.as_ref()) => match passed {
+                    Passed::In => {}
+                    Passed::On(n) => count(&self.lane.tally.bytes_forwarded, n),
+                    Passed::End => break Some(Content::Fin),
+                    Passed::Reset => break Some(Content::Reset),
+                    Passed::Broken => return self.broken().await,
+                    Passed::Impossible => {
+                        self.may_rush = false;
+                        break None;
+                    }
+                },
+            }
+        };
+        let rest = pipe.rest().map_err(|_| Aborted)?;
+        if !rest.is_empty() {
+            self.queue.push(Parcel::new(Content::Bytes(rest)));
+        }
+        let rule = *self.rule.borrow();
+        ended.map_or(Ok(()), |content| self.end(&rule, content))
     }
 
     fn end(&mut self, rule: &Rule, content: Content) -> Result<(), Aborted> {

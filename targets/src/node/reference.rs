@@ -183,6 +183,7 @@ mod tests {
             id: "n1".into(),
             listen: ([127, 0, 0, 1], 4000).into(),
             peers: vec![("n2".into(), ([127, 0, 0, 2], 4001).into())],
+            advertised: None,
             nodes: vec!["n1".into(), "n2".into()],
             data: "/tmp/n1".into(),
             bug: Some("read-one".into()),

@@ -67,6 +67,7 @@ impl Play {
             id: id.into(),
             listen: address,
             peers: others.map(|other| (other.clone(), address)).collect(),
+            advertised: None,
             nodes: nodes.clone(),
             data: "unused".into(),
             bug: None,

@@ -240,6 +240,7 @@ impl Stage {
             id: id.clone(),
             listen: address,
             peers: others.map(|node| (node.clone(), address)).collect(),
+            advertised: None,
             nodes: nodes.clone(),
             data: "unused".into(),
             bug: self.bug.clone(),
