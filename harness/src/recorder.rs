@@ -5,6 +5,7 @@
 //! [`FLUSH_INTERVAL`] and writes it; a second one fsyncs, so that a slow disk never delays the
 //! write. SIGKILL of the controller loses at most what gathered since the last flush.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use tribunal_nemesis::schedule::{Cues, Sight};
 use tribunal_results::journal::{Header, JournalWriter};
-use tribunal_results::{Body, Event, Nanos, NodeId, Outcome, Process};
+use tribunal_results::{Body, Event, LeaderEvent, Nanos, NodeId, Outcome, Process};
 
 use crate::clock::Clock;
 
@@ -57,6 +58,8 @@ struct Shared {
     /// Set with [`State::error`], to be asked often without the lock.
     lost: AtomicBool,
     totals: Totals,
+    /// The nodes that lead now, as far as they say.
+    leaders: Mutex<BTreeSet<NodeId>>,
     /// Who waits for acknowledged operations.
     cues: OnceLock<Arc<Cues>>,
 }
@@ -86,6 +89,7 @@ impl Recorder {
             closing: AtomicBool::new(false),
             lost: AtomicBool::new(false),
             totals: Totals::default(),
+            leaders: Mutex::default(),
             cues: OnceLock::new(),
         });
         let (sync, due) = sync_channel::<()>(1);
@@ -118,6 +122,11 @@ impl Recorder {
     /// From now on tells of each acknowledged operation; to one listener, the first.
     pub fn tell(&self, cues: Arc<Cues>) {
         let _ = self.shared.cues.set(cues);
+    }
+
+    /// The nodes that lead now, as far as they say.
+    pub fn leaders(&self) -> Vec<NodeId> {
+        self.shared.leaders().iter().cloned().collect()
     }
 
     /// Totals so far.
@@ -200,6 +209,7 @@ impl Recorder {
             Body::Fault(fault) if fault.phase == tribunal_results::Phase::Injected => {
                 &totals.faults
             }
+            Body::Leader(event) => return self.shared.lead(event),
             Body::Invoke(_) | Body::Fault(_) | Body::Node(_) => return,
         };
         counter.fetch_add(1, Ordering::Relaxed);
@@ -215,6 +225,17 @@ impl Drop for Recorder {
 }
 
 impl Shared {
+    fn leaders(&self) -> MutexGuard<'_, BTreeSet<NodeId>> {
+        self.leaders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lead(&self, event: &LeaderEvent) {
+        match event.leads {
+            true => self.leaders().insert(event.node.clone()),
+            false => self.leaders().remove(&event.node),
+        };
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

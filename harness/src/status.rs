@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::plan::Plan;
-use crate::recorder::{Recorder, Totals};
+use crate::recorder::Recorder;
 
 /// How often the live line changes.
 const LIVE_INTERVAL: Duration = Duration::from_millis(200);
@@ -96,7 +96,7 @@ impl Status {
                     .unwrap_or_else(PoisonError::into_inner)
                     .clone();
                 let seconds = recorder.clock().now() / 1_000_000_000;
-                let (name, totals) = (&shared.name, line(recorder.totals()));
+                let (name, totals) = (&shared.name, line(&recorder));
                 let text = format!("{name}  {phase}  {seconds}s/{time}  {totals}");
                 match &shared.mode {
                     Mode::Live(bar) => bar.set_message(text),
@@ -116,8 +116,13 @@ impl Drop for Status {
     }
 }
 
-fn line(totals: &Totals) -> String {
+fn line(recorder: &Recorder) -> String {
+    let totals = recorder.totals();
     let [ok, fail, info, faults] = [&totals.ok, &totals.fail, &totals.info, &totals.faults]
         .map(|total| total.load(Ordering::Relaxed));
-    format!("ok {ok}  fail {fail}  info {info}  faults {faults}")
+    let leaders = match recorder.leaders().join(", ") {
+        nobody if nobody.is_empty() => nobody,
+        names => format!("  leader {names}"),
+    };
+    format!("ok {ok}  fail {fail}  info {info}  faults {faults}{leaders}")
 }

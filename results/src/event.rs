@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::fault::{FaultEvent, NodeEvent, Phase};
+use crate::fault::{FaultEvent, LeaderEvent, NodeEvent, Phase};
 use crate::operation::{Answer, Kind, Operation, Outcome, Reason};
 use crate::{Nanos, NodeId, Scalar};
 
@@ -40,6 +40,8 @@ pub enum Body {
     Fault(FaultEvent),
     /// A node changed state.
     Node(NodeEvent),
+    /// A node began to lead, or ceased to.
+    Leader(LeaderEvent),
 }
 
 /// One thing that happened, at one instant.
@@ -75,7 +77,7 @@ pub struct Line {
     /// `invoke`, `ok`, `fail` or `info`.
     #[serde(rename = "type")]
     pub kind: LineType,
-    /// The operation's kind, the fault's name, or `node`.
+    /// The operation's kind, the fault's name, `node` or `leader`.
     pub f: String,
     /// The object of the operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -134,6 +136,8 @@ impl Phase {
 
 /// The `f` of events that report a node's state.
 const NODE: &str = "node";
+/// The `f` of events that report who leads.
+const LEADER: &str = "leader";
 
 impl Event {
     /// The event as one JSON object, without a line end.
@@ -196,6 +200,11 @@ impl Event {
                 line.f = NODE.into();
                 line.value = serde_json::to_value(node).ok();
             }
+            Body::Leader(leader) => {
+                line.node = Some(leader.node.to_string());
+                line.f = LEADER.into();
+                line.value = serde_json::to_value(leader).ok();
+            }
         }
         line
     }
@@ -243,6 +252,11 @@ fn nemesis_body(line: Line, node: Option<NodeId>) -> Result<(Option<NodeId>, Bod
         let mut event = NodeEvent::deserialize(&value).map_err(form)?;
         event.node = node.ok_or("a node event needs a node")?;
         return Ok((None, Body::Node(event)));
+    }
+    if line.f == LEADER {
+        let mut event = LeaderEvent::deserialize(&value).map_err(form)?;
+        event.node = node.ok_or("a leader event needs a node")?;
+        return Ok((None, Body::Leader(event)));
     }
     let mut event = FaultEvent::deserialize(&value).map_err(form)?;
     event.fault = line.f;

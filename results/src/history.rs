@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::event::{Body, Event, Process};
-use crate::fault::{FaultEvent, FaultSpan, NodeEvent, Phase};
+use crate::fault::{FaultEvent, FaultSpan, LeaderEvent, NodeEvent, Phase};
 use crate::operation::{Operation, Outcome, Reason};
 use crate::{Nanos, NodeId};
 
@@ -80,6 +80,7 @@ pub struct History {
     faults: Vec<FaultEvent>,
     fault_times: Vec<Nanos>,
     nodes: Vec<(Nanos, NodeEvent)>,
+    leaders: Vec<(Nanos, LeaderEvent)>,
     end: Option<Stamp>,
 }
 
@@ -134,6 +135,11 @@ impl History {
     /// The states that nodes entered, in order.
     pub fn node_events(&self) -> &[(Nanos, NodeEvent)] {
         &self.nodes
+    }
+
+    /// Which nodes began to lead or ceased to, in order.
+    pub fn leader_events(&self) -> &[(Nanos, LeaderEvent)] {
+        &self.leaders
     }
 
     /// The last event's stamp; `None` if nothing happened.
@@ -253,6 +259,10 @@ impl HistoryBuilder {
             }
             (Process::Nemesis, Body::Node(node)) => {
                 self.history.nodes.push((stamp.time, node));
+                Ok(())
+            }
+            (Process::Nemesis, Body::Leader(leader)) => {
+                self.history.leaders.push((stamp.time, leader));
                 Ok(())
             }
             (process, _) => Err(format!("not an event that {process} can have")),

@@ -45,7 +45,7 @@ pub mod verdict;
 
 pub use assumptions::Assumptions;
 pub use event::{Body, Event, Process};
-pub use fault::{FaultEvent, FaultSpan, NodeEvent, NodeState, Phase};
+pub use fault::{FaultEvent, FaultSpan, LeaderEvent, NodeEvent, NodeState, Phase};
 pub use history::{Call, History, HistoryError, Stamp};
 pub use message::{MessageEvent, Messages};
 pub use micro::{Micro, Seen};

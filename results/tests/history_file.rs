@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value as Json, json};
 use tribunal_results::event::{Body, Event, Process};
-use tribunal_results::fault::{FaultEvent, NodeEvent, NodeState, Phase};
+use tribunal_results::fault::{FaultEvent, LeaderEvent, NodeEvent, NodeState, Phase};
 use tribunal_results::journal::{Header, Journal, JournalWriter, ReadError, read};
 use tribunal_results::{
     Answer, Grant, History, Kind, Micro, NodeId, Operation, Outcome, Reason, Row, Scalar, Seen,
@@ -218,6 +218,7 @@ enum Step {
     Client(u64, Box<Operation>, Answers, u8, Reason, Option<NodeId>),
     Fault(Box<FaultEvent>),
     Node(NodeEvent),
+    Leader(LeaderEvent),
 }
 
 fn node_id() -> impl Strategy<Value = NodeId> {
@@ -246,7 +247,7 @@ fn client_step() -> impl Strategy<Value = Step> {
 fn fault_step() -> impl Strategy<Value = Step> {
     use Phase::{Heal, Healed, Inject, Injected};
     let phase = prop_oneof![Just(Inject), Just(Injected), Just(Heal), Just(Healed)];
-    let name = text().prop_filter("reserved", |name| name != "node");
+    let name = text().prop_filter("reserved", |name| name != "node" && name != "leader");
     let aims = (vec(node_id(), 0..3), vec((node_id(), node_id()), 0..3));
     let more = (
         proptest::option::of(text()),
@@ -291,9 +292,19 @@ fn node_step() -> impl Strategy<Value = Step> {
         })
 }
 
-/// Well-formed events: all operations, all outcomes, faults and nodes.
+fn leader_step() -> impl Strategy<Value = Step> {
+    (node_id(), any::<bool>(), text()).prop_map(|(node, leads, detail)| {
+        Step::Leader(LeaderEvent {
+            node,
+            leads,
+            detail,
+        })
+    })
+}
+
+/// Well-formed events: all operations, all outcomes, faults, nodes and leaders.
 fn events() -> impl Strategy<Value = Vec<Event>> {
-    let step = prop_oneof![6 => client_step(), 1 => fault_step(), 1 => node_step()];
+    let step = prop_oneof![6 => client_step(), 1 => fault_step(), 1 => node_step(), 1 => leader_step()];
     let pause = prop_oneof![Just(0), 0..5_000_000_u64, any::<u64>()];
     vec((step, pause), 0..25).prop_map(performed)
 }
@@ -330,6 +341,7 @@ fn performed(steps: Vec<(Step, u64)>) -> Vec<Event> {
             }
             Step::Fault(fault) => (Process::Nemesis, None, Body::Fault(*fault)),
             Step::Node(node) => (Process::Nemesis, None, Body::Node(node)),
+            Step::Leader(leader) => (Process::Nemesis, None, Body::Leader(leader)),
         };
         let index = events.len() as u64;
         events.push(Event {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 use tribunal_results::event::{Body, Event, Process};
-use tribunal_results::fault::{FaultEvent, NodeEvent, NodeState, Phase};
+use tribunal_results::fault::{FaultEvent, LeaderEvent, NodeEvent, NodeState, Phase};
 use tribunal_results::report::{Report, html};
 use tribunal_results::run::RunInfo;
 use tribunal_results::verdict::Evidence;
@@ -109,6 +109,12 @@ pub(crate) fn history(operations: u64, text: &str) -> History {
         detail: text.into(),
     };
     events.push(event(2, 2_000, Process::Nemesis, Body::Node(node)));
+    let leader = LeaderEvent {
+        node: text.into(),
+        leads: true,
+        detail: text.into(),
+    };
+    events.push(event(3, 3_000, Process::Nemesis, Body::Leader(leader)));
     let mut process = 0;
     for n in 0..operations {
         let index = events.len() as u64;
