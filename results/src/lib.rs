@@ -9,6 +9,7 @@
 //! | [`operation`] | what a client may ask ([`Operation`]) |
 //! | [`outcome`] | what comes back ([`Outcome`]) |
 //! | [`event`] | one line of the history file |
+//! | [`export`] | histories written in the formats of others, and as a trace |
 //! | [`fault`] | what the nemesis did, with its proof |
 //! | [`history`] | events paired into calls; well-formed by construction |
 //! | [`import`] | histories that others recorded: EDN, JSON, text logs |
@@ -25,6 +26,7 @@
 
 pub mod assumptions;
 pub mod event;
+pub mod export;
 pub mod fault;
 pub mod history;
 pub mod import;

@@ -304,7 +304,8 @@ fn leader_step() -> impl Strategy<Value = Step> {
 
 /// Well-formed events: all operations, all outcomes, faults, nodes and leaders.
 fn events() -> impl Strategy<Value = Vec<Event>> {
-    let step = prop_oneof![6 => client_step(), 1 => fault_step(), 1 => node_step(), 1 => leader_step()];
+    let step =
+        prop_oneof![6 => client_step(), 1 => fault_step(), 1 => node_step(), 1 => leader_step()];
     let pause = prop_oneof![Just(0), 0..5_000_000_u64, any::<u64>()];
     vec((step, pause), 0..25).prop_map(performed)
 }

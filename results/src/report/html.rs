@@ -476,7 +476,11 @@ fn nodes<'a>(report: &Report<'a>) -> Vec<NodeView<'a>> {
                 none if none.is_empty() => none,
                 detail => format!(" ({detail})"),
             };
-            format!("{state} since {}{detail}{}", instant(*time), led(report, &log.node))
+            format!(
+                "{state} since {}{detail}{}",
+                instant(*time),
+                led(report, &log.node)
+            )
         });
         let lines = last_lines(&log.lines, room);
         NodeView {
