@@ -18,8 +18,10 @@
 //! | [`micro`] | the steps of a transaction |
 //! | [`options`] | how the options of a plan's parts are read |
 //! | [`proof`] | how surely planted bugs are found |
+//! | [`reasons`] | every reason that a verdict can give |
 //! | [`record`] | all that a checker may look at |
 //! | [`verdict`] | what the checkers concluded, result classes, exit codes |
+//! | [`schema`] | the JSON schemas of all these |
 //! | [`run`] | `run.json`, and where each file of a run lies |
 //! | `report` | HTML, JUnit and Markdown drawn from a record (feature `report`) |
 #![forbid(unsafe_code)]
@@ -38,11 +40,13 @@ pub mod operation;
 pub mod options;
 pub mod outcome;
 pub mod proof;
+pub mod reasons;
 pub mod record;
 #[cfg(feature = "report")]
 pub mod report;
 pub mod run;
 pub mod scalar;
+pub mod schema;
 pub mod verdict;
 
 pub use assumptions::Assumptions;

@@ -36,6 +36,7 @@ pub(crate) fn info(class: ResultClass, text: &str) -> RunInfo {
         machine: BTreeMap::from([(text.into(), text.into())]),
         phases: vec![(text.into(), 1_500.0), ("odd".into(), f64::NAN)],
         overhead_ms: -1.0,
+        directory: format!("/runs/{text}"),
         error: Some(text.into()),
     }
 }
@@ -109,12 +110,6 @@ pub(crate) fn history(operations: u64, text: &str) -> History {
         detail: text.into(),
     };
     events.push(event(2, 2_000, Process::Nemesis, Body::Node(node)));
-    let leader = LeaderEvent {
-        node: text.into(),
-        leads: true,
-        detail: text.into(),
-    };
-    events.push(event(3, 3_000, Process::Nemesis, Body::Leader(leader)));
     let mut process = 0;
     for n in 0..operations {
         let index = events.len() as u64;
@@ -135,6 +130,14 @@ pub(crate) fn history(operations: u64, text: &str) -> History {
         let complete = Body::Complete(operation, outcome);
         events.push(event(index + 1, time + 700, client, complete));
     }
+    let leader = LeaderEvent {
+        node: text.into(),
+        leads: true,
+        detail: text.into(),
+    };
+    let index = events.len() as u64;
+    let body = Body::Leader(leader);
+    events.push(event(index, index * 1_000, Process::Nemesis, body));
     History::from_events(events).unwrap()
 }
 
