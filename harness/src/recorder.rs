@@ -205,7 +205,7 @@ impl Recorder {
             Body::Complete(_, Outcome::Fail(_)) => &totals.fail,
             Body::Complete(_, Outcome::Info(_)) => &totals.info,
             Body::Invoke(_) | Body::Machine(_) => return,
-            Body::Fault(_) | Body::Node(_) => {
+            Body::Fault(_) | Body::Node(_) | Body::Leader(_) => {
                 return self.scene().see(self.clock.now(), body);
             }
         };

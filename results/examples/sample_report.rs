@@ -367,6 +367,7 @@ fn info() -> RunInfo {
         .map(|(name, ms)| (name.into(), ms))
         .into(),
         overhead_ms: 2_704.0,
+        directory: "results/runs/mine/20260301T093000Z-paxos-kv".into(),
         error: None,
     }
 }

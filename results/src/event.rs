@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::fault::{FaultEvent, NodeEvent, Phase, Standstill};
+use crate::fault::{FaultEvent, LeaderEvent, NodeEvent, Phase, Standstill};
 use crate::operation::{Answer, Kind, Operation, Outcome, Reason};
 use crate::{Nanos, NodeId, Scalar};
 
@@ -42,6 +42,8 @@ pub enum Body {
     Node(NodeEvent),
     /// The machine stood still.
     Machine(Standstill),
+    /// A node began to lead, or ceased to.
+    Leader(LeaderEvent),
 }
 
 /// One thing that happened, at one instant.
@@ -77,7 +79,7 @@ pub struct Line {
     /// `invoke`, `ok`, `fail` or `info`.
     #[serde(rename = "type")]
     pub kind: LineType,
-    /// The operation's kind, the fault's name, `node`, or `machine`.
+    /// The operation's kind, the fault's name, `node`, `leader` or `machine`.
     pub f: String,
     /// The object of the operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -138,6 +140,8 @@ impl Phase {
 const NODE: &str = "node";
 /// The `f` of events that report that the machine stood still.
 const MACHINE: &str = "machine";
+/// The `f` of events that report who leads.
+const LEADER: &str = "leader";
 
 impl Event {
     /// The event as one JSON object, without a line end.
@@ -204,6 +208,11 @@ impl Event {
                 line.f = MACHINE.into();
                 line.value = serde_json::to_value(standstill).ok();
             }
+            Body::Leader(leader) => {
+                line.node = Some(leader.node.to_string());
+                line.f = LEADER.into();
+                line.value = serde_json::to_value(leader).ok();
+            }
         }
         line
     }
@@ -255,6 +264,11 @@ fn nemesis_body(line: Line, node: Option<NodeId>) -> Result<(Option<NodeId>, Bod
     if line.f == MACHINE {
         let standstill = Standstill::deserialize(&value).map_err(form)?;
         return Ok((None, Body::Machine(standstill)));
+    }
+    if line.f == LEADER {
+        let mut event = LeaderEvent::deserialize(&value).map_err(form)?;
+        event.node = node.ok_or("a leader event needs a node")?;
+        return Ok((None, Body::Leader(event)));
     }
     let mut event = FaultEvent::deserialize(&value).map_err(form)?;
     event.fault = line.f;

@@ -111,6 +111,20 @@ pub fn covered(mut spans: Vec<(Nanos, Nanos)>, from: Nanos, to: Nanos) -> Nanos 
     sum
 }
 
+/// A node began to lead or ceased to, as far as what it says of itself shows: an event of the process
+/// `nemesis` whose `f` is `leader`. Several nodes may say so at once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LeaderEvent {
+    /// The node.
+    #[serde(skip)]
+    pub node: NodeId,
+    /// Whether it leads from now on.
+    pub leads: bool,
+    /// What it said of itself then, if it said anything.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
 /// One fault from injection to cure, put together from its events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FaultSpan {

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::event::{Body, Event, Process};
-use crate::fault::{FaultEvent, FaultSpan, NodeEvent, Phase, Standstill, covered};
+use crate::fault::{FaultEvent, FaultSpan, LeaderEvent, NodeEvent, Phase, Standstill, covered};
 use crate::operation::{Operation, Outcome, Reason};
 use crate::{Nanos, NodeId};
 
@@ -81,6 +81,7 @@ pub struct History {
     fault_times: Vec<Nanos>,
     nodes: Vec<(Nanos, NodeEvent)>,
     standstills: Vec<(Nanos, Standstill)>,
+    leaders: Vec<(Nanos, LeaderEvent)>,
     end: Option<Stamp>,
 }
 
@@ -143,6 +144,11 @@ impl History {
         let spans = self.standstills.iter();
         let spans = spans.map(|(end, still)| (end.saturating_sub(still.lasted), *end));
         covered(spans.collect(), from, to)
+    }
+
+    /// Which nodes began to lead or ceased to, in order.
+    pub fn leader_events(&self) -> &[(Nanos, LeaderEvent)] {
+        &self.leaders
     }
 
     /// The last event's stamp; `None` if nothing happened.
@@ -266,6 +272,10 @@ impl HistoryBuilder {
             }
             (Process::Nemesis, Body::Machine(standstill)) => {
                 self.history.standstills.push((stamp.time, standstill));
+                Ok(())
+            }
+            (Process::Nemesis, Body::Leader(leader)) => {
+                self.history.leaders.push((stamp.time, leader));
                 Ok(())
             }
             (process, _) => Err(format!("not an event that {process} can have")),

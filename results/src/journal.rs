@@ -15,7 +15,7 @@ use crate::history::{History, HistoryBuilder};
 /// What the first line's `format` says.
 pub const FORMAT: &str = "tribunal-history";
 /// The version of the format that this crate writes. It reads this one and all before it.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// The longest line that the reader takes, in bytes.
 pub const LINE_BYTES_MAX: usize = 16 << 20;
 

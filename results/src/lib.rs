@@ -9,6 +9,7 @@
 //! | [`operation`] | what a client may ask ([`Operation`]) |
 //! | [`outcome`] | what comes back ([`Outcome`]) |
 //! | [`event`] | one line of the history file |
+//! | [`export`] | histories written in the formats of others, and as a trace |
 //! | [`fault`] | what the nemesis did, with its proof |
 //! | [`history`] | events paired into calls; well-formed by construction |
 //! | [`import`] | histories that others recorded: EDN, JSON, text logs |
@@ -17,14 +18,17 @@
 //! | [`micro`] | the steps of a transaction |
 //! | [`options`] | how the options of a plan's parts are read |
 //! | [`proof`] | how surely planted bugs are found |
+//! | [`reasons`] | every reason that a verdict can give |
 //! | [`record`] | all that a checker may look at |
 //! | [`verdict`] | what the checkers concluded, result classes, exit codes |
+//! | [`schema`] | the JSON schemas of all these |
 //! | [`run`] | `run.json`, and where each file of a run lies |
 //! | `report` | HTML, JUnit and Markdown drawn from a record (feature `report`) |
 #![forbid(unsafe_code)]
 
 pub mod assumptions;
 pub mod event;
+pub mod export;
 pub mod fault;
 pub mod history;
 pub mod import;
@@ -36,16 +40,18 @@ pub mod operation;
 pub mod options;
 pub mod outcome;
 pub mod proof;
+pub mod reasons;
 pub mod record;
 #[cfg(feature = "report")]
 pub mod report;
 pub mod run;
 pub mod scalar;
+pub mod schema;
 pub mod verdict;
 
 pub use assumptions::Assumptions;
 pub use event::{Body, Event, Process};
-pub use fault::{FaultEvent, FaultSpan, NodeEvent, NodeState, Phase, Standstill};
+pub use fault::{FaultEvent, FaultSpan, LeaderEvent, NodeEvent, NodeState, Phase, Standstill};
 pub use history::{Call, History, HistoryError, Stamp};
 pub use message::{MessageEvent, Messages};
 pub use micro::{Micro, Seen};

@@ -54,7 +54,9 @@ pub enum Answer {
 }
 
 /// Why an operation failed, or why nobody knows.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct Reason {
     /// A short, stable word to group by: `timeout`, `refused`, `precondition-failed`, …
     pub code: String,

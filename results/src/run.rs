@@ -10,6 +10,7 @@ use crate::ResultClass;
 /// `run.json`: what was run, on what, and how it ended. Written first as `interrupted`, so that
 /// a run that was cut off says so.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(title = "Tribunal run")]
 pub struct RunInfo {
     /// How the run ended.
     pub class: ResultClass,
@@ -32,6 +33,9 @@ pub struct RunInfo {
     pub nodes: Vec<String>,
     /// The number of concurrent clients.
     pub clients: usize,
+    /// The directory of the run, where it was written; empty in records of older versions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub directory: String,
     /// When the run began, in UTC, as ISO 8601.
     pub started: String,
     /// The command line.

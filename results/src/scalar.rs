@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 /// A key or a value of a data model: an integer or a text, as JSON writes them.
 ///
 /// Integers keep all 64 bits; nothing passes through a floating-point number.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(untagged, expecting = "must be an integer of 64 bits or a text")]
 pub enum Scalar {
     /// A signed integer.

@@ -36,7 +36,7 @@ pub enum Validity {
 }
 
 /// One contradiction that a checker found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Anomaly {
     /// A stable name, which `expect:` in suites refers to: `stale-read`, `double-hold`, …
     pub name: String,
@@ -57,7 +57,7 @@ pub struct Anomaly {
 }
 
 /// What one checker concluded.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Verdict {
     /// The checker's name.
     pub checker: String,
@@ -321,11 +321,13 @@ impl ResultClass {
 }
 
 /// `verdict.json`: what a whole run came to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(title = "Tribunal verdict")]
 pub struct RunVerdict {
     /// How the run ended.
     pub class: ResultClass,
-    /// A stable code for the reason: the anomaly, the unknown, the floor that was missed.
+    /// A stable code for the reason: the name of an anomaly, or one of
+    /// [`REASONS`](crate::reasons).
     pub reason: String,
     /// Outcome and claim in one sentence.
     pub claim: String,

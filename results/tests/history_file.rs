@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value as Json, json};
 use tribunal_results::event::{Body, Event, Process};
-use tribunal_results::fault::{FaultEvent, NodeEvent, NodeState, Phase, Standstill};
+use tribunal_results::fault::{FaultEvent, LeaderEvent, NodeEvent, NodeState, Phase, Standstill};
 use tribunal_results::journal::{Header, Journal, JournalWriter, ReadError, read};
 use tribunal_results::{
     Answer, Grant, History, Kind, Micro, NodeId, Operation, Outcome, Reason, Row, Scalar, Seen,
@@ -219,6 +219,7 @@ enum Step {
     Fault(Box<FaultEvent>),
     Node(NodeEvent),
     Machine(Standstill),
+    Leader(LeaderEvent),
 }
 
 fn node_id() -> impl Strategy<Value = NodeId> {
@@ -247,7 +248,8 @@ fn client_step() -> impl Strategy<Value = Step> {
 fn fault_step() -> impl Strategy<Value = Step> {
     use Phase::{Heal, Healed, Inject, Injected};
     let phase = prop_oneof![Just(Inject), Just(Injected), Just(Heal), Just(Healed)];
-    let name = text().prop_filter("reserved", |name| name != "node" && name != "machine");
+    let reserved = ["node", "leader", "machine"];
+    let name = text().prop_filter("reserved", move |name| !reserved.contains(&&**name));
     let aims = (vec(node_id(), 0..3), vec((node_id(), node_id()), 0..3));
     let more = (
         proptest::option::of(text()),
@@ -296,10 +298,25 @@ fn standstill() -> impl Strategy<Value = Step> {
     (text(), any::<u64>()).prop_map(|(what, lasted)| Step::Machine(Standstill { what, lasted }))
 }
 
-/// Well-formed events: all operations, all outcomes, faults and nodes.
+fn leader_step() -> impl Strategy<Value = Step> {
+    (node_id(), any::<bool>(), text()).prop_map(|(node, leads, detail)| {
+        Step::Leader(LeaderEvent {
+            node,
+            leads,
+            detail,
+        })
+    })
+}
+
+/// Well-formed events: all operations, all outcomes, faults, nodes, leaders and standstills.
 fn events() -> impl Strategy<Value = Vec<Event>> {
-    let step =
-        prop_oneof![6 => client_step(), 1 => fault_step(), 1 => node_step(), 1 => standstill()];
+    let step = prop_oneof![
+        6 => client_step(),
+        1 => fault_step(),
+        1 => node_step(),
+        1 => leader_step(),
+        1 => standstill(),
+    ];
     let pause = prop_oneof![Just(0), 0..5_000_000_u64, any::<u64>()];
     vec((step, pause), 0..25).prop_map(performed)
 }
@@ -337,6 +354,7 @@ fn performed(steps: Vec<(Step, u64)>) -> Vec<Event> {
             Step::Fault(fault) => (Process::Nemesis, None, Body::Fault(*fault)),
             Step::Node(node) => (Process::Nemesis, None, Body::Node(node)),
             Step::Machine(still) => (Process::Nemesis, None, Body::Machine(still)),
+            Step::Leader(leader) => (Process::Nemesis, None, Body::Leader(leader)),
         };
         let index = events.len() as u64;
         events.push(Event {
@@ -615,12 +633,12 @@ fn a_file_that_is_no_history_is_refused_at_its_first_line() {
             "format is \"other\"",
         ),
         (
-            "{\"format\":\"tribunal-history\",\"version\":2}\n",
-            "reads up to 1",
+            "{\"format\":\"tribunal-history\",\"version\":3}\n",
+            "reads up to 2",
         ),
         (
             "{\"format\":\"tribunal-history\",\"version\":0}\n",
-            "reads up to 1",
+            "reads up to 2",
         ),
         ("\u{feff}{}\n", "must be the header"),
     ] {

@@ -13,6 +13,7 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use tribunal_checkers::{Budget, Checker, ModelVerdict, Standing};
 use tribunal_results::import::{self, Imported};
+use tribunal_results::report::text::visible;
 use tribunal_results::run::{RunDir, RunInfo};
 use tribunal_results::{History, Kind, Messages, Record, ResultClass, Validity, Verdict};
 
@@ -457,11 +458,11 @@ pub(super) fn print_verdict(verdict: &Verdict, of: &str) {
     let checker = &verdict.checker;
     anstream::println!(
         "{style}{word:<8}{style:#} {checker:<17} {of}{}",
-        verdict.summary
+        visible(&verdict.summary)
     );
     if let Some(anomaly) = verdict.anomalies.first() {
         for fact in &anomaly.facts {
-            anstream::println!("  · {fact}");
+            anstream::println!("  · {}", visible(fact));
         }
         let more = verdict.anomalies_total.saturating_sub(1);
         if more > 0 {

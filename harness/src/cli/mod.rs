@@ -6,6 +6,7 @@ mod check;
 mod doctor;
 pub mod exit;
 mod explain;
+mod export;
 mod follow;
 mod list;
 mod node;
@@ -14,6 +15,7 @@ mod prove;
 mod replay;
 mod report;
 mod run;
+mod schema;
 mod shrink;
 mod stop;
 
@@ -67,6 +69,10 @@ enum Command {
     Check(check::Check),
     /// Draw the reports of a recorded run again
     Report(report::ReportArgs),
+    /// Write a history for others: a trace to look at, Jepsen's EDN, elle-cli's JSON
+    Export(export::Export),
+    /// Print the JSON schemas of verdicts, histories and what else a run leaves
+    Schema(schema::Schema),
     /// List what suites can name: targets, bugs, workloads, faults, checkers, suites
     List(list::List),
     /// Explain an anomaly in plain words, with a history that shows it
@@ -130,6 +136,8 @@ fn obey(command: Option<Command>) -> ExitCode {
         Some(Command::Shrink(args)) => shrink::run(&args),
         Some(Command::Check(args)) => check::check(&args),
         Some(Command::Report(args)) => report::report(&args),
+        Some(Command::Export(args)) => export::export(&args),
+        Some(Command::Schema(args)) => schema::schema(&args),
         Some(Command::List(args)) => list::list(&args),
         Some(Command::Explain(args)) => explain::explain(&args),
         Some(Command::Doctor(args)) => doctor::doctor(&args),

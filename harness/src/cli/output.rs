@@ -1,6 +1,7 @@
 //! What people read on the terminal at the end of a run.
 
 use anstyle::{AnsiColor, Style};
+use tribunal_results::report::text::visible;
 use tribunal_results::run::RunInfo;
 use tribunal_results::verdict::Answered;
 use tribunal_results::{ResultClass, RunVerdict, Validity, report};
@@ -59,10 +60,11 @@ pub(super) fn print_run(run: &Finished) {
 pub(super) fn print_verdict(info: &RunInfo, verdict: &RunVerdict) {
     let style = style_of(verdict.class);
     let class = verdict.class.name().to_uppercase();
-    anstream::println!("{style}{class}{style:#} {}  {}", info.plan, verdict.claim);
+    let claim = visible(&verdict.claim);
+    anstream::println!("{style}{class}{style:#} {}  {claim}", info.plan);
     if let Some(anomaly) = verdict.headline() {
         for fact in anomaly.facts.iter().take(FACTS_SHOWN_MAX) {
-            anstream::println!("  · {fact}");
+            anstream::println!("  · {}", visible(fact));
         }
         let more = anomaly.facts.len().saturating_sub(FACTS_SHOWN_MAX);
         if more > 0 {

@@ -1,14 +1,12 @@
 //! Verdicts and circumstances in, result class and claim out.
 
+use tribunal_results::reasons::TOO_LITTLE;
 use tribunal_results::verdict::LIVENESS;
 use tribunal_results::{Anomaly, ResultClass, RunVerdict, Validity, Verdict};
 
 use super::Judgement;
 use crate::plan::Plan;
 use crate::run::Ending;
-
-/// Codes of unknown verdicts that mean *too little happened*.
-const TOO_LITTLE: [&str; 2] = ["insufficient", "vacuous"];
 
 /// What a run came to.
 pub fn conclude(plan: &Plan, judgement: &Judgement, ending: &Ending) -> RunVerdict {
@@ -104,7 +102,7 @@ fn claim_of(anomaly: &Anomaly, judgement: &Judgement) -> String {
 fn worst_unknown(verdicts: &[Verdict]) -> Option<(ResultClass, &Verdict)> {
     let class = |verdict: &Verdict| {
         let code = verdict.unknown.as_ref().map_or("", |reason| &reason.code);
-        if TOO_LITTLE.contains(&code) {
+        if TOO_LITTLE.iter().any(|reason| reason.code == code) {
             ResultClass::Insufficient
         } else {
             ResultClass::Inconclusive

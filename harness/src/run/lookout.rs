@@ -1,4 +1,5 @@
-//! Tells the nemesis what its steps wait for: operations, log lines, who leads.
+//! Asks nodes how they are and reads what they print: records who leads, and tells the nemesis what
+//! its steps wait for.
 
 use std::io::SeekFrom;
 use std::net::SocketAddr;
@@ -13,14 +14,18 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tribunal_nemesis::Field;
 use tribunal_nemesis::schedule::{Cues, Sight};
 use tribunal_results::run::RunDir;
-use tribunal_results::{NodeId, NodeState};
-use tribunal_targets::Target;
+use tribunal_results::{Body, LeaderEvent, NodeId, NodeState, Process};
+use tribunal_targets::{Status, Target};
 
 use crate::follow::Growth;
 use crate::recorder::Recorder;
 
-/// How often nodes are asked for their status.
-const ASK_EVERY: Duration = Duration::from_millis(20);
+/// How often nodes are asked for their status, where only the record wants it.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+/// How often where a step of the nemesis waits for it.
+const ASK_EVERY_FOR_CUES: Duration = Duration::from_millis(20);
+/// The longest text of a status that is recorded, in characters.
+const DETAIL_MAX: usize = 200;
 /// How long they may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_millis(200);
 /// The longest line that is looked at, in bytes; the rest of a longer one is taken for the next.
@@ -34,10 +39,10 @@ pub(super) struct Lookouts {
 }
 
 impl Lookouts {
-    /// Posts those that are needed for what is waited for.
+    /// Posts those that record who leads, and those that are needed for what is waited for.
     pub(super) fn post(
         cues: &Arc<Cues>,
-        recorder: &Recorder,
+        recorder: &Arc<Recorder>,
         target: &'static dyn Target,
         field: &Field,
         dir: &RunDir,
@@ -47,15 +52,16 @@ impl Lookouts {
         if cues.want_operations() {
             recorder.tell(Arc::clone(cues));
         }
-        for (node, address) in listeners.iter().filter(|_| cues.want_status()) {
-            let asked = ask(
+        for (node, address) in listeners {
+            let asked = Asked {
                 target,
-                node.clone(),
-                *address,
-                field.clone(),
-                Arc::clone(cues),
-            );
-            tasks.spawn(asked);
+                node: node.clone(),
+                address: *address,
+                field: field.clone(),
+                cues: cues.want_status().then(|| Arc::clone(cues)),
+                recorder: Arc::clone(recorder),
+            };
+            tasks.spawn(asked.again_and_again());
         }
         for node in field.nodes.iter().filter(|_| cues.want_lines()) {
             for name in ["stdout", "stderr"] {
@@ -68,37 +74,80 @@ impl Lookouts {
     }
 }
 
-/// Asks a node for its status again and again, and tells what has changed.
-async fn ask(
+/// A node that is asked for its status.
+struct Asked {
     target: &'static dyn Target,
     node: NodeId,
     address: SocketAddr,
     field: Field,
-    cues: Arc<Cues>,
-) {
-    let mut ticks = interval(ASK_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut led, mut last) = (false, String::new());
-    loop {
-        ticks.tick().await;
-        // Whoever does not run leads nobody.
-        let status = match field.processes.state(&node) {
-            NodeState::Ready | NodeState::Starting => {
-                let answer = timeout(ANSWER_WITHIN, target.status(address)).await;
-                answer.ok().and_then(Result::ok).unwrap_or_default()
+    /// Who waits for what it says, if anybody does.
+    cues: Option<Arc<Cues>>,
+    recorder: Arc<Recorder>,
+}
+
+impl Asked {
+    /// Asks again and again, and tells what has changed.
+    async fn again_and_again(self) {
+        let every = self.cues.as_ref().map_or(ASK_EVERY, |_| ASK_EVERY_FOR_CUES);
+        let mut ticks = interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut recorded = false;
+        let mut told = (false, String::new());
+        loop {
+            ticks.tick().await;
+            let state = self.field.processes.state(&self.node);
+            let answer = match state {
+                NodeState::Ready | NodeState::Starting => {
+                    timeout(ANSWER_WITHIN, self.target.status(self.address)).await
+                }
+                // Nobody answers.
+                _ => Ok(Ok(Status::default())),
+            };
+            let answer = answer.ok().and_then(Result::ok);
+            self.record(&mut recorded, state, answer.as_ref());
+            if let Some(cues) = &self.cues {
+                self.tell(cues, &mut told, answer.unwrap_or_default());
             }
-            _ => tribunal_targets::Status::default(),
+        }
+    }
+
+    /// Records whether the node leads, if that has changed. What a node that is paused, or does not
+    /// answer, said last stands; whoever does not run leads nobody.
+    fn record(&self, leads: &mut bool, state: NodeState, answer: Option<&Status>) {
+        let now = match (state, answer) {
+            (NodeState::Paused, _) | (NodeState::Ready | NodeState::Unresponsive, None) => return,
+            (NodeState::Ready | NodeState::Starting, Some(status)) => self.is_leader(status),
+            _ => false,
         };
-        let leads = status.role == "leader" || status.leader.as_ref() == Some(&node);
-        if leads && !led {
-            cues.saw(&Sight::Leader(&node));
+        if now == *leads {
+            return;
         }
-        led = leads;
+        *leads = now;
+        let said = answer.map_or("", |status| status.detail.as_str());
+        let event = LeaderEvent {
+            node: self.node.clone(),
+            leads: now,
+            detail: said.chars().take(DETAIL_MAX).collect(),
+        };
+        self.recorder
+            .record(Process::Nemesis, None, Body::Leader(event));
+    }
+
+    /// Tells what has changed for those who wait.
+    fn tell(&self, cues: &Cues, told: &mut (bool, String), status: Status) {
+        let leads = self.is_leader(&status);
+        if leads && !told.0 {
+            cues.saw(&Sight::Leader(&self.node));
+        }
         let text = format!("{}: {}", status.role, status.detail);
-        if text != last {
-            cues.saw(&Sight::Status(&node, &text));
+        if text != told.1 {
+            cues.saw(&Sight::Status(&self.node, &text));
         }
-        last = text;
+        *told = (leads, text);
+    }
+
+    fn is_leader(&self, status: &Status) -> bool {
+        status.role == "leader" || status.leader.as_ref() == Some(&self.node)
     }
 }
 

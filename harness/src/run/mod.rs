@@ -6,6 +6,7 @@ mod freeze;
 mod lookout;
 mod machine;
 mod phases;
+mod reserve;
 mod wiring;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub use self::field::{Ending, program};
 pub use self::freeze::Frozen;
 pub use self::machine::version;
 use self::phases::Phases;
+use self::reserve::Reserve;
 use crate::clock::Clock;
 use crate::leftovers::Leftovers;
 use crate::plan::Plan;
@@ -68,15 +70,17 @@ pub async fn execute(
 ) -> anyhow::Result<Finished> {
     let clock = Clock::start();
     let (dir, started) = directory::create(&circumstances.out, plan)?;
-    let mut info = describe(plan, circumstances, started);
+    let mut info = describe(plan, circumstances, started, &dir);
     let yaml = suite::plan_to_yaml(plan).context("cannot put the plan into YAML")?;
     dir.write(&dir.plan(), yaml.as_bytes())
         .context("cannot write the plan")?;
     show::write_info(&dir, &info)?;
+    let reserve = Reserve::take(&dir);
     let leftovers = Leftovers::begin(&dir).context("cannot begin the list of leftovers")?;
     crate::logging::to_file(&dir.log());
     let mut phases = Phases::new(clock);
     let ending = field::run(plan, &dir, circumstances, status, &mut phases).await;
+    drop(reserve);
     status.phase("judging");
     let judgement = phases.during("judge", judge::in_child(&dir, plan)).await;
     let mut verdict = judge::conclude(plan, &judgement, &ending);
@@ -119,7 +123,7 @@ fn not_written(error: &anyhow::Error, info: &mut RunInfo, verdict: &mut RunVerdi
     info.error = Some(text);
 }
 
-fn describe(plan: &Plan, circumstances: &Circumstances, started: String) -> RunInfo {
+fn describe(plan: &Plan, circumstances: &Circumstances, started: String, dir: &RunDir) -> RunInfo {
     RunInfo {
         class: ResultClass::Interrupted,
         suite: plan.suite.clone(),
@@ -138,6 +142,7 @@ fn describe(plan: &Plan, circumstances: &Circumstances, started: String) -> RunI
         machine: machine::facts(),
         phases: Vec::new(),
         overhead_ms: 0.0,
+        directory: dir.path().display().to_string(),
         error: None,
     }
 }

@@ -1,6 +1,6 @@
 //! What a run looks like at this moment, from the events that are recorded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tribunal_results::{Body, Nanos, NodeId, NodeState, Phase};
 
@@ -9,6 +9,8 @@ use tribunal_results::{Body, Nanos, NodeId, NodeState, Phase};
 pub struct Scene {
     /// The last state of each node.
     pub nodes: BTreeMap<NodeId, NodeState>,
+    /// The nodes that lead, as far as they say.
+    pub leaders: BTreeSet<NodeId>,
     /// What is broken now, by the number of the fault.
     pub active: BTreeMap<u64, Active>,
     /// How many faults of each name have bitten.
@@ -30,6 +32,12 @@ impl Scene {
         match body {
             Body::Node(event) => {
                 self.nodes.insert(event.node.clone(), event.state);
+            }
+            Body::Leader(event) => {
+                match event.leads {
+                    true => self.leaders.insert(event.node.clone()),
+                    false => self.leaders.remove(&event.node),
+                };
             }
             Body::Fault(event) => match event.phase {
                 Phase::Injected if event.skipped.is_none() => {

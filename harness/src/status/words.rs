@@ -79,7 +79,9 @@ pub(super) fn nodes(scene: &Scene) -> String {
             NodeState::Unresponsive => ('?', "unresponsive"),
             NodeState::Stopped => ('■', "stopped"),
         };
-        format!("{node} {sign} {word}")
+        let leads = scene.leaders.contains(node);
+        let rank = if leads { " ★ leader" } else { "" };
+        format!("{node} {sign} {word}{rank}")
     });
     each.collect::<Vec<_>>().join("  ")
 }
@@ -117,6 +119,7 @@ pub(super) fn evidence(scene: &Scene, pace: Pace, asked: &Asked) -> String {
 mod tests {
     use super::*;
     use crate::status::scene::Active;
+    use std::collections::BTreeSet;
 
     fn scene() -> Scene {
         let active = |what: &str, since| Active {
@@ -128,6 +131,7 @@ mod tests {
                 ("n1".into(), NodeState::Ready),
                 ("n2".into(), NodeState::Paused),
             ]),
+            leaders: BTreeSet::from(["n1".into()]),
             active: (0..6)
                 .map(|id| (id, active("pause n2", 1_000_000_000)))
                 .collect(),
@@ -137,7 +141,7 @@ mod tests {
 
     #[test]
     fn states_have_a_sign_and_a_word() {
-        assert_eq!(nodes(&scene()), "n1 ● ready  n2 ‖ paused");
+        assert_eq!(nodes(&scene()), "n1 ● ready ★ leader  n2 ‖ paused");
     }
 
     #[test]

@@ -28,7 +28,7 @@ const UNKNOWN_NAMES_MAX: usize = 1_000;
 
 /// The number that new clients count from until the free ones are known; no file's client may
 /// have one so high.
-const NEW_CLIENTS: u64 = 1 << 62;
+pub(crate) const NEW_CLIENTS: u64 = 1 << 62;
 
 /// A history on its way.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 //! and a row there. All but our own reach a [`History`] by way of `assemble`, which knows what
 //! Jepsen's operations mean; `FORMAT.md` tells users the same under *Other formats*.
 
-mod assemble;
+pub(crate) mod assemble;
 mod dbcop;
 pub mod edn;
 mod entry;
@@ -14,11 +14,11 @@ mod jepsen_json;
 mod json;
 mod jsonl;
 mod lines;
-mod objects;
+pub(crate) mod objects;
 mod plume;
 mod porcupine;
-mod value;
-mod words;
+pub(crate) mod value;
+pub(crate) mod words;
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Cursor, Read as _};
@@ -28,6 +28,7 @@ use crate::{Assumptions, History};
 use assemble::Assembly;
 pub use input::FORM_BYTES_MAX;
 pub use objects::Object;
+pub(crate) use value::is_word;
 
 /// How much of a file's beginning is looked at to tell its format, in bytes.
 const HEAD_BYTES: u64 = 8 << 10;

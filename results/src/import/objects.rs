@@ -59,7 +59,7 @@ impl Object {
 
 /// Something that not every kind of object has: what is asked, or what a read returns.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sign {
+pub(crate) struct Sign {
     /// In words, for an error.
     pub(super) what: &'static str,
     fits: u8,
@@ -101,14 +101,14 @@ impl Sign {
 
 /// What is known of the objects of a file.
 #[derive(Debug)]
-pub(super) struct Objects {
+pub(crate) struct Objects {
     known: FxHashMap<Scalar, u8>,
     possible: u8,
 }
 
 impl Objects {
     /// Nothing is known yet, but what the user says all objects are.
-    pub(super) fn new(given: Option<Object>) -> Self {
+    pub(crate) fn new(given: Option<Object>) -> Self {
         let all = Object::ALL
             .iter()
             .fold(0, |bits, object| bits | object.bit());
@@ -119,7 +119,7 @@ impl Objects {
     }
 
     /// Takes a sign of what a key is.
-    pub(super) fn see(&mut self, key: &Scalar, sign: Sign) -> Result<(), String> {
+    pub(crate) fn see(&mut self, key: &Scalar, sign: Sign) -> Result<(), String> {
         if !self.known.contains_key(key) {
             self.known.insert(key.clone(), self.possible);
         }
@@ -142,14 +142,14 @@ impl Objects {
     }
 
     /// What all keys can be, if they can all be the same.
-    pub(super) fn common(&self) -> u8 {
+    pub(crate) fn common(&self) -> u8 {
         self.known
             .values()
             .fold(self.possible, |common, bits| common & bits)
     }
 
     /// What a key is, given what all keys can be.
-    pub(super) fn of(&self, key: &Scalar, common: u8) -> Object {
+    pub(crate) fn of(&self, key: &Scalar, common: u8) -> Object {
         let bits = self.known.get(key).copied().unwrap_or(self.possible);
         let bits = if bits & common == 0 {
             bits

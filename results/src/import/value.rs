@@ -176,22 +176,42 @@ pub(super) fn scalars(value: &Value) -> Result<Vec<Scalar>, String> {
 
 /// Why a completion failed or nobody knows: from its error, or, as old clients wrote it, from a
 /// keyword in the place of its value.
-pub(super) fn reason(error: &Value, value: &Value, otherwise: &str) -> Reason {
+pub(crate) fn reason(error: &Value, value: &Value, otherwise: &str) -> Reason {
     let parts: Vec<&Value> = match (error, value) {
         (Value::Nil, Value::Keyword(_)) => vec![value],
         (Value::List(forms) | Value::Vector(forms), _) => forms.iter().map(|f| &f.value).collect(),
         _ => vec![error],
     };
-    let code = parts.iter().find_map(|part| match part {
-        Value::Keyword(code) => Some(code.as_str()),
-        _ => None,
-    });
+    let code = parts.iter().find_map(|part| code_of(part));
     let texts = parts.iter().filter_map(|part| match part {
-        Value::Text(text) => Some(text.as_str()),
+        Value::Text(text) if code_of(part).is_none() => Some(text.as_str()),
         _ => None,
     });
     Reason::new(
         code.unwrap_or(otherwise),
         texts.collect::<Vec<_>>().join(" "),
     )
+}
+
+/// A keyword; in JSON a text that looks like one.
+fn code_of(part: &Value) -> Option<&str> {
+    match part {
+        Value::Keyword(code) => Some(code),
+        Value::Text(text) => text.strip_prefix(':').filter(|code| is_word(code)),
+        _ => None,
+    }
+}
+
+/// Whether text can be written as a keyword that every reader of EDN takes as one.
+pub(crate) fn is_word(text: &str) -> bool {
+    let part = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic())
+            && part
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_.*+!?".contains(c))
+    };
+    match text.split_once('/') {
+        Some((space, name)) => part(space) && part(name),
+        None => part(text),
+    }
 }

@@ -55,7 +55,7 @@ pub(super) fn completes(f: &str, operation: &Operation) -> bool {
 }
 
 /// The operation that an invocation asks for; `None` if its name is unknown.
-pub(super) fn operation(f: &str, value: &Value) -> Result<Option<Operation>, String> {
+pub(crate) fn operation(f: &str, value: &Value) -> Result<Option<Operation>, String> {
     if matches!(f, "" | "read" | "write") && is_micros(value) {
         return micros(value).map(asked).map(Some);
     }
@@ -175,7 +175,7 @@ fn transfer(value: &Value) -> Result<Operation, String> {
 }
 
 /// What an invocation tells of its object.
-pub(super) fn sign_of(operation: &Operation) -> Option<(&Scalar, Sign)> {
+pub(crate) fn sign_of(operation: &Operation) -> Option<(&Scalar, Sign)> {
     let sign = match operation {
         Operation::Write { .. } => Sign::WRITTEN,
         Operation::Cas { .. } => Sign::COMPARED,
@@ -197,7 +197,7 @@ pub(super) fn sign_of(operation: &Operation) -> Option<(&Scalar, Sign)> {
 
 /// The answer of the completion of an operation that took effect, and what it tells of its
 /// object.
-pub(super) fn answer(
+pub(crate) fn answer(
     f: &str,
     operation: &Operation,
     value: &Value,
@@ -322,7 +322,7 @@ fn row(value: &Value) -> Result<Row, String> {
 }
 
 /// Makes of a call what its object says that it is.
-pub(super) fn settle(call: &mut Call, object: impl Fn(&Scalar) -> Object) {
+pub(crate) fn settle(call: &mut Call, object: impl Fn(&Scalar) -> Object) {
     let Some(key) = call.operation.key() else {
         return;
     };

@@ -59,6 +59,7 @@ struct Data<'a> {
     calls: Columns,
     faults: Vec<Fault<'a>>,
     states: Vec<State<'a>>,
+    leaders: Vec<Lead<'a>>,
     anomalies: Vec<Contradiction<'a>>,
     series: &'a Series,
     logs: &'a [Lines<'a>],
@@ -107,6 +108,13 @@ struct State<'a> {
     time: Nanos,
     state: NodeState,
     detail: Cow<'a, str>,
+}
+
+#[derive(Serialize)]
+struct Lead<'a> {
+    node: Cow<'a, str>,
+    time: Nanos,
+    leads: bool,
 }
 
 #[derive(Serialize)]
@@ -215,6 +223,7 @@ fn data<'a>(
             .map(|span| fault(report, span))
             .collect(),
         states: states(report),
+        leaders: leaders(report),
         anomalies: report.anomalies().map(contradiction).collect(),
         series,
         logs,
@@ -302,6 +311,17 @@ fn states<'a>(report: &Report<'a>) -> Vec<State<'a>> {
             time: *time,
             state: event.state,
             detail: clip(&event.detail, TEXT_MAX),
+        })
+        .collect()
+}
+
+fn leaders<'a>(report: &Report<'a>) -> Vec<Lead<'a>> {
+    let events = report.history.leader_events().iter().take(STATES_MAX);
+    events
+        .map(|(time, event)| Lead {
+            node: clip(&event.node, TEXT_MAX),
+            time: *time,
+            leads: event.leads,
         })
         .collect()
 }

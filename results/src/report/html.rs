@@ -91,6 +91,7 @@ pub fn render(report: &Report<'_>) -> Result<String, ReportError> {
             .collect(),
         faults_left_out: spans.len().saturating_sub(ROWS_MAX),
         legend: legend(report, &spans),
+        has_leaders: !report.history.leader_events().is_empty(),
         nodes: nodes(report),
         checkers: checkers(report),
         plan: &clip(report.plan_yaml, PLAN_MAX),
@@ -125,6 +126,7 @@ struct Page<'a> {
     faults: Vec<FaultRow<'a>>,
     faults_left_out: usize,
     legend: Vec<(&'a str, &'a str)>,
+    has_leaders: bool,
     nodes: Vec<NodeView<'a>>,
     checkers: Vec<CheckerRow<'a>>,
     plan: &'a str,
@@ -474,7 +476,11 @@ fn nodes<'a>(report: &Report<'a>) -> Vec<NodeView<'a>> {
                 none if none.is_empty() => none,
                 detail => format!(" ({detail})"),
             };
-            format!("{state} since {}{detail}", instant(*time))
+            format!(
+                "{state} since {}{detail}{}",
+                instant(*time),
+                led(report, &log.node)
+            )
         });
         let lines = last_lines(&log.lines, room);
         NodeView {
@@ -487,6 +493,24 @@ fn nodes<'a>(report: &Report<'a>) -> Vec<NodeView<'a>> {
         }
     })
     .collect()
+}
+
+/// When a node led, as far as it said so: `, led 3 times, last from 1.204 s to 4.310 s`.
+fn led(report: &Report<'_>, node: &str) -> String {
+    let events = report.history.leader_events().iter();
+    let own: Vec<_> = events.filter(|(_, event)| &*event.node == node).collect();
+    let times = own.iter().filter(|(_, event)| event.leads).count();
+    let Some((from, _)) = own.iter().rev().find(|(_, event)| event.leads) else {
+        return String::new();
+    };
+    let to = match own.last() {
+        Some((time, event)) if !event.leads => format!("to {}", instant(*time)),
+        _ => "to the end".into(),
+    };
+    match times {
+        1 => format!(", led from {} {to}", instant(*from)),
+        n => format!(", led {n} times, last from {} {to}", instant(*from)),
+    }
 }
 
 /// As many of the last lines as there is room for, in characters.

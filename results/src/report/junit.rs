@@ -13,7 +13,9 @@ use crate::{ResultClass, RunVerdict};
 /// The JUnit file about these runs.
 ///
 /// What is about the system (violation, inconclusive, insufficient) is a failure, what is about
-/// us (harness error, interrupted) an error; the `type` names the result class.
+/// us (harness error, interrupted) an error; the `type` names the result class. What else is told
+/// of a run stands twice: as the suite's properties, named after the case, and as what the case
+/// printed. So the file is valid by Jenkins' schema, by which a case has no properties.
 ///
 /// # Errors
 /// If it cannot be written as XML.
@@ -26,6 +28,10 @@ pub fn render(runs: &[(&RunInfo, &RunVerdict)]) -> Result<String, ReportError> {
             .entry(name.clone())
             .or_insert_with(|| TestSuite::new(name.clone()));
         suite.add_test_case(case(&name, info, verdict));
+        for (property, value) in properties(info, verdict) {
+            let property = format!("{}.{property}", case_name(info));
+            suite.add_property((property.as_str(), value.as_str()));
+        }
         let time = suite.time.unwrap_or_default() + time(info);
         suite.set_time(time);
         total += self::time(info);
@@ -44,15 +50,29 @@ fn suite_name(info: &RunInfo) -> String {
     format!("{} × {faults}", info.workload)
 }
 
+/// The run within its suite: scenario and seed.
+fn case_name(info: &RunInfo) -> String {
+    format!("{}@{}", info.plan, info.seed)
+}
+
 fn case(suite: &str, info: &RunInfo, verdict: &RunVerdict) -> TestCase {
-    let name = format!("{}@{}", info.plan, info.seed);
-    let mut case = TestCase::new(name, status(info, verdict));
+    let mut case = TestCase::new(case_name(info), status(info, verdict));
     case.set_classname(suite);
     case.set_time(time(info));
+    // A case has no properties in the schema that CI servers hold it against.
+    let told = properties(info, verdict).map(|(name, value)| format!("{name}: {value}"));
+    case.set_system_out(told.join("\n"));
+    case
+}
+
+/// What is told of each run: how to find it, how to repeat it, what it can show.
+fn properties(info: &RunInfo, verdict: &RunVerdict) -> [(&'static str, String); 11] {
     let evidence = &verdict.evidence;
     let bitten: u64 = evidence.faults_bitten.values().sum();
-    let properties = [
+    [
         ("seed", info.seed.to_string()),
+        ("bundle", info.directory.clone()),
+        ("evidence", evidence_line(evidence)),
         ("class", verdict.class.name().to_owned()),
         ("reason", verdict.reason.clone()),
         ("operations.ok", evidence.total.ok.to_string()),
@@ -60,13 +80,8 @@ fn case(suite: &str, info: &RunInfo, verdict: &RunVerdict) -> TestCase {
         ("operations.info", evidence.total.info.to_string()),
         ("faults.bitten", bitten.to_string()),
         ("overlap", format!("{:.3}", evidence.overlap)),
-        ("concurrency.peak", evidence.concurrency_peak.to_string()),
         ("reproduce", info.reproduce.clone()),
-    ];
-    for (name, value) in properties {
-        case.add_property((name, value.as_str()));
-    }
-    case
+    ]
 }
 
 fn status(info: &RunInfo, verdict: &RunVerdict) -> TestCaseStatus {

@@ -74,6 +74,26 @@ pub fn clip(text: &str, max: usize) -> Cow<'_, str> {
     }
 }
 
+/// The same with what moves a terminal's cursor, or turns the direction of text, made visible:
+/// `\u{1b}`.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match hidden(c) {
+            true => out.extend(c.escape_unicode()),
+            false => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// What shows that a fault bit, as people read it: `n2: new pid 412, old pid 397`.
 pub fn proof(value: &Value) -> String {
     match value {
@@ -191,6 +211,15 @@ mod tests {
         assert_eq!(percent(0.999), ">99 %");
         assert_eq!(clip("äöü", 2), "äö…");
         assert_eq!(clip("äöü", 3), "äöü");
+    }
+
+    #[test]
+    fn nothing_that_moves_a_cursor_reaches_a_terminal() {
+        assert_eq!(
+            visible("\u{1b}[31mred\r\u{202e}"),
+            "\\u{1b}[31mred\\u{d}\\u{202e}"
+        );
+        assert_eq!(visible("k → 5 é 🦀"), "k → 5 é 🦀");
     }
 
     #[test]

@@ -65,6 +65,18 @@ function layOutNodes(states, end) {
     .map(([name, stretches]) => ({ name, stretches }));
 }
 
+// When each node led, as far as it said.
+function layOutLeaders(nodes, leaders, end) {
+  for (const node of nodes) node.leads = [];
+  for (const { node: name, time, leads } of leaders) {
+    const led = nodes.find((node) => node.name === name)?.leads;
+    if (!led) continue;
+    if (leads) led.push({ from: time, to: end });
+    else if (led.length) led[led.length - 1].to = time;
+  }
+  return nodes;
+}
+
 // Faults in rows in which none overlaps another, a few rows at most.
 function layOutFaults(faults, end) {
   const ends = [];
@@ -112,7 +124,7 @@ function layOut(data) {
   const calls = layOutCalls(data.calls);
   const record = {
     end, calls, texts: data.texts, kinds: data.kinds, series: data.series,
-    lanes: layOutLanes(calls, data.lanes), nodes: layOutNodes(data.states, end),
+    lanes: layOutLanes(calls, data.lanes), nodes: layOutLeaders(layOutNodes(data.states, end), data.leaders, end),
     faults: data.faults, faultRows: layOutFaults(data.faults, end), anomalies: data.anomalies,
     links: layOutLinks(data.faults), logs: new Map(data.logs.map(({ node, lines }) => [node, lines])),
     filtered: 0,

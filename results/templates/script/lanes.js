@@ -217,6 +217,30 @@ function drawNodes(g, record, view, area, axis, rows, colours) {
   });
 }
 
+// Brackets around the stretches in which a node led: rails above and below, closed where it began
+// and where it ceased to.
+function drawLeads(g, record, view, area, axis, rows, colours) {
+  record.nodes.forEach((node, n) => {
+    const top = rows.nodes + n * NODE_ROW + 0.5, height = NODE_ROW - 4;
+    for (const { from, to } of node.leads) {
+      if (to < view.from || from > view.to) continue;
+      const x0 = Math.max(axis.x(from), area.left), x1 = Math.max(Math.min(axis.x(to), area.right), x0 + 2);
+      g.strokeStyle = colours.accent;
+      g.lineWidth = 1.5;
+      g.strokeRect(x0, top, x1 - x0, height);
+      g.lineWidth = 1;
+      const width = g.measureText("leader").width;
+      const paused = node.stretches.some((s) => s.state !== "ready" && s.from < axis.time(x0 + width + 12) && s.to > axis.time(x0));
+      if (paused || x1 - x0 < width + 14) continue;
+      g.fillStyle = colours.panel;
+      g.fillRect(x0 + 4, top + 1, width + 6, height - 2);
+      g.fillStyle = colours.accent;
+      g.textAlign = "left";
+      g.fillText("leader", x0 + 7, top + height / 2 + 0.5);
+    }
+  });
+}
+
 // Flags where contradictions are, and frames around their calls.
 function drawAnomalies(g, record, view, area, axis, rows, colours, current) {
   g.textAlign = "center";

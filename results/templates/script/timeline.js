@@ -38,6 +38,7 @@ class Timeline {
     drawFaults(g, record, view, area, scale, rows, colours);
     drawLinks(g, record, view, area, scale, rows, colours);
     drawNodes(g, record, view, area, scale, rows, colours);
+    drawLeads(g, record, view, area, scale, rows, colours);
     drawLanes(g, record, view, area, scale, rows, colours);
     drawAnomalies(g, record, view, area, scale, rows, colours, this.current);
     if (this.selected !== null) {
@@ -137,7 +138,8 @@ class Timeline {
     if (y >= rows.nodes && y < rows.lanes) {
       const node = record.nodes[Math.floor((y - rows.nodes) / NODE_ROW)];
       const stretch = node?.stretches.find((s) => s.from <= time && time < s.to);
-      return stretch ? [`${node.name} ${stretch.state}`, `${stretch.detail} from ${showTime(stretch.from)}`] : null;
+      const leads = node?.leads.some((led) => led.from <= time && time < led.to) ? ", leads" : "";
+      return stretch ? [`${node.name} ${stretch.state}${leads}`, `${stretch.detail} from ${showTime(stretch.from)}`] : null;
     }
     if (y >= rows.links && y < rows.nodes) {
       const link = record.links[Math.floor((y - rows.links) / LINK_ROW)];

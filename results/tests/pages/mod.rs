@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 use tribunal_results::event::{Body, Event, Process};
-use tribunal_results::fault::{FaultEvent, NodeEvent, NodeState, Phase};
+use tribunal_results::fault::{FaultEvent, LeaderEvent, NodeEvent, NodeState, Phase};
 use tribunal_results::report::{Report, html};
 use tribunal_results::run::RunInfo;
 use tribunal_results::verdict::Evidence;
@@ -36,6 +36,7 @@ pub(crate) fn info(class: ResultClass, text: &str) -> RunInfo {
         machine: BTreeMap::from([(text.into(), text.into())]),
         phases: vec![(text.into(), 1_500.0), ("odd".into(), f64::NAN)],
         overhead_ms: -1.0,
+        directory: format!("/runs/{text}"),
         error: Some(text.into()),
     }
 }
@@ -129,6 +130,14 @@ pub(crate) fn history(operations: u64, text: &str) -> History {
         let complete = Body::Complete(operation, outcome);
         events.push(event(index + 1, time + 700, client, complete));
     }
+    let leader = LeaderEvent {
+        node: text.into(),
+        leads: true,
+        detail: text.into(),
+    };
+    let index = events.len() as u64;
+    let body = Body::Leader(leader);
+    events.push(event(index, index * 1_000, Process::Nemesis, body));
     History::from_events(events).unwrap()
 }
 

@@ -65,7 +65,7 @@ impl Progress {
     }
 
     /// Counts what is read, of so many bytes if that is known.
-    pub(super) fn counting<R>(&self, input: R, total: Option<u64>) -> Counting<R> {
+    pub(in crate::cli) fn counting<R>(&self, input: R, total: Option<u64>) -> Counting<R> {
         self.shared
             .total
             .store(total.unwrap_or(0), Ordering::Relaxed);
@@ -102,7 +102,7 @@ fn tell(shared: &Shared) -> String {
 
 /// An input whose bytes are counted.
 #[derive(Debug)]
-pub(super) struct Counting<R> {
+pub(in crate::cli) struct Counting<R> {
     input: R,
     shared: Arc<Shared>,
 }
