@@ -3,6 +3,7 @@
 //! Exit codes are decided here and nowhere else; they are documented in [`exit`].
 
 mod check;
+mod completions;
 mod doctor;
 pub mod exit;
 mod explain;
@@ -79,6 +80,10 @@ enum Command {
     Explain(explain::Explain),
     /// Say what this machine can do, and what to change if it can't
     Doctor(doctor::Doctor),
+    /// Print what a shell needs to complete commands and options
+    Completions(completions::Completions),
+    /// Print the manual, or write its pages
+    Man(completions::Man),
     /// Run one reference node (what the controller starts; useful to try one by hand)
     Node(node::Node),
     /// Kill what a controller leaves behind (internal)
@@ -141,6 +146,8 @@ fn obey(command: Option<Command>) -> ExitCode {
         Some(Command::List(args)) => list::list(&args),
         Some(Command::Explain(args)) => explain::explain(&args),
         Some(Command::Doctor(args)) => doctor::doctor(&args),
+        Some(Command::Completions(args)) => completions::completions(&args),
+        Some(Command::Man(args)) => completions::man(&args),
         Some(Command::Node(args)) => node::node(args),
         Some(Command::Guard) => return guard::guard_main(),
         Some(Command::Judge(args)) => check::judge(&args),

@@ -4,14 +4,16 @@ use clap::Args;
 use tribunal_results::schema::{self, Published};
 
 use super::{Done, Failure, exit};
-use crate::suite::nearest;
+use crate::suite::{self, nearest};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   tribunal schema                   all schemas, in a line each
   tribunal schema verdict           that of verdict.json, with every reason that there is
-  tribunal schema event > event.json")]
+  tribunal schema suite > suite.schema.json
+                                    then, as the first line of a suite, for editors that speak
+                                    YAML: # yaml-language-server: $schema=suite.schema.json")]
 pub(super) struct Schema {
     /// The schema to print; all names if left out
     name: Option<String>,
@@ -24,7 +26,14 @@ fn published() -> Vec<Published> {
         .flat_map(|checker| checker.anomalies())
         .copied()
         .collect();
-    schema::published(&anomalies)
+    let mut all = schema::published(&anomalies);
+    all.push(Published {
+        name: "suite",
+        file: "suite.json",
+        about: "a suite, for editors",
+        schema: suite::schema(&suite::Catalogue::built_in()),
+    });
+    all
 }
 
 /// Prints one schema, or lists them.

@@ -30,6 +30,7 @@
 //! | `resolve` | draft → plan, checked |
 //! | `naming` | names, seeds, selection |
 //! | `write`, `flow` | plan → YAML |
+//! | `schema` | what editors complete and underline |
 //! | `error` | what is wrong, shown on its own lines |
 
 pub mod catalogue;
@@ -41,6 +42,7 @@ mod locate;
 mod naming;
 mod raw;
 mod resolve;
+mod schema;
 mod source;
 mod steps;
 mod write;
@@ -54,6 +56,7 @@ pub use self::error::SuiteError;
 pub(crate) use self::error::nearest;
 use self::error::{Problem, Problems};
 use self::naming::Names;
+pub use self::schema::schema;
 pub use self::source::{BuiltIn, Source, built_in};
 pub use self::write::plan_to_yaml;
 use crate::plan::Plan;
