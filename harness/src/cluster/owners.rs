@@ -40,10 +40,12 @@ impl SocketOwners for Owners {
     fn owner(&self, near: SocketAddr, far: SocketAddr) -> Option<NodeId> {
         let inode = procfs::connected(near, far)?;
         let (_, prefix) = mark(self.block, "");
-        let mut marked = procfs::values_of(NODE).into_iter().filter_map(|(pid, value)| {
-            let node = value.strip_prefix(&prefix)?;
-            procfs::holds(pid, inode).then(|| NodeId::from(node))
-        });
+        let mut marked = procfs::values_of(NODE)
+            .into_iter()
+            .filter_map(|(pid, value)| {
+                let node = value.strip_prefix(&prefix)?;
+                procfs::holds(pid, inode).then(|| NodeId::from(node))
+            });
         Some(marked.next().unwrap_or_else(|| self.others.clone()))
     }
 }
