@@ -160,7 +160,7 @@ impl Ground {
                 .collect(),
             dir: &dir,
             block: Arc::clone(&self.block),
-            homes: std::collections::BTreeMap::new(),
+            homes: BTreeMap::new(),
             program: guard.into(),
             stamps: false,
             needs: Vec::new(),
