@@ -43,7 +43,11 @@ impl Net {
     }
 
     async fn open_as(nature: Nature, from: &'static str, to: &'static str) -> Self {
-        let node = TcpListener::bind(anywhere()).await.unwrap();
+        // Kernels let buffers grow to more than a test sends, unless they are told a size.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(256 * 1024).unwrap();
+        socket.bind(anywhere()).unwrap();
+        let node = socket.listen(1024).unwrap();
         let spec = LinkSpec {
             from: from.into(),
             to: to.into(),
