@@ -7,10 +7,11 @@
     reason = "everything here is a test"
 )]
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use NodeState::{Died, Killed, Paused, Ready, Starting, Stopped};
@@ -19,11 +20,13 @@ use nix::unistd::Pid;
 use serde_json::{Value as Json, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{sleep, timeout};
-use tribunal::cluster::{Block, Cluster, ClusterError, Layout, Setup};
+use tribunal::cluster::{Block, Cluster, ClusterError, Layout, Owners, Setup};
 use tribunal_nemesis::Processes;
+use tribunal_nemesis::fabric::{Fabric, LinkSpec, Nature, Rule};
 use tribunal_results::options::OptionError;
 use tribunal_results::run::RunDir;
 use tribunal_results::{Kind, NodeEvent, NodeState, Reason};
+use tribunal_targets::Router as _;
 use tribunal_targets::{Client, ClientSpec, Launch, NodeSpec, Pending, PlantedBug, Status, Target};
 
 const TRIBUNAL: &str = env!("CARGO_BIN_EXE_tribunal");
@@ -157,7 +160,7 @@ impl Ground {
                 .collect(),
             dir: &dir,
             block: Arc::clone(&self.block),
-            homes: std::collections::BTreeMap::new(),
+            homes: BTreeMap::new(),
             program: guard.into(),
             stamps: false,
             needs: Vec::new(),
@@ -708,4 +711,115 @@ async fn a_connection_around_the_fabric_is_found_and_named() {
     cluster.kill("n2").await.unwrap();
     assert_eq!(cluster.bypass(), None);
     cluster.stop().await;
+}
+
+/// Says its name every 20 ms to the address in `$TO`, from a child that has left its group: a
+/// system with a supervisor may do that.
+const TALKING: &str = r#"echo ready > "$READY"; setsid bash -c 'exec 3<> /dev/tcp/$TO
+    while echo "$0" >&3; do sleep 0.02; done' "$NAME" & wait"#;
+
+/// What a node says to the one address of n3, and the fabric in between.
+struct OneAddress {
+    cluster: Arc<Cluster>,
+    fabric: Arc<Fabric>,
+    /// What has arrived from each, in lines.
+    heard: Arc<Mutex<BTreeMap<String, usize>>>,
+}
+
+impl OneAddress {
+    /// n1 and n2 talk to n3, which is this test.
+    async fn open(dir: &Path) -> Self {
+        let ground = Ground::new(dir);
+        let there = tokio::net::TcpListener::bind(ground.block.node(3))
+            .await
+            .unwrap();
+        let links = ["n1", "n2", "clients"].map(|from| LinkSpec {
+            from: from.into(),
+            to: "n3".into(),
+            listen: ground.block.link(3, 3),
+            dial: ground.block.node(3),
+        });
+        let nature = Nature {
+            owners: Some(Arc::new(Owners::of(&ground.block, "clients".into()))),
+            ..Nature::default()
+        };
+        let fabric = Fabric::open_as(nature, links.into(), 1).await.unwrap();
+        let heard = Arc::new(Mutex::new(BTreeMap::new()));
+        tokio::spawn(hear(there, Arc::clone(&heard)));
+        let to = ground.block.link(3, 3).to_string().replace(':', "/");
+        let script = |name| format!("TO={to} NAME={name}; export TO NAME\n{TALKING}");
+        let (cluster, _) = ground.start_ready(&[&script("n1"), &script("n2")]).await;
+        Self {
+            cluster,
+            fabric,
+            heard,
+        }
+    }
+
+    fn lines(&self, from: &str) -> usize {
+        *self.heard.lock().unwrap().get(from).unwrap_or(&0)
+    }
+
+    /// Waits for a few more lines.
+    async fn hears(&self, from: &str) {
+        let before = self.lines(from);
+        until(from, || self.lines(from) > before + 5).await;
+    }
+}
+
+async fn hear(listener: tokio::net::TcpListener, heard: Arc<Mutex<BTreeMap<String, usize>>>) {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    while let Ok((stream, _)) = listener.accept().await {
+        let heard = Arc::clone(&heard);
+        tokio::spawn(async move {
+            let mut lines = BufReader::new(stream).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                *heard.lock().unwrap().entry(line).or_default() += 1;
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_rule_on_a_link_to_an_address_that_all_dial_hits_the_processes_of_one_node() {
+    let dir = tempfile::tempdir().unwrap();
+    let net = OneAddress::open(dir.path()).await;
+    net.hears("n1").await;
+    net.hears("n2").await;
+    for (cut, free) in [("n1", "n2"), ("n2", "n1")] {
+        let held = || net.fabric.counters(free, "n3").bytes_held;
+        let held_before = held();
+        assert!(net.fabric.set(cut, "n3", Rule::cut()));
+        until("bytes held", || {
+            net.fabric.since_set(cut, "n3").bytes_held > 0
+        })
+        .await;
+        // What was on its way has arrived when the other has been heard for a while.
+        net.hears(free).await;
+        let before = net.lines(cut);
+        net.hears(free).await;
+        assert_eq!(net.lines(cut), before);
+        assert_eq!(held(), held_before);
+        net.fabric.clear(cut, "n3");
+        net.hears(cut).await;
+    }
+    for from in ["n1", "n2"] {
+        assert_eq!(net.fabric.counters(from, "n3").opened, 1, "{from}");
+    }
+    // This very process is no node.
+    let address = net.fabric.address("clients", "n3").unwrap();
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut client, b"x\n")
+        .await
+        .unwrap();
+    until("a client's line", || net.lines("x") == 1).await;
+    assert_eq!(net.fabric.counters("clients", "n3").opened, 1);
+    assert!(
+        net.cluster
+            .stop()
+            .await
+            .iter()
+            .all(|problem| problem.contains("was killed"))
+    );
+    net.fabric.close().await;
 }

@@ -15,7 +15,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 use tribunal_nemesis::chance::stream;
-use tribunal_nemesis::fabric::{Counters, Fabric, LinkSpec, Listener, Messages, Nature, Rule, Tap};
+use tribunal_nemesis::fabric::{
+    Counters, Fabric, LinkSpec, Listener, Messages, Nature, Rule, SocketOwners, Tap,
+};
 use tribunal_results::NodeId;
 use tribunal_targets::Router;
 
@@ -41,7 +43,11 @@ impl Net {
     }
 
     async fn open_as(nature: Nature, from: &'static str, to: &'static str) -> Self {
-        let node = TcpListener::bind(anywhere()).await.unwrap();
+        // Kernels let buffers grow to more than a test sends, unless they are told a size.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(256 * 1024).unwrap();
+        socket.bind(anywhere()).unwrap();
+        let node = socket.listen(1024).unwrap();
         let spec = LinkSpec {
             from: from.into(),
             to: to.into(),
@@ -493,6 +499,81 @@ async fn closing_leaves_no_listener_and_no_connection() {
     let taken = Fabric::open(vec![spec(address)], 1).await.unwrap_err();
     assert!(taken.to_string().contains("for the link a→b"), "{taken}");
     again.close().await;
+}
+
+/// Whose a socket is by what the test has noted.
+#[derive(Debug, Default)]
+struct Noted(Mutex<Vec<(SocketAddr, NodeId)>>);
+
+impl SocketOwners for Noted {
+    fn owner(&self, near: SocketAddr, _: SocketAddr) -> Option<NodeId> {
+        let noted = self.0.lock().unwrap();
+        let found = noted.iter().find(|(socket, _)| *socket == near);
+        found.map(|(_, owner)| owner.clone())
+    }
+}
+
+impl Noted {
+    /// A connection to `address` that is this one's.
+    async fn dial(&self, owner: &str, address: SocketAddr) -> TcpStream {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(anywhere()).unwrap();
+        let near = socket.local_addr().unwrap();
+        self.0.lock().unwrap().push((near, owner.into()));
+        socket.connect(address).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn of_an_address_that_all_dial_alike_each_connection_meets_the_rules_of_its_owner() {
+    let node = TcpListener::bind(anywhere()).await.unwrap();
+    let free = std::net::TcpListener::bind(anywhere()).unwrap();
+    let listen = free.local_addr().unwrap();
+    drop(free);
+    let specs = || {
+        let spec = |from: &str| LinkSpec {
+            from: from.into(),
+            to: "b".into(),
+            listen,
+            dial: node.local_addr().unwrap(),
+        };
+        ["a", "b", "c"].map(spec).into()
+    };
+    let error = Fabric::open(specs(), 1).await.unwrap_err();
+    assert!(
+        error.to_string().contains("nobody tells who dials"),
+        "{error}"
+    );
+    let noted = Arc::new(Noted::default());
+    let nature = Nature {
+        owners: Some(Arc::clone(&noted) as _),
+        ..Nature::default()
+    };
+    let fabric = Fabric::open_as(nature, specs(), 1).await.unwrap();
+    for from in ["a", "b", "c"] {
+        assert_eq!(fabric.address(from, "b"), Some(listen));
+    }
+    assert!(fabric.set("a", "b", Rule::cut()));
+    let mut cut = noted.dial("a", listen).await;
+    cut.write_all(b"a").await.unwrap();
+    for from in ["c", "b"] {
+        let mut free = noted.dial(from, listen).await;
+        free.write_all(from.as_bytes()).await.unwrap();
+        let (mut at_node, _) = within(node.accept()).await.unwrap();
+        expect(&mut at_node, from.as_bytes()).await;
+        assert_eq!(fabric.counters(from, "b").opened, 1);
+    }
+    until(|| fabric.counters("a", "b").attempts_while_cut == 1).await;
+    assert_eq!(fabric.counters("a", "b").opened, 0);
+    fabric.clear("a", "b");
+    let (mut at_node, _) = within(node.accept()).await.unwrap();
+    expect(&mut at_node, b"a").await;
+    // One of somebody who may not dial, and one of nobody.
+    let mut strange = noted.dial("d", listen).await;
+    assert_eq!(read_error(&mut strange).await, ErrorKind::ConnectionReset);
+    let mut nobodys = TcpStream::connect(listen).await.unwrap();
+    assert_eq!(read_error(&mut nobodys).await, ErrorKind::ConnectionReset);
+    fabric.close().await;
 }
 
 #[tokio::test]

@@ -168,3 +168,16 @@ fn names(nodes: &BTreeSet<NodeId>) -> String {
     let names: Vec<&str> = nodes.iter().map(|node| &**node).collect();
     names.join(",")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Budget;
+
+    #[test]
+    fn a_budget_is_a_number_of_nodes() {
+        let of = |budget: Budget| [3, 4, 5].map(|n| budget.nodes(n));
+        assert_eq!(of(Budget::Minority), [1, 1, 2]);
+        assert_eq!(of(Budget::Majority), [2, 3, 3]);
+        assert_eq!(of(Budget::Any), [3, 4, 5]);
+    }
+}

@@ -17,10 +17,19 @@ pub(super) fn plan(faults: Json) -> NemesisPlan {
     }
 }
 
+/// Far beyond what any plan here takes, on a clock that jumps as soon as nothing else is to be done:
+/// whatever waits for what never comes fails, and does not hang.
+const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
+pub(super) async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(PATIENCE, work).await;
+    ended.unwrap_or_else(|_| panic!("waits for ever: {what}"))
+}
+
 pub(super) struct Run {
     events: Receiver<FaultEvent>,
     stop: watch::Sender<bool>,
-    pub(super) conducted: JoinHandle<()>,
+    conducted: JoinHandle<()>,
     pub(super) cues: Arc<Cues>,
 }
 
@@ -44,7 +53,12 @@ impl Run {
     }
 
     pub(super) async fn next(&mut self) -> FaultEvent {
-        self.events.recv().await.unwrap()
+        within("the next event", self.events.recv()).await.unwrap()
+    }
+
+    /// Until there is nothing more to conduct.
+    pub(super) async fn end(self) {
+        within("the end", self.conducted).await.unwrap();
     }
 
     pub(super) async fn first(&mut self, n: usize) -> Vec<FaultEvent> {
@@ -59,10 +73,10 @@ impl Run {
     pub(super) async fn stop(mut self) -> Vec<FaultEvent> {
         self.stop.send_replace(true);
         let mut left = Vec::new();
-        while let Some(event) = self.events.recv().await {
+        while let Some(event) = within("the last event", self.events.recv()).await {
             left.push(event);
         }
-        self.conducted.await.unwrap();
+        within("the end", self.conducted).await.unwrap();
         left
     }
 }
@@ -166,8 +180,8 @@ async fn a_fault_heals_even_if_nobody_listens() {
     run.first(1).await;
     run.events.close();
     run.stop.send_replace(true);
-    while run.events.recv().await.is_some() {}
-    run.conducted.await.unwrap();
+    while within("the last event", run.events.recv()).await.is_some() {}
+    run.end().await;
     assert_eq!(fake.calls(), ["kill n1", "start n1"]);
 }
 
@@ -175,7 +189,7 @@ async fn a_fault_heals_even_if_nobody_listens() {
 async fn without_faults_there_is_nothing_to_conduct() {
     let (field, _) = field(1).await;
     let run = Run::start(&NemesisPlan::default(), &field, 1);
-    run.conducted.await.unwrap();
+    run.end().await;
 }
 
 #[tokio::test(start_paused = true)]

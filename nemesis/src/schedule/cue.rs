@@ -255,6 +255,28 @@ mod tests {
         assert!(is_met(&prints).await);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_status_is_told_by_node_and_pattern_and_only_lines_are_counted() {
+        let status = cues(json!({"status": "leader*ballot 3", "node": "n2"}));
+        assert!(status.want_status() && !status.want_operations() && !status.want_lines());
+        for (node, text) in [("n1", "leader: ballot 3"), ("n2", "leader: ballot 2")] {
+            status.saw(&Sight::Status(node, text));
+            status.saw(&Sight::Line("n2", "leader: ballot 3"));
+        }
+        assert!(!is_met(&status).await);
+        status.saw(&Sight::Status("n2", "leader: ballot 3"));
+        assert!(is_met(&status).await);
+        let third = cues(json!({"log": "elected", "count": 3}));
+        assert!(third.want_lines() && !third.want_operations() && !third.want_status());
+        for node in ["n1", "n2"] {
+            third.saw(&Sight::Line(node, "n2 is elected"));
+            third.saw(&Sight::Line(node, "n2 is not"));
+            assert!(!is_met(&third).await);
+        }
+        third.saw(&Sight::Line("n3", "n3 is elected"));
+        assert!(is_met(&third).await);
+    }
+
     #[test]
     fn cues_that_mean_nothing_are_refused() {
         let check = |cue| serde_json::from_value::<Cue>(cue).unwrap().check();

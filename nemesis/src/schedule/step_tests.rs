@@ -38,7 +38,7 @@ async fn steps_begin_at_their_times_overlap_and_end_by_themselves() {
     assert_eq!(ms(start), 2500);
     assert_eq!(run.first(2).await[1].bit, Some(true));
     assert_eq!(ms(start), 3000);
-    run.conducted.await.unwrap();
+    run.end().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,7 +115,39 @@ async fn a_paused_node_is_resumed_before_it_is_killed() {
         ["pause n1", "resume n1", "kill n1", "start n1"]
     );
     assert_eq!((events[3].id, events[3].bit), (0, Some(true)));
-    run.conducted.await.unwrap();
+    run.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_on_a_link_ends_the_one_before_on_that_link_alone() {
+    let (field, _) = field(3).await;
+    let plan = schedule(json!([
+        {"at": "1s", "hold": "60s", "type": "delay", "links": [["n1", "n2"]]},
+        {"at": "2s", "hold": "1s", "type": "delay", "links": [["n2", "n3"]]},
+        {"at": "5s", "hold": "1s", "type": "delay", "links": [["n1", "n2"]]},
+    ]));
+    let start = Instant::now();
+    let mut run = Run::start(&plan, &field, 1);
+    let mut times = std::collections::BTreeMap::new();
+    for _ in 0..12 {
+        let event = run.next().await;
+        assert_eq!(event.skipped, None);
+        times.insert((event.id, event.phase == Phase::Healed), ms(start));
+    }
+    let healed = [0, 1, 2].map(|id| times[&(id, true)]);
+    assert_eq!(healed, [5000, 3000, 6000]);
+    run.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_never_happens_breaks_nothing() {
+    let (field, fake) = field(3).await;
+    let mut plan = plan(json!([{"type": "kill"}, {"type": "pause"}]));
+    plan.probability = 0.0;
+    let run = Run::start(&plan, &field, 1);
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(run.stop().await, []);
+    assert!(fake.calls().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -146,7 +178,7 @@ async fn a_budget_lets_wait_what_is_too_much_now_and_refuses_what_always_is() {
     );
     assert_eq!(times[&3], (4000, None), "a delay disables nobody");
     assert!(!fake.calls().contains(&"kill n3".to_owned()));
-    run.conducted.await.unwrap();
+    run.end().await;
 }
 
 /// The most faults in force at once, and how often each began, within a minute.
