@@ -621,12 +621,12 @@ fn a_file_that_is_no_history_is_refused_at_its_first_line() {
             "format is \"other\"",
         ),
         (
-            "{\"format\":\"tribunal-history\",\"version\":2}\n",
-            "reads up to 1",
+            "{\"format\":\"tribunal-history\",\"version\":3}\n",
+            "reads up to 2",
         ),
         (
             "{\"format\":\"tribunal-history\",\"version\":0}\n",
-            "reads up to 1",
+            "reads up to 2",
         ),
         ("\u{feff}{}\n", "must be the header"),
     ] {
