@@ -479,8 +479,8 @@ fn every_format_says_the_same() {
         let told = import::read(text.as_bytes(), None, None).unwrap();
         assert_eq!(told.history, imported.history, "{format} is not told");
         let shown = shown(&imported);
-        if format == "jepsen-json" {
-            // Its errors are texts, with no word that is known to be stable.
+        if format == "jepsen-json" && !text.contains("\":timed-out\"") {
+            // An error that is a text without a colon is no word that is known to be stable.
             assert_eq!(shown[..4], SAME[..4], "{text}");
             assert_eq!(shown[4], "p2 write register = 5 -> info unknown");
         } else {

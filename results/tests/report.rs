@@ -184,6 +184,24 @@ fn markdown_is_bounded_and_counts_what_it_leaves_out() {
 }
 
 #[test]
+fn a_run_with_ten_thousand_violations_fits_everywhere() {
+    let long = HOSTILE.repeat(100);
+    let all = vec![anomaly(&long, vec![3, 7]); 10_000];
+    let (info, history) = (info(ResultClass::Violation, ""), history(30, ""));
+    let mut found = verdict(ResultClass::Violation, "", all.clone());
+    // As no checker gives them: all listed.
+    found.verdicts[0].anomalies = all;
+    found.verdicts[0].anomalies_total = 10_000;
+    let runs = vec![(&info, &found); 50];
+    let text = markdown::render(&runs);
+    assert!(text.len() < 200_000, "{}", text.len());
+    assert_eq!(text.matches("- and 9,999 more contradictions").count(), 50);
+    assert!(markdown::render(&runs[..1]).len() < 5_000);
+    assert!(junit::render(&runs[..1]).unwrap().len() < 100_000);
+    assert!(page(&history, &info, &found, "").len() < 5_000_000);
+}
+
+#[test]
 fn markdown_names_what_failed_and_how_to_repeat_it() {
     let (bad, good) = (
         info(ResultClass::Violation, ""),

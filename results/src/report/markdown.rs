@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::text::{clip, evidence_line};
+use super::text::{clip, counted, evidence_line};
 use crate::run::RunInfo;
 use crate::{ResultClass, RunVerdict};
 
@@ -131,8 +131,19 @@ impl fmt::Display for Part<'_> {
             let (name, sentence) = (cell(&anomaly.name), cell(&anomaly.sentence));
             writeln!(f, "- **{name}**: {sentence}")?;
         }
+        let found = verdict
+            .verdicts
+            .iter()
+            .map(|verdict| verdict.anomalies_total);
+        let more = found.fold(0, u64::saturating_add).saturating_sub(1);
+        if more > 0 {
+            writeln!(f, "- and {} more", counted(more, "contradiction"))?;
+        }
         if let Some(error) = &info.error {
             writeln!(f, "- **error**: {}", cell(error))?;
+        }
+        if !info.directory.is_empty() {
+            writeln!(f, "- bundle: {}", code(&info.directory))?;
         }
         writeln!(f, "- evidence: {}", cell(&evidence_line(&verdict.evidence)))?;
         writeln!(f, "- reproduce: {}", code(&info.reproduce))
