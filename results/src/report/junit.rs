@@ -39,7 +39,8 @@ pub fn render(runs: &[(&RunInfo, &RunVerdict)]) -> Result<String, ReportError> {
     let mut report = Report::new("tribunal");
     report.set_time(total);
     report.add_test_suites(suites.into_values());
-    Ok(report.to_string()?)
+    // Of the root the schema knows no count of what was skipped, and nothing ever is.
+    Ok(report.to_string()?.replacen(" skipped=\"0\"", "", 1))
 }
 
 fn suite_name(info: &RunInfo) -> String {
