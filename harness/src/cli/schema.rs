@@ -20,7 +20,7 @@ pub(super) struct Schema {
 }
 
 /// Every schema, closed over the anomalies that checkers find.
-fn published() -> Vec<Published> {
+fn published() -> anyhow::Result<Vec<Published>> {
     let checkers = tribunal_checkers::ALL.iter();
     let anomalies: Vec<&str> = checkers
         .flat_map(|checker| checker.anomalies())
@@ -31,14 +31,14 @@ fn published() -> Vec<Published> {
         name: "suite",
         file: "suite.json",
         about: "a suite, for editors",
-        schema: suite::schema(&suite::Catalogue::built_in()),
+        schema: suite::schema(&suite::Catalogue::built_in()).try_into()?,
     });
-    all
+    Ok(all)
 }
 
 /// Prints one schema, or lists them.
 pub(super) fn schema(args: &Schema) -> Done {
-    let all = published();
+    let all = published()?;
     let Some(name) = &args.name else {
         for one in &all {
             anstream::println!("{:<18} {}", one.name, one.about);
