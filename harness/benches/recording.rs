@@ -56,11 +56,7 @@ impl Target for Nothing {
         Ok(())
     }
     fn launch(&self, _: &NodeSpec) -> Launch {
-        Launch {
-            program: None,
-            args: Vec::new(),
-            env: Vec::new(),
-        }
+        Launch::default()
     }
     fn status(&self, _: SocketAddr) -> Pending<'_, std::io::Result<Status>> {
         Box::pin(async { Ok(Status::default()) })

@@ -14,7 +14,7 @@ use tribunal_nemesis::Field;
 use tribunal_nemesis::schedule::{Cues, Sight};
 use tribunal_results::run::RunDir;
 use tribunal_results::{NodeId, NodeState};
-use tribunal_targets::Target;
+use tribunal_targets::System;
 
 use crate::follow::Growth;
 use crate::recorder::Recorder;
@@ -38,7 +38,7 @@ impl Lookouts {
     pub(super) fn post(
         cues: &Arc<Cues>,
         recorder: &Recorder,
-        target: &'static dyn Target,
+        target: &System,
         field: &Field,
         dir: &RunDir,
         listeners: &[(NodeId, SocketAddr)],
@@ -49,7 +49,7 @@ impl Lookouts {
         }
         for (node, address) in listeners.iter().filter(|_| cues.want_status()) {
             let asked = ask(
-                target,
+                target.clone(),
                 node.clone(),
                 *address,
                 field.clone(),
@@ -69,13 +69,7 @@ impl Lookouts {
 }
 
 /// Asks a node for its status again and again, and tells what has changed.
-async fn ask(
-    target: &'static dyn Target,
-    node: NodeId,
-    address: SocketAddr,
-    field: Field,
-    cues: Arc<Cues>,
-) {
+async fn ask(target: System, node: NodeId, address: SocketAddr, field: Field, cues: Arc<Cues>) {
     let mut ticks = interval(ASK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut led, mut last) = (false, String::new());
@@ -84,7 +78,7 @@ async fn ask(
         // Whoever does not run leads nobody.
         let status = match field.processes.state(&node) {
             NodeState::Ready | NodeState::Starting => {
-                let answer = timeout(ANSWER_WITHIN, target.status(address)).await;
+                let answer = timeout(ANSWER_WITHIN, target.status_of(&node, address)).await;
                 answer.ok().and_then(Result::ok).unwrap_or_default()
             }
             _ => tribunal_targets::Status::default(),
