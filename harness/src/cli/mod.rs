@@ -2,6 +2,7 @@
 //!
 //! Exit codes are decided here and nowhere else; they are documented in [`exit`].
 
+mod adapter;
 mod check;
 mod doctor;
 pub mod exit;
@@ -73,6 +74,8 @@ enum Command {
     Explain(explain::Explain),
     /// Say what this machine can do, and what to change if it can't
     Doctor(doctor::Doctor),
+    /// Try whether an adapter (a client in any language) does what it must
+    Adapter(adapter::AdapterArgs),
     /// Run one reference node (what the controller starts; useful to try one by hand)
     Node(node::Node),
     /// Kill what a controller leaves behind (internal)
@@ -133,6 +136,7 @@ fn obey(command: Option<Command>) -> ExitCode {
         Some(Command::List(args)) => list::list(&args),
         Some(Command::Explain(args)) => explain::explain(&args),
         Some(Command::Doctor(args)) => doctor::doctor(&args),
+        Some(Command::Adapter(args)) => adapter::adapter(&args),
         Some(Command::Node(args)) => node::node(args),
         Some(Command::Guard) => return guard::guard_main(),
         Some(Command::Judge(args)) => check::judge(&args),

@@ -115,35 +115,52 @@ impl Adapter {
     /// # Errors
     /// There is no answer, or none to trust: it has ended, or what it wrote is no answer to this.
     pub async fn ask(&mut self, request: &Request) -> Result<Answer, Reason> {
-        self.asked += 1;
-        let id = self.asked;
-        let line = request
-            .line(id)
-            .map_err(|e| Reason::new("not-sent", e.to_string()))?;
-        self.is_broken = true;
-        self.send(&line).await?;
-        let answer = self.next().await?;
-        if answer.id != id {
-            let text = format!("the adapter answered request {} instead of {id}", answer.id);
-            return Err(Reason::new("adapter-protocol", text));
-        }
+        let id = self.send(request).await?;
+        let answer = self.answer_to(id).await?;
         self.is_broken = false;
         Ok(answer)
     }
 
-    /// Writes a line as it is.
+    /// Asks for all at once, without waiting for any answer, and takes the answers in order.
     ///
     /// # Errors
-    /// That it has ended.
-    pub async fn send(&mut self, line: &[u8]) -> Result<(), Reason> {
-        self.stdin.write_all(line).await.map_err(|_| self.ended())
+    /// As [`ask`](Self::ask).
+    pub async fn ask_all(&mut self, requests: &[Request]) -> Result<(), Reason> {
+        let mut ids = Vec::new();
+        for request in requests {
+            ids.push(self.send(request).await?);
+        }
+        for id in ids {
+            self.answer_to(id).await?;
+        }
+        self.is_broken = false;
+        Ok(())
     }
 
-    /// Its next answer, to whatever.
-    ///
-    /// # Errors
-    /// It has ended, or what it wrote is no answer.
-    pub async fn next(&mut self) -> Result<Answer, Reason> {
+    /// Writes a request; from then on an answer is missing. Returns its number.
+    async fn send(&mut self, request: &Request) -> Result<u64, Reason> {
+        self.asked += 1;
+        let line = request
+            .line(self.asked)
+            .map_err(|e| Reason::new("not-sent", e.to_string()))?;
+        self.is_broken = true;
+        match self.stdin.write_all(&line).await {
+            Ok(()) => Ok(self.asked),
+            Err(_) => Err(self.ended()),
+        }
+    }
+
+    /// Its next answer, which must be to that request.
+    async fn answer_to(&mut self, id: u64) -> Result<Answer, Reason> {
+        let answer = self.next().await?;
+        if answer.id == id {
+            return Ok(answer);
+        }
+        let text = format!("the adapter answered request {} instead of {id}", answer.id);
+        Err(Reason::new("adapter-protocol", text))
+    }
+
+    async fn next(&mut self) -> Result<Answer, Reason> {
         let protocol = |text: String| Reason::new("adapter-protocol", text);
         match self.lines.next().await {
             Ok(Line::Whole(line)) => Answer::read(line).map_err(protocol),
