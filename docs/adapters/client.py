@@ -20,9 +20,9 @@ def perform(request):
         return {"type": "ok"}
     if request["f"] not in METHODS:
         return {"type": "fail", "error": "not-supported"}
-    value = request["value"]
-    body = {"read": None, "write": str(value), "cas": "%s %s" % tuple(value or (0, 0))}
-    connection.request(METHODS[request["f"]], f"/{request['key']}", body[request["f"]])
+    value = request["value"]  # Of a read, None; of a write, 5; of a cas, [from, to].
+    body = " ".join(map(str, value)) if request["f"] == "cas" else None if value is None else str(value)
+    connection.request(METHODS[request["f"]], f"/{request['key']}", body)
     answer = connection.getresponse()
     text = answer.read().decode()
     if request["f"] == "read" and answer.status in (200, 404):

@@ -14,6 +14,7 @@ pub mod clock;
 pub mod command;
 pub mod database;
 pub mod eventual_kv;
+pub mod http;
 pub mod lock_lamport;
 pub mod lock_manager;
 pub mod lock_quorum;

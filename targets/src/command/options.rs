@@ -10,6 +10,7 @@ use tribunal_results::{Kind, NodeId};
 
 use super::program;
 use super::template::{Variables, specimen};
+use crate::http::Api;
 
 /// How a node is told that the run is over.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -95,6 +96,8 @@ pub struct ClientBy {
     pub env: BTreeMap<String, String>,
     /// The operations that it understands; all if absent.
     pub operations: Option<Vec<Kind>>,
+    /// Requests over HTTP.
+    pub http: Option<Api>,
 }
 
 /// What a suite says of a system.
@@ -183,10 +186,18 @@ impl Options {
 
 impl ClientBy {
     fn check(&self, variables: &Variables<'_>) -> Result<(), OptionError> {
-        let Some(adapter) = &self.adapter else {
-            let message = "a client needs an `adapter`: a program that speaks JSON lines, such as \
-                           [python3, \"{{suite.dir}}/client.py\"]";
-            return Err(OptionError::new("client", message));
+        let adapter = match (&self.adapter, &self.http) {
+            (Some(adapter), None) => adapter,
+            (None, Some(api)) => return api.check().map_err(|e| under("client.http", &e)),
+            (None, None) => {
+                let message = "a client needs an `adapter`, a program that speaks JSON lines such \
+                               as [python3, \"{{suite.dir}}/client.py\"], or `http`";
+                return Err(OptionError::new("client", message));
+            }
+            (Some(_), Some(_)) => {
+                let message = "a client is either an `adapter` or `http`";
+                return Err(OptionError::new("client", message));
+            }
         };
         if let Some(at) = adapter.iter().position(|word| word.contains("{{")) {
             let message = "an adapter is told its node by `open`, so its command has no variables \
@@ -198,10 +209,21 @@ impl ClientBy {
 
     /// The operations that it understands.
     pub fn operations(&self) -> Vec<Kind> {
-        self.operations
-            .clone()
-            .unwrap_or_else(|| Kind::ALL.to_vec())
+        match (&self.operations, &self.http) {
+            (Some(operations), _) => operations.clone(),
+            (None, Some(api)) => api.operations.keys().copied().collect(),
+            (None, None) => Kind::ALL.to_vec(),
+        }
     }
+}
+
+/// The same error, seen from further up.
+fn under(above: &str, error: &OptionError) -> OptionError {
+    let path = match error.path.as_str() {
+        "" => above.to_owned(),
+        path => format!("{above}.{path}"),
+    };
+    OptionError::new(path, &error.message)
 }
 
 /// A command: each word can be filled in, and the program be started.

@@ -35,6 +35,8 @@ pub(super) struct Commanded {
     /// What every process must have in its environment.
     mark: Mutex<Vec<(String, String)>>,
     adapters: Arc<Pool>,
+    #[cfg(feature = "http")]
+    api: Option<Arc<crate::http::Api>>,
 }
 
 /// What a node's own status command may print.
@@ -66,6 +68,8 @@ impl Commanded {
         let adapter = options.client.adapter.clone().unwrap_or_default();
         let env = options.client.env.clone().into_iter().collect();
         Self {
+            #[cfg(feature = "http")]
+            api: options.client.http.clone().map(Arc::new),
             options,
             nodes: Mutex::default(),
             mark: Mutex::default(),
@@ -253,7 +257,11 @@ impl Target for Commanded {
     }
 
     fn open<'a>(&'a self, spec: &'a ClientSpec) -> Pending<'a, Result<Box<dyn Client>, Reason>> {
-        Box::pin(async move { self.adapters.open(spec).await })
+        #[cfg(feature = "http")]
+        if let Some(api) = &self.api {
+            return Box::pin(crate::http::open(Arc::clone(api), spec));
+        }
+        Box::pin(self.adapters.open(spec))
     }
 
     fn change_members<'a>(
