@@ -18,7 +18,7 @@ use tribunal_results::journal::{Header, JournalWriter};
 use tribunal_results::options::OptionError;
 use tribunal_results::{Answer, Body, Event, Kind, Operation, Outcome, Process, Reason};
 use tribunal_targets::client::Session;
-use tribunal_targets::{Client, ClientSpec, Launch, NodeSpec, Pending, PlantedBug, Status, Target};
+use tribunal_targets::{Client, ClientSpec, Launch, NodeSpec, Pending, PlantedBug, Status, System, Target};
 use tribunal_workloads::{Completion, Generator, Offer, Proposal, View};
 
 const CLIENTS: usize = 10;
@@ -132,7 +132,7 @@ fn record(path: &std::path::Path) -> anyhow::Result<()> {
                 address,
                 timeout: Duration::from_secs(1),
             };
-            Session::new(&NOTHING, spec)
+            Session::new(System::Registered(&NOTHING), spec)
         };
         let nodes = vec!["n1".into()];
         let holds = Arc::new(Holds::new(*recorder.clock()));

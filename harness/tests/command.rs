@@ -10,7 +10,9 @@ use std::process::{Command, Output};
 use common::{Run, processes_of, text_of, tribunal};
 
 fn docs(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(file)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../docs")
+        .join(file)
 }
 
 fn has(program: &str) -> bool {
@@ -44,12 +46,16 @@ fn the_tutorials_bug_is_found_and_its_mended_server_passes() {
 #[test]
 fn an_unknown_variable_is_refused_with_its_line_and_those_that_exist() {
     let run = Run::new();
-    let options = "        command: [sh, -c, \"{{node.adress}}\"]\n        client: {adapter: [sh]}\n";
+    let options =
+        "        command: [sh, -c, \"{{node.adress}}\"]\n        client: {adapter: [sh]}\n";
     let output = run_with(&run, options, "");
     let text = text_of(&output);
     assert_eq!(output.status.code(), Some(64), "{text}");
     assert!(text.contains("mine.yaml:13:27"), "{text}");
-    assert!(text.contains("unknown variable `{{node.adress}}`"), "{text}");
+    assert!(
+        text.contains("unknown variable `{{node.adress}}`"),
+        "{text}"
+    );
     assert!(text.contains("node.addr"), "{text}");
 }
 
@@ -58,7 +64,10 @@ fn a_program_that_is_missing_or_not_executable_is_refused_before_anything_starts
     let run = Run::new();
     let options = "        command: [no-such-server]\n        client: {adapter: [sh]}\n";
     let text = text_of(&run_with(&run, options, ""));
-    assert!(text.contains("no-such-server") && text.contains("PATH ("), "{text}");
+    assert!(
+        text.contains("no-such-server") && text.contains("PATH ("),
+        "{text}"
+    );
     std::fs::write(run.folder().join("server"), "").unwrap();
     let options = "        command: [\"{{suite.dir}}/server\"]\n        client: {adapter: [sh]}\n";
     let output = run_with(&run, options, "");
@@ -76,7 +85,10 @@ fn a_node_that_never_becomes_ready_is_told_with_its_last_line() {
     let text = text_of(&output);
     assert_eq!(output.status.code(), Some(70), "{text}");
     assert!(text.contains("not ready within 2s"), "{text}");
-    assert!(text.contains("the last line that it printed: waiting for n1"), "{text}");
+    assert!(
+        text.contains("the last line that it printed: waiting for n1"),
+        "{text}"
+    );
     assert_eq!(processes_of(&run), [""; 0]);
 }
 
@@ -91,7 +103,10 @@ fn a_program_that_forks_children_and_leaves_is_told_and_leaves_nothing_behind() 
     let output = run_with(&run, &options, "");
     let text = text_of(&output);
     assert_eq!(output.status.code(), Some(70), "{text}");
-    assert!(text.contains("died before it was ready: exit code 0"), "{text}");
+    assert!(
+        text.contains("died before it was ready: exit code 0"),
+        "{text}"
+    );
     assert_eq!(processes_of(&run), [""; 0]);
 }
 
@@ -119,11 +134,18 @@ fn all_that_a_suite_can_say_is_done() {
         client: {{ adapter: [python3, {client}], operations: [read, write, cas] }}
 "#
     );
-    let output = run_with(&run, &options, "    nemesis: [{type: pause, nodes: leader}]\n    expect: [crash]\n");
+    let output = run_with(
+        &run,
+        &options,
+        "    nemesis: [{type: pause, nodes: leader}]\n    expect: [crash]\n",
+    );
     let text = text_of(&output);
     assert!(text.contains("INVARIANT broken at n1 of n1,n2"), "{text}");
     let stopped = std::fs::read_to_string(run.folder().join("stopped")).unwrap();
-    assert!(stopped.contains("n1") && stopped.contains("n2"), "{stopped}");
+    assert!(
+        stopped.contains("n1") && stopped.contains("n2"),
+        "{stopped}"
+    );
     assert_eq!(processes_of(&run), [""; 0]);
 }
 
@@ -132,11 +154,26 @@ fn an_adapter_is_examined_with_clear_lines_and_an_exit_code() {
     let fails = "while read -r line; do id=${line#*:}; id=${id%%,*}
         case \"$line\" in *invoke*) echo \"{\\\"id\\\":$id,\\\"type\\\":\\\"fail\\\",\\\"error\\\":\\\"timeout\\\"}\" ;;
         *) echo \"{\\\"id\\\":$id,\\\"type\\\":\\\"ok\\\"}\" ;; esac; done";
-    let output = tribunal(&["adapter", "test", "--timeout", "300ms", "--", "sh", "-c", fails]);
+    let output = tribunal(&[
+        "adapter",
+        "test",
+        "--timeout",
+        "300ms",
+        "--",
+        "sh",
+        "-c",
+        fails,
+    ]);
     let text = text_of(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("write is answered fail although the server never answers"), "{text}");
-    assert!(text.contains("Answer info to every error after sending"), "{text}");
+    assert!(
+        text.contains("write is answered fail although the server never answers"),
+        "{text}"
+    );
+    assert!(
+        text.contains("Answer info to every error after sending"),
+        "{text}"
+    );
     let output = tribunal(&["adapter", "test", "no-such-adapter"]);
     assert_eq!(output.status.code(), Some(64));
     assert!(text_of(&output).contains("PATH"));

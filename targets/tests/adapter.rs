@@ -66,7 +66,9 @@ impl Ground {
     }
 
     async fn read(&mut self) -> Outcome {
-        self.session.perform(&Operation::Read { key: "k1".into() }).await
+        self.session
+            .perform(&Operation::Read { key: "k1".into() })
+            .await
     }
 
     /// What the adapters noted of themselves, one word each.
@@ -90,7 +92,10 @@ async fn an_adapter_that_behaves_carries_operations_in_one_process() {
     let mut ground = Ground::new(&script(read));
     for _ in 0..3 {
         assert_eq!(ground.write().await, Outcome::Ok(Answer::Done));
-        assert_eq!(ground.read().await, Outcome::Ok(Answer::Value(Some(7.into()))));
+        assert_eq!(
+            ground.read().await,
+            Outcome::Ok(Answer::Value(Some(7.into())))
+        );
     }
     assert_eq!(ground.log(), "started");
     ground.system.close().await;
@@ -99,8 +104,16 @@ async fn an_adapter_that_behaves_carries_operations_in_one_process() {
 #[tokio::test]
 async fn what_goes_wrong_after_sending_is_unknown_of_a_write_and_a_failure_of_a_read() {
     for (what, case, expected) in [
-        ("it crashes", "*invoke*) echo oh no >&2; exit 3 ;;", "adapter-ended"),
-        ("it prints noise", "*invoke*) echo connected ;;", "adapter-protocol"),
+        (
+            "it crashes",
+            "*invoke*) echo oh no >&2; exit 3 ;;",
+            "adapter-ended",
+        ),
+        (
+            "it prints noise",
+            "*invoke*) echo connected ;;",
+            "adapter-protocol",
+        ),
         (
             "it answers another request",
             r#"*invoke*) echo '{"id":1,"type":"ok"}' ;;"#,
@@ -130,6 +143,30 @@ async fn an_adapter_that_does_not_answer_is_killed_and_another_one_begins() {
     ground.system.close().await;
 }
 
+/// Whether a process runs: one that has ended and was not waited for yet does not.
+fn runs(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z ")
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn one_that_hangs_when_it_opens_is_killed_with_its_children() {
+    let hangs = "sleep 1000 & echo $$ $! > \"$LOG\"; wait";
+    let mut ground = Ground::new(hangs);
+    assert_eq!(code(&ground.write().await), ("fail", "no-connection"));
+    let log = ground.log();
+    let left = || log.split(' ').any(runs);
+    for _ in 0..1000 {
+        if !left() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(!left(), "{log}");
+    ground.system.close().await;
+}
+
 #[tokio::test]
 async fn one_that_does_not_know_is_asked_to_close_and_used_again() {
     let case = r#"*'"f":"write"'*) echo "{\"id\":$id,\"type\":\"info\"}" ;;
@@ -146,13 +183,18 @@ async fn one_that_does_not_know_is_asked_to_close_and_used_again() {
 
 #[tokio::test]
 async fn without_a_connection_nothing_was_sent() {
-    let refusing = r#"*'"type":"open"'*) echo "{\"id\":$id,\"type\":\"fail\",\"error\":\"refused\"}" ;;"#;
+    let refusing =
+        r#"*'"type":"open"'*) echo "{\"id\":$id,\"type\":\"fail\",\"error\":\"refused\"}" ;;"#;
     let mut ground = Ground::new(&script(refusing));
     assert_eq!(code(&ground.write().await), ("fail", "no-connection"));
     let mut ended = Ground::new("exit 1");
     assert_eq!(code(&ended.write().await), ("fail", "adapter-ended"));
     ground.system.close().await;
-    assert_eq!(code(&ground.write().await), ("fail", "no-adapter"), "the run is over");
+    assert_eq!(
+        code(&ground.write().await),
+        ("fail", "no-adapter"),
+        "the run is over"
+    );
 }
 
 /// The checks of an adapter, each as a sign and its text.
@@ -192,7 +234,14 @@ async fn the_samples_whose_interpreters_are_here_pass_every_check() {
         let path = samples.join(file).display().to_string();
         let checks = examine(&[needs[0], &path]).await;
         assert_eq!(faults(&checks), [""; 0], "{file}: {checks:#?}");
-        assert!(checks.iter().filter(|c| matches!(c.mark, Mark::Pass(_))).count() >= 6, "{checks:#?}");
+        assert!(
+            checks
+                .iter()
+                .filter(|c| matches!(c.mark, Mark::Pass(_)))
+                .count()
+                >= 6,
+            "{checks:#?}"
+        );
     }
     assert!(tried > 0 || !has("bash"), "no sample was tried");
 }

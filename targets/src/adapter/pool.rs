@@ -94,8 +94,6 @@ impl Pool {
         let mut inner = self.inner();
         if adapter.is_usable() && !inner.is_closed {
             inner.idle.push(adapter);
-        } else {
-            adapter.life().kill();
         }
     }
 

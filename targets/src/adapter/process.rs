@@ -51,7 +51,8 @@ impl Drop for Life {
 #[derive(Debug)]
 pub struct Adapter {
     life: Arc<Life>,
-    stdin: ChildStdin,
+    /// Until it is told to end.
+    stdin: Option<ChildStdin>,
     lines: LineReader<ChildStdout>,
     said: Arc<Mutex<Vec<u8>>>,
     asked: u64,
@@ -91,7 +92,7 @@ impl Adapter {
         };
         Ok(Self {
             life: Arc::new(life),
-            stdin,
+            stdin: Some(stdin),
             lines: LineReader::new(stdout),
             said,
             asked: 0,
@@ -144,9 +145,9 @@ impl Adapter {
             .line(self.asked)
             .map_err(|e| Reason::new("not-sent", e.to_string()))?;
         self.is_broken = true;
-        match self.stdin.write_all(&line).await {
-            Ok(()) => Ok(self.asked),
-            Err(_) => Err(self.ended()),
+        match &mut self.stdin {
+            Some(stdin) if stdin.write_all(&line).await.is_ok() => Ok(self.asked),
+            _ => Err(self.ended()),
         }
     }
 
@@ -170,8 +171,8 @@ impl Adapter {
     }
 
     /// Closes its standard input, which tells it to end.
-    pub fn hang_up(self) -> Arc<Life> {
-        self.life
+    pub fn hang_up(&mut self) {
+        self.stdin = None;
     }
 
     fn ended(&self) -> Reason {
@@ -182,6 +183,13 @@ impl Adapter {
             said => format!("the adapter has ended; its last words: {said}"),
         };
         Reason::new("adapter-ended", text)
+    }
+}
+
+/// Whoever starts adapters may still know its process; it has nobody to talk to any more.
+impl Drop for Adapter {
+    fn drop(&mut self) {
+        self.life.kill();
     }
 }
 

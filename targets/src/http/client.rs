@@ -36,7 +36,9 @@ struct HttpClient {
 pub async fn open(api: Arc<Api>, spec: &ClientSpec) -> Result<Box<dyn Client>, Reason> {
     let address = spec.address;
     let lost = |e: String| Reason::new("no-connection", format!("{} at {address}: {e}", spec.node));
-    let stream = TcpStream::connect(address).await.map_err(|e| lost(e.to_string()))?;
+    let stream = TcpStream::connect(address)
+        .await
+        .map_err(|e| lost(e.to_string()))?;
     stream.set_nodelay(true).map_err(|e| lost(e.to_string()))?;
     let shaken = http1::handshake(TokioIo::new(stream)).await;
     let (sender, connection) = shaken.map_err(|e| lost(e.to_string()))?;
@@ -86,7 +88,11 @@ impl HttpClient {
             operation,
             process: self.process,
         };
-        let body = call.body.as_deref().map(|body| asked.body(body)).transpose()?;
+        let body = call
+            .body
+            .as_deref()
+            .map(|body| asked.body(body))
+            .transpose()?;
         let mut request = Request::builder()
             .method(call.method.name())
             .uri(asked.path(&call.path)?)

@@ -111,14 +111,33 @@ mod tests {
 
     #[test]
     fn variables_are_those_of_the_operation() {
-        let operation = Operation::Cas { key: "a/b".into(), from: "x".into(), to: 2.into() };
-        let asked = Asked { operation: &operation, process: 7 };
-        assert_eq!(asked.path("/kv/{{key}}?p={{process}}").unwrap(), "/kv/a%2Fb?p=7");
+        let operation = Operation::Cas {
+            key: "a/b".into(),
+            from: "x".into(),
+            to: 2.into(),
+        };
+        let asked = Asked {
+            operation: &operation,
+            process: 7,
+        };
+        assert_eq!(
+            asked.path("/kv/{{key}}?p={{process}}").unwrap(),
+            "/kv/a%2Fb?p=7"
+        );
         assert_eq!(asked.body("{{from}} {{ to }}").unwrap(), "x 2");
-        assert_eq!(asked.body(r#"{"from":{{json:from}}}"#).unwrap(), r#"{"from":"x"}"#);
+        assert_eq!(
+            asked.body(r#"{"from":{{json:from}}}"#).unwrap(),
+            r#"{"from":"x"}"#
+        );
         assert_eq!(asked.body("{{json:value}}").unwrap(), r#"["x",2]"#);
-        let renew = Operation::Renew { lock: "a".into(), token: 9 };
-        let asked = Asked { operation: &renew, process: 7 };
+        let renew = Operation::Renew {
+            lock: "a".into(),
+            token: 9,
+        };
+        let asked = Asked {
+            operation: &renew,
+            process: 7,
+        };
         assert_eq!(asked.body("{{value.token}}").unwrap(), "9");
         assert!(asked.body("{{from}}").unwrap_err().contains("value.FIELD"));
     }

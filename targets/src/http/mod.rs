@@ -116,7 +116,10 @@ impl Api {
                 return Err(refuse("value", why.into()));
             }
             if let Some(status) = call.fail.iter().find(|s| call.ok.contains(s)) {
-                return Err(refuse("fail", format!("{status} can't mean both ok and fail")));
+                return Err(refuse(
+                    "fail",
+                    format!("{status} can't mean both ok and fail"),
+                ));
             }
         }
         Ok(())
@@ -126,7 +129,13 @@ impl Api {
 impl Call {
     /// How an operation ended that was answered so.
     fn outcome(&self, operation: &Operation, status: u16, body: &[u8]) -> Outcome {
-        let said = || String::from_utf8_lossy(body).trim().chars().take(200).collect::<String>();
+        let said = || {
+            String::from_utf8_lossy(body)
+                .trim()
+                .chars()
+                .take(200)
+                .collect::<String>()
+        };
         let reason = || Reason::new(format!("status-{status}"), said());
         if self.fail.contains(&status) {
             return Outcome::Fail(reason());
@@ -173,7 +182,10 @@ mod tests {
     }
 
     fn write() -> Operation {
-        Operation::Write { key: "k1".into(), value: 5.into() }
+        Operation::Write {
+            key: "k1".into(),
+            value: 5.into(),
+        }
     }
 
     #[test]
@@ -181,24 +193,34 @@ mod tests {
         let get = call(json!({ "absent": [404], "value": "/v" }));
         let five = Outcome::Ok(Answer::Value(Some(5.into())));
         assert_eq!(get.outcome(&read(), 200, br#"{"v":5}"#), five);
-        assert_eq!(get.outcome(&read(), 404, b"no"), Outcome::Ok(Answer::Value(None)));
+        assert_eq!(
+            get.outcome(&read(), 404, b"no"),
+            Outcome::Ok(Answer::Value(None))
+        );
         let whole = call(json!({ "value": "" }));
         assert_eq!(whole.outcome(&read(), 200, b"5"), five);
         let text = Outcome::Ok(Answer::Value(Some("x y".into())));
         assert_eq!(whole.outcome(&read(), 200, b"x y\n"), text);
         let put = call(json!({ "fail": [409] }));
         assert_eq!(put.outcome(&write(), 204, b""), Outcome::Ok(Answer::Done));
-        assert!(matches!(put.outcome(&write(), 409, b"no"), Outcome::Fail(r) if r.code == "status-409"));
+        assert!(
+            matches!(put.outcome(&write(), 409, b"no"), Outcome::Fail(r) if r.code == "status-409")
+        );
     }
 
     #[test]
     fn what_the_suite_does_not_say_is_unknown_of_a_write() {
         let put = call(json!({}));
         for status in [500, 503, 404, 302] {
-            assert!(matches!(put.outcome(&write(), status, b""), Outcome::Info(_)), "{status}");
+            assert!(
+                matches!(put.outcome(&write(), status, b""), Outcome::Info(_)),
+                "{status}"
+            );
         }
         let get = call(json!({ "value": "/v" }));
-        assert!(matches!(get.outcome(&read(), 200, b"{}"), Outcome::Fail(r) if r.code == "bad-answer"));
+        assert!(
+            matches!(get.outcome(&read(), 200, b"{}"), Outcome::Fail(r) if r.code == "bad-answer")
+        );
     }
 
     #[test]
@@ -221,6 +243,11 @@ mod tests {
             call[field] = value;
             assert_eq!(check(call).unwrap_err().path, path);
         }
-        assert!(decode::<Api>(&json!({ "operations": {} })).unwrap().check().is_err());
+        assert!(
+            decode::<Api>(&json!({ "operations": {} }))
+                .unwrap()
+                .check()
+                .is_err()
+        );
     }
 }

@@ -99,10 +99,10 @@ impl Trial {
     }
 
     /// Closes its standard input; whether it ends then.
-    pub(super) async fn hang_up(self) -> bool {
-        let life = self.adapter.hang_up();
+    pub(super) async fn hang_up(mut self) -> bool {
+        self.adapter.hang_up();
         for _ in 0..LOOKS {
-            if life.has_ended() {
+            if self.adapter.life().has_ended() {
                 return true;
             }
             sleep(LOOK_EVERY).await;
