@@ -145,9 +145,13 @@ impl Adapter {
             .line(self.asked)
             .map_err(|e| Reason::new("not-sent", e.to_string()))?;
         self.is_broken = true;
-        match &mut self.stdin {
-            Some(stdin) if stdin.write_all(&line).await.is_ok() => Ok(self.asked),
-            _ => Err(self.ended()),
+        let is_sent = match &mut self.stdin {
+            Some(stdin) => stdin.write_all(&line).await.is_ok(),
+            None => false,
+        };
+        match is_sent {
+            true => Ok(self.asked),
+            false => Err(self.ended()),
         }
     }
 
