@@ -18,7 +18,9 @@ use tribunal_results::journal::{Header, JournalWriter};
 use tribunal_results::options::OptionError;
 use tribunal_results::{Answer, Body, Event, Kind, Operation, Outcome, Process, Reason};
 use tribunal_targets::client::Session;
-use tribunal_targets::{Client, ClientSpec, Launch, NodeSpec, Pending, PlantedBug, Status, System, Target};
+use tribunal_targets::{
+    Client, ClientSpec, Launch, NodeSpec, Pending, PlantedBug, Status, System, Target,
+};
 use tribunal_workloads::{Completion, Generator, Offer, Proposal, View};
 
 const CLIENTS: usize = 10;

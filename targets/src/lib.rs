@@ -230,6 +230,11 @@ pub trait Target: Send + Sync {
     /// the target itself starts, so that none outlives the run.
     fn mark(&self, _name: &str, _value: &str) {}
 
+    /// How long opening a connection may take where an operation may take `timeout`.
+    fn opens_within(&self, timeout: Duration) -> Duration {
+        timeout
+    }
+
     /// Ends whatever processes the target itself has started.
     fn close(&self) -> Pending<'_, ()> {
         Box::pin(async {})

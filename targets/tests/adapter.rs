@@ -7,7 +7,6 @@
 )]
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -154,7 +153,9 @@ fn runs(pid: &str) -> bool {
 async fn one_that_hangs_when_it_opens_is_killed_with_its_children() {
     let hangs = "sleep 1000 & echo $$ $! > \"$LOG\"; wait";
     let mut ground = Ground::new(hangs);
-    assert_eq!(code(&ground.write().await), ("fail", "no-connection"));
+    // Whoever waits no longer has given up on it.
+    let tried = tokio::time::timeout(Duration::from_secs(2), ground.write()).await;
+    assert!(tried.is_err(), "{tried:?}");
     let log = ground.log();
     let left = || log.split(' ').any(runs);
     for _ in 0..1000 {

@@ -19,4 +19,4 @@ pub mod message;
 mod pool;
 pub mod process;
 
-pub use pool::Pool;
+pub use pool::{Pool, START_WITHIN};

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tribunal_results::Reason;
 
 use super::client::AdapterClient;
@@ -14,6 +14,10 @@ use crate::{Client, ClientSpec};
 /// How often, and how far apart, it is looked whether killed adapters have ended.
 const LOOKS: usize = 1000;
 const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// How long a new process may take to start, beyond what opening a connection may: interpreters
+/// and virtual machines need a while.
+pub const START_WITHIN: Duration = Duration::from_secs(10);
 
 /// The adapters of one run.
 #[derive(Debug)]
@@ -58,14 +62,19 @@ impl Pool {
     /// Why there is none. No operation has been sent.
     pub async fn open(self: &Arc<Self>, spec: &ClientSpec) -> Result<Box<dyn Client>, Reason> {
         let idle = self.inner().idle.pop();
-        let mut adapter = match idle {
-            Some(mut idle) => match idle.ask(&Request::Close).await {
-                Ok(answer) if answer.ending == Ending::Ok => idle,
-                _ => self.start()?,
-            },
-            None => self.start()?,
+        let closed = match idle {
+            Some(idle) => closed(idle, spec.timeout).await,
+            None => None,
         };
-        let answer = adapter.ask(&Request::open(spec)).await?;
+        let (mut adapter, within) = match closed {
+            Some(adapter) => (adapter, spec.timeout),
+            None => (self.start()?, spec.timeout + START_WITHIN),
+        };
+        let answer = timeout(within, adapter.ask(&Request::open(spec))).await;
+        let answer = answer.unwrap_or_else(|_| {
+            let text = format!("the adapter did not open within {within:?}");
+            Err(Reason::new("no-connection", text))
+        })?;
         if answer.ending != Ending::Ok {
             let Reason { code, text } = answer.reason();
             self.give_back(adapter);
@@ -113,4 +122,11 @@ impl Pool {
             sleep(LOOK_EVERY).await;
         }
     }
+}
+
+/// The adapter, once it has closed the connection of its last client; `None` if it has not in time.
+async fn closed(mut adapter: Adapter, within: Duration) -> Option<Adapter> {
+    let answer = timeout(within, adapter.ask(&Request::Close)).await.ok()?;
+    let is_closed = answer.is_ok_and(|answer| answer.ending == Ending::Ok);
+    is_closed.then_some(adapter)
 }

@@ -45,8 +45,8 @@ impl Session {
         }
     }
 
-    /// Asks, and decides how it ended. Takes at most twice the spec's timeout: once to connect,
-    /// if there is no connection, and once for the operation.
+    /// Asks, and decides how it ended. Takes at most the time that the target may take to open,
+    /// if there is no connection, and the spec's timeout for the operation.
     pub async fn perform(&mut self, operation: &Operation) -> Outcome {
         // Out of `self` while it is in use: if this future is dropped, so is the connection.
         let mut client = match self.client.take().and_then(usable) {
@@ -85,7 +85,7 @@ impl Session {
 
 /// Opens a connection within the spec's timeout.
 async fn open(target: &dyn Target, spec: &ClientSpec) -> Result<Box<dyn Client>, Reason> {
-    timeout(spec.timeout, target.open(spec))
+    timeout(target.opens_within(spec.timeout), target.open(spec))
         .await
         .unwrap_or_else(|_| {
             let text = format!("{} did not say hello within {:?}", spec.node, spec.timeout);

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -15,7 +16,7 @@ use super::options::{Options, Ready, StopBy};
 use super::probe::{self, Printed};
 use super::template::Variables;
 use super::{ABOUT, CLAIMS, NAME, TARGET, errand};
-use crate::adapter::Pool;
+use crate::adapter::{Pool, START_WITHIN};
 use crate::{
     Client, ClientSpec, Launch, MemberChange, NodeSpec, Pending, PlantedBug, Status, Stop, Target,
 };
@@ -201,6 +202,10 @@ impl Target for Commanded {
         let mark = vec![(name.to_owned(), value.to_owned())];
         self.adapters.mark(&mark);
         *locked(&self.mark) = mark;
+    }
+
+    fn opens_within(&self, timeout: Duration) -> Duration {
+        timeout + START_WITHIN
     }
 
     fn close(&self) -> Pending<'_, ()> {
