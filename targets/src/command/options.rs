@@ -211,7 +211,7 @@ impl ClientBy {
     pub fn operations(&self) -> Vec<Kind> {
         match (&self.operations, &self.http) {
             (Some(operations), _) => operations.clone(),
-            (None, Some(api)) => api.operations.keys().copied().collect(),
+            (None, Some(api)) => api.kinds(),
             (None, None) => Kind::ALL.to_vec(),
         }
     }

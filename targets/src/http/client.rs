@@ -58,7 +58,7 @@ pub async fn open(api: Arc<Api>, spec: &ClientSpec) -> Result<Box<dyn Client>, R
 impl HttpClient {
     async fn perform(&mut self, operation: &Operation) -> Outcome {
         let api = Arc::clone(&self.api);
-        let Some(call) = api.operations.get(&operation.kind()) else {
+        let Some(call) = api.operations.get(operation.kind().name()) else {
             let text = format!("the suite does not say how to {operation}");
             return Outcome::Fail(Reason::new("not-supported", text));
         };

@@ -84,11 +84,17 @@ pub struct Api {
     /// Headers of every request.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// What is sent for each operation.
-    pub operations: BTreeMap<Kind, Call>,
+    /// What is sent for each operation, by the names of their kinds.
+    pub operations: BTreeMap<String, Call>,
 }
 
 impl Api {
+    /// The operations that it describes.
+    pub fn kinds(&self) -> Vec<Kind> {
+        let names = self.operations.keys();
+        names.filter_map(|name| Kind::from_name(name)).collect()
+    }
+
     /// Whether it makes sense, and this build can do it.
     ///
     /// # Errors
@@ -102,6 +108,11 @@ impl Api {
             return Err(OptionError::new("operations", "no operation is described"));
         }
         for (kind, call) in &self.operations {
+            if Kind::from_name(kind).is_none() {
+                let known = Kind::ALL.map(Kind::name).join(", ");
+                let message = format!("there is no operation `{kind}`; there are: {known}");
+                return Err(OptionError::new(format!("operations.{kind}"), message));
+            }
             let at = |field: &str| format!("operations.{kind}.{field}");
             let refuse = |field: &str, why: String| OptionError::new(at(field), why);
             fill::check(&call.path).map_err(|why| refuse("path", why))?;
