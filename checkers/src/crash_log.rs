@@ -1,6 +1,6 @@
 //! `crash-log`: no node crashed, neither by its own words nor by its end.
 
-use tribunal_results::{Anomaly, NodeLog, NodeState, Record, Verdict};
+use tribunal_results::{Anomaly, Assumptions, NodeLog, NodeState, Record, Verdict};
 
 use crate::{Budget, Checker, explain};
 
@@ -58,7 +58,8 @@ impl Checker for CrashLog {
     }
 
     fn check(&self, record: &Record, _: Budget) -> Verdict {
-        let crashes = record.logs.iter().flat_map(crashes);
+        let assume = &record.assume;
+        let crashes = record.logs.iter().flat_map(|log| crashes(log, assume));
         let anomalies: Vec<Anomaly> = crashes.chain(exits(record)).collect();
         let lines: usize = record.logs.iter().map(|log| log.lines.len()).sum();
         let verdict = if !anomalies.is_empty() {
@@ -78,9 +79,12 @@ impl Checker for CrashLog {
     }
 }
 
-fn crashes(log: &NodeLog) -> impl Iterator<Item = Anomaly> {
-    let crash = |(at, line): (usize, &String)| {
-        let pattern = pattern_in(line)?;
+fn crashes<'a>(
+    log: &'a NodeLog,
+    assume: &'a Assumptions,
+) -> impl Iterator<Item = Anomaly> + use<'a> {
+    let crash = move |(at, line): (usize, &String)| {
+        let pattern = pattern_in(line, assume)?;
         let quoted: String = line.trim().chars().take(QUOTED_MAX).collect();
         Some(Anomaly {
             name: "crash".into(),
@@ -98,9 +102,19 @@ fn crashes(log: &NodeLog) -> impl Iterator<Item = Anomaly> {
     log.lines.iter().enumerate().filter_map(crash)
 }
 
-fn pattern_in(line: &str) -> Option<&'static str> {
-    PATTERNS.into_iter().find(|pattern| {
-        line.match_indices(pattern).any(|(at, _)| {
+/// What means a crash in that line, if anything does.
+fn pattern_in<'a>(line: &str, assume: &'a Assumptions) -> Option<&'a str> {
+    let given = |patterns: &'a [String]| patterns.iter().map(String::as_str);
+    if holds(line, given(&assume.harmless_patterns)).is_some() {
+        return None;
+    }
+    holds(line, given(&assume.crash_patterns).chain(PATTERNS))
+}
+
+/// The first of the patterns that the line has where a word may begin.
+fn holds<'a>(line: &str, patterns: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    patterns.into_iter().find(|pattern| {
+        line.match_indices(*pattern).any(|(at, _)| {
             let before = line.get(..at).and_then(|text| text.chars().next_back());
             before.is_none_or(|c| !c.is_alphanumeric() && c != '-' && c != '_')
         })
@@ -165,6 +179,29 @@ mod tests {
             "{:?}",
             anomaly.facts
         );
+    }
+
+    #[test]
+    fn a_line_means_what_the_suite_says_it_means() {
+        let judge = |line: &str| {
+            let record = Record {
+                logs: vec![NodeLog {
+                    node: "n2".into(),
+                    lines: vec![line.to_owned()],
+                }],
+                assume: Assumptions {
+                    crash_patterns: vec!["INVARIANT".into()],
+                    harmless_patterns: vec!["FATAL:  the database system is".into()],
+                    ..Assumptions::default()
+                },
+                ..Record::default()
+            };
+            CrashLog.check(&record, Budget::default()).anomalies_total
+        };
+        assert_eq!(judge("12:00 INVARIANT broken: x > y"), 1);
+        assert_eq!(judge("12:00 SUBINVARIANT checked"), 0);
+        assert_eq!(judge("FATAL:  the database system is starting up"), 0);
+        assert_eq!(judge("FATAL:  could not open file"), 1);
     }
 
     #[test]

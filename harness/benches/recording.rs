@@ -18,7 +18,9 @@ use tribunal_results::journal::{Header, JournalWriter};
 use tribunal_results::options::OptionError;
 use tribunal_results::{Answer, Body, Event, Kind, Operation, Outcome, Process, Reason};
 use tribunal_targets::client::Session;
-use tribunal_targets::{Client, ClientSpec, Launch, NodeSpec, Pending, PlantedBug, Status, Target};
+use tribunal_targets::{
+    Client, ClientSpec, Launch, NodeSpec, Pending, PlantedBug, Status, System, Target,
+};
 use tribunal_workloads::{Completion, Generator, Offer, Proposal, View};
 
 const CLIENTS: usize = 10;
@@ -56,11 +58,7 @@ impl Target for Nothing {
         Ok(())
     }
     fn launch(&self, _: &NodeSpec) -> Launch {
-        Launch {
-            program: None,
-            args: Vec::new(),
-            env: Vec::new(),
-        }
+        Launch::default()
     }
     fn status(&self, _: SocketAddr) -> Pending<'_, std::io::Result<Status>> {
         Box::pin(async { Ok(Status::default()) })
@@ -136,7 +134,7 @@ fn record(path: &std::path::Path) -> anyhow::Result<()> {
                 address,
                 timeout: Duration::from_secs(1),
             };
-            Session::new(&NOTHING, spec)
+            Session::new(System::Registered(&NOTHING), spec)
         };
         let nodes = vec!["n1".into()];
         let holds = Arc::new(Holds::new(*recorder.clock()));

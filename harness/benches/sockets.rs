@@ -138,7 +138,7 @@ async fn measure(
     }
     let (events, _reports) = mpsc::unbounded_channel();
     let setup = Setup {
-        target,
+        target: target.into(),
         specs,
         dir: &dir,
         block: Arc::clone(&block),

@@ -28,7 +28,9 @@ use tribunal_nemesis::{Fault, Field, Healed, Injected, Injection, Need, Processe
 use tribunal_results::options::OptionError;
 use tribunal_results::run::RunDir;
 use tribunal_results::{Kind, NodeState, Reason};
-use tribunal_targets::{Client, ClientSpec, Launch, NodeSpec, Pending, PlantedBug, Status, Target};
+use tribunal_targets::{
+    Client, ClientSpec, Launch, NodeSpec, Pending, PlantedBug, Status, System, Target,
+};
 
 const TRIBUNAL: &str = env!("CARGO_BIN_EXE_tribunal");
 const SOON: Duration = Duration::from_secs(20);
@@ -63,6 +65,7 @@ impl Target for Script {
             program: Some("sh".into()),
             args: vec!["-c".into(), spec.options.as_str().unwrap().into()],
             env: vec![("OUT".into(), self.0.display().to_string())],
+            ..Launch::default()
         }
     }
     fn status(&self, _: SocketAddr) -> Pending<'_, std::io::Result<Status>> {
@@ -114,7 +117,7 @@ impl Ground {
             options,
         };
         let cluster = Cluster::start(Setup {
-            target,
+            target: System::Registered(target),
             specs: vec![spec],
             dir: &run,
             block,

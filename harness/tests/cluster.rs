@@ -27,7 +27,9 @@ use tribunal_results::options::OptionError;
 use tribunal_results::run::RunDir;
 use tribunal_results::{Kind, NodeEvent, NodeState, Reason};
 use tribunal_targets::Router as _;
-use tribunal_targets::{Client, ClientSpec, Launch, NodeSpec, Pending, PlantedBug, Status, Target};
+use tribunal_targets::{
+    Client, ClientSpec, Launch, NodeSpec, Pending, PlantedBug, Status, System, Target,
+};
 
 const TRIBUNAL: &str = env!("CARGO_BIN_EXE_tribunal");
 const SOON: Duration = Duration::from_secs(20);
@@ -89,6 +91,7 @@ impl Target for Scripts {
                 ("LISTEN".into(), spec.listen.to_string()),
                 ("SELF".into(), this.display().to_string()),
             ],
+            ..Launch::default()
         }
     }
 
@@ -154,7 +157,7 @@ impl Ground {
         let specs = options.into_iter().enumerate();
         let dir = RunDir::at(&self.dir);
         let cluster = Cluster::start(Setup {
-            target: self.target,
+            target: System::Registered(self.target),
             specs: specs
                 .map(|(i, options)| self.spec(i + 1, options))
                 .collect(),

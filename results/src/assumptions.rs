@@ -36,6 +36,12 @@ pub struct Assumptions {
     /// The isolation level by which transactions are judged, such as `snapshot-isolation`: what it
     /// permits is no anomaly. Strict serializability if absent.
     pub isolation: Option<String>,
+    /// Texts that mean a crash where a node logs them, besides those that are always looked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub crash_patterns: Vec<String>,
+    /// Texts that mean none: a line with one of them is passed over.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub harmless_patterns: Vec<String>,
 }
 
 impl Default for Assumptions {
@@ -57,6 +63,8 @@ impl Default for Assumptions {
             wait_ms: None,
             hybrid_drift_ms: None,
             isolation: None,
+            crash_patterns: Vec::new(),
+            harmless_patterns: Vec::new(),
         }
     }
 }

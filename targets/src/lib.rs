@@ -6,12 +6,15 @@
 //! in [`ALL`]. A target knows nothing of who is broken or when, nor of what is checked.
 #![forbid(unsafe_code)]
 
+pub mod adapter;
 pub mod cache;
 pub mod causal_kv;
 pub mod client;
 pub mod clock;
+pub mod command;
 pub mod database;
 pub mod eventual_kv;
+pub mod http;
 pub mod lock_lamport;
 pub mod lock_manager;
 pub mod lock_quorum;
@@ -23,6 +26,7 @@ pub mod primary_backup;
 pub mod quorum_register;
 pub mod semaphore;
 pub mod shape;
+mod system;
 pub mod transaction;
 pub mod twophase_kv;
 pub mod wire;
@@ -31,12 +35,14 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use client::Session;
 use node::Reference;
 use serde_json::Value as Json;
 pub use shape::Shape;
+pub use system::System;
 use tribunal_results::options::OptionError;
 use tribunal_results::{Assumptions, Kind, NodeId, Operation, Outcome, Reason};
 
@@ -64,7 +70,8 @@ pub struct NodeSpec {
     pub advertised: Option<SocketAddr>,
     /// Every node of the cluster in order, itself included.
     pub nodes: Vec<NodeId>,
-    /// Its own directory; survives restarts.
+    /// Its own directory; survives restarts. What it prints lies beside it, in `stdout` and
+    /// `stderr`.
     pub data: PathBuf,
     /// The planted bug it shows, if any.
     pub bug: Option<String>,
@@ -72,8 +79,20 @@ pub struct NodeSpec {
     pub options: Json,
 }
 
+/// How a node is told that the run is over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Stop {
+    /// By SIGTERM.
+    #[default]
+    Terminate,
+    /// By the signal of this number.
+    Signal(i32),
+    /// By a command, with its arguments.
+    Command(Vec<String>),
+}
+
 /// How to start a node's process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Launch {
     /// The program; `None` is this very binary.
     pub program: Option<PathBuf>,
@@ -81,6 +100,10 @@ pub struct Launch {
     pub args: Vec<String>,
     /// Variables added to its environment.
     pub env: Vec<(String, String)>,
+    /// Files written before each start, with their contents.
+    pub files: Vec<(PathBuf, String)>,
+    /// How it is told that the run is over.
+    pub stop: Stop,
 }
 
 /// What a node says of itself.
@@ -201,6 +224,35 @@ pub trait Target: Send + Sync {
     /// The path and nature of the first wrong option.
     fn check_options(&self, options: &Json) -> Result<(), OptionError>;
 
+    /// The operations that it understands with those options, in a cluster of those nodes.
+    ///
+    /// # Errors
+    /// The path and nature of the first wrong option.
+    fn understands(&self, options: &Json, _nodes: &[NodeId]) -> Result<Vec<Kind>, OptionError> {
+        self.check_options(options)?;
+        Ok(self.operations().to_vec())
+    }
+
+    /// The target that it is with those options, if they make it another: with what it keeps
+    /// during one run.
+    fn configured(&self, _options: &Json) -> Option<Result<Arc<dyn Target>, OptionError>> {
+        None
+    }
+
+    /// Told before the first node starts: what the environment of every process must hold that
+    /// the target itself starts, so that none outlives the run.
+    fn mark(&self, _name: &str, _value: &str) {}
+
+    /// How long opening a connection may take where an operation may take `timeout`.
+    fn opens_within(&self, timeout: Duration) -> Duration {
+        timeout
+    }
+
+    /// Ends whatever processes the target itself has started.
+    fn close(&self) -> Pending<'_, ()> {
+        Box::pin(async {})
+    }
+
     /// Says what checkers may take for granted of it, by its options.
     fn assume(&self, _options: &Json, _assume: &mut Assumptions) {}
 
@@ -209,6 +261,15 @@ pub trait Target: Send + Sync {
 
     /// Asks the node at `address` how it is. Whoever calls bounds the time.
     fn status(&self, address: SocketAddr) -> Pending<'_, std::io::Result<Status>>;
+
+    /// Asks that node, which is found at `address`, how it is. Whoever calls bounds the time.
+    fn status_of<'a>(
+        &'a self,
+        _node: &'a NodeId,
+        address: SocketAddr,
+    ) -> Pending<'a, std::io::Result<Status>> {
+        self.status(address)
+    }
 
     /// Opens a connection, with a handshake that the node itself answers: a proxy accepts for a
     /// dead node, so a bare connect proves nothing.
@@ -250,6 +311,7 @@ pub static ALL: &[&dyn Target] = &[
     &eventual_kv::TARGET,
     &twophase_kv::TARGET,
     &database::TARGET,
+    &command::TARGET,
 ];
 
 /// The target of that name.

@@ -22,6 +22,11 @@ use tribunal_results::{Answer, Grant, Kind, Micro, NodeId, Operation, Outcome, S
 use tribunal_targets::node::{self, NodeError};
 use tribunal_targets::{ALL, ClientSpec, NodeSpec, Session, Target, find};
 
+/// The targets whose nodes are reference nodes.
+fn references() -> impl Iterator<Item = &'static &'static dyn Target> {
+    ALL.iter().filter(|target| target.reference().is_some())
+}
+
 const PATIENCE: Duration = Duration::from_secs(20);
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -324,7 +329,7 @@ fn names_are_unique_and_in_kebab_case() {
 
 #[test]
 fn an_unknown_option_is_refused_by_its_name() {
-    for target in ALL {
+    for target in references() {
         target.check_options(&json!(null)).unwrap();
         target.check_options(&json!({})).unwrap();
         let error = target.check_options(&json!({ "no_such": 1 })).unwrap_err();
@@ -360,7 +365,7 @@ async fn a_node_with_a_wrong_spec_does_not_start_and_says_why() {
         error.contains("no-such") && error.contains("lock-manager"),
         "{error}"
     );
-    for target in ALL.iter().filter(|target| target.reference().is_some()) {
+    for target in references() {
         let refused = async |change: fn(&mut NodeSpec), part: &str| {
             let mut spec = lone_spec(&data);
             change(&mut spec);
@@ -382,7 +387,7 @@ async fn a_node_with_a_wrong_spec_does_not_start_and_says_why() {
 
 #[tokio::test]
 async fn every_bug_can_be_asked_for() {
-    for target in ALL.iter().filter(|target| target.reference().is_some()) {
+    for target in references() {
         for bug in target.bugs() {
             let data = tempfile::tempdir().unwrap();
             let mut spec = lone_spec(&data);
@@ -403,7 +408,7 @@ async fn every_bug_can_be_asked_for() {
 
 #[tokio::test]
 async fn every_declared_operation_is_answered_by_every_node() {
-    for target in ALL {
+    for target in references() {
         let cluster = Cluster::start(*target, 3).await;
         for node in 0..3 {
             let mut session = cluster.session(node as u64, node);
@@ -416,7 +421,7 @@ async fn every_declared_operation_is_answered_by_every_node() {
 
 #[tokio::test]
 async fn an_operation_that_is_not_declared_definitely_fails() {
-    for target in ALL {
+    for target in references() {
         let cluster = Cluster::start(*target, 1).await;
         let mut session = cluster.session(0, 0);
         let operations = [
@@ -461,7 +466,7 @@ async fn garbage_does_not_kill_a_node() {
         vec![b'['; 2 << 20],
         b"{\"src\":\"cut off".to_vec(),
     ];
-    for target in ALL {
+    for target in references() {
         let cluster = Cluster::start(*target, 3).await;
         for bytes in &garbage {
             for spec in &cluster.specs {
@@ -484,7 +489,7 @@ async fn garbage_does_not_kill_a_node() {
 
 #[tokio::test]
 async fn what_was_promised_survives_the_crash_of_all_nodes() {
-    for target in ALL {
+    for target in references() {
         let mut cluster = Cluster::start(*target, 3).await;
         // A cache promises to forget.
         if target.operations().contains(&Kind::Write) && target.name() != "cache" {
@@ -555,7 +560,7 @@ async fn holds_survive(cluster: &mut Cluster) {
 
 #[tokio::test]
 async fn a_dead_node_is_a_definite_failure() {
-    for target in ALL {
+    for target in references() {
         let cluster = Cluster::start(*target, 1).await;
         let mut session = cluster.session(1, 0);
         exercise(target.operations()[0], &mut session, "a").await;
@@ -579,7 +584,7 @@ async fn a_dead_node_is_a_definite_failure() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_clients_at_once_are_all_answered() {
-    for target in ALL {
+    for target in references() {
         let cluster = Cluster::start(*target, 3).await;
         let clients: Vec<_> = (0..12_usize)
             .map(|client| {

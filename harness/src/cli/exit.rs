@@ -3,7 +3,7 @@
 //! | code | meaning |
 //! |--:|---|
 //! | 0 | pass |
-//! | 1 | violation |
+//! | 1 | violation; of `adapter test`: the adapter does something wrong |
 //! | 2 | inconclusive: a checker could not tell |
 //! | 3 | insufficient evidence, or nothing selected |
 //! | 4 | (reserved) regression against a baseline only |
@@ -13,6 +13,8 @@
 
 /// Everything passed.
 pub const PASS: u8 = 0;
+/// A contradiction was found, or what was examined is wrong.
+pub const VIOLATION: u8 = 1;
 /// Nothing was selected, or too little happened.
 pub const INSUFFICIENT: u8 = 3;
 /// The command line, a suite or another input is wrong.

@@ -2,6 +2,7 @@
 //!
 //! Exit codes are decided here and nowhere else; they are documented in [`exit`].
 
+mod adapter;
 mod check;
 mod completions;
 mod doctor;
@@ -84,6 +85,8 @@ enum Command {
     Completions(completions::Completions),
     /// Print the manual, or write its pages
     Man(completions::Man),
+    /// Try whether an adapter (a client in any language) does what it must
+    Adapter(adapter::AdapterArgs),
     /// Run one reference node (what the controller starts; useful to try one by hand)
     Node(node::Node),
     /// Kill what a controller leaves behind (internal)
@@ -148,6 +151,7 @@ fn obey(command: Option<Command>) -> ExitCode {
         Some(Command::Doctor(args)) => doctor::doctor(&args),
         Some(Command::Completions(args)) => completions::completions(&args),
         Some(Command::Man(args)) => completions::man(&args),
+        Some(Command::Adapter(args)) => adapter::adapter(&args),
         Some(Command::Node(args)) => node::node(args),
         Some(Command::Guard) => return guard::guard_main(),
         Some(Command::Judge(args)) => check::judge(&args),

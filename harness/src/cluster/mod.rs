@@ -53,7 +53,7 @@ use tribunal_nemesis::skew::{Skew, View};
 use tribunal_nemesis::{Need, Pending, Processes};
 use tribunal_results::run::RunDir;
 use tribunal_results::{NodeEvent, NodeId, NodeState};
-use tribunal_targets::{MemberChange, NodeSpec, Status, Target};
+use tribunal_targets::{MemberChange, NodeSpec, Status, System};
 
 pub use addresses::{Block, Layout, NODES_MAX};
 pub use bypass::Lookout;
@@ -76,7 +76,7 @@ const STRAGGLERS_WITHIN: Duration = Duration::from_secs(3);
 /// All that a cluster is made of.
 pub struct Setup<'a> {
     /// What is tested.
-    pub target: &'static dyn Target,
+    pub target: System,
     /// The nodes, in order.
     pub specs: Vec<NodeSpec>,
     /// Where their files go.
@@ -119,6 +119,7 @@ impl Cluster {
         };
         let spawner = Spawner::start().map_err(prepare)?;
         let lock = setup.block.share().map_err(prepare)?;
+        setup.target.mark(MARKER, &run);
         let shared = Arc::new(Shared {
             target: setup.target,
             stamps: setup.stamps,
@@ -230,6 +231,7 @@ impl Cluster {
         for closed in tasks.join_all().await {
             problems.extend(closed.err());
         }
+        self.shared.target.close().await;
         problems.extend(self.end_stragglers().await);
         for node in &self.nodes {
             if node.place.listener().is_some() {

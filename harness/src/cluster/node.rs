@@ -17,7 +17,7 @@ use tribunal_nemesis::Need;
 use tribunal_nemesis::disk::{Disk, Tally};
 use tribunal_nemesis::skew::{Skew, View};
 use tribunal_results::{NodeEvent, NodeId, NodeState};
-use tribunal_targets::{NodeSpec, Target};
+use tribunal_targets::{NodeSpec, Stop, System};
 
 use super::error::ClusterError;
 use super::guard::{Guard, kill_group, send};
@@ -38,7 +38,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// What all nodes of a run share.
 pub(super) struct Shared {
-    pub(super) target: &'static dyn Target,
+    pub(super) target: System,
     pub(super) stamps: bool,
     pub(super) needs: Vec<Need>,
     pub(super) program: std::path::PathBuf,
@@ -71,6 +71,8 @@ pub(super) struct Now {
     pub(super) ready: bool,
     /// Whether it was asked to end.
     asked: Option<Ask>,
+    /// How it is told that the run is over.
+    stop: Stop,
     /// How its last process ended.
     pub(super) exit: String,
     /// The last lines of a process that died, or what the last probe came to.
@@ -86,6 +88,7 @@ impl Now {
             pid,
             ready: false,
             asked: None,
+            stop: Stop::default(),
             exit: String::new(),
             detail: String::new(),
             foreign: None,
@@ -199,7 +202,7 @@ impl Node {
         }
         self.await_free_address().await?;
         let before = self.tally();
-        let ((child, lever), mark) = self.spawn().await?;
+        let ((child, lever), mark, stop) = self.spawn().await?;
         self.clocks().lever = lever.map(Arc::new);
         let Some(pid) = child.id() else {
             return Err(ClusterError::NotRunning {
@@ -210,6 +213,7 @@ impl Node {
         self.shared.guard.watch(pid);
         self.now.send_modify(|now| {
             *now = Now::of(NodeState::Starting, Some(pid));
+            now.stop = stop;
             self.report(NodeState::Starting, pid, String::new());
         });
         tokio::spawn(Arc::clone(self).reap(child, pid, mark, before));
@@ -217,7 +221,7 @@ impl Node {
         Ok(pid)
     }
 
-    async fn spawn(&self) -> Result<(Started, Mark), ClusterError> {
+    async fn spawn(&self) -> Result<(Started, Mark, Stop), ClusterError> {
         let mut launch = self.shared.target.launch(&self.spec);
         if self.shared.stamps && launch.program.is_none() {
             launch.args.push("--stamp".into());
@@ -243,7 +247,7 @@ impl Node {
             false => Clocks::Own,
         };
         match self.place.spawner.spawn(command, clocks).await {
-            Ok(started) => Ok((started, mark)),
+            Ok(started) => Ok((started, mark, launch.stop)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(ClusterError::ProgramNotFound { node, program })
             }
@@ -305,7 +309,7 @@ impl Node {
             now.ready = false;
             match status {
                 Ok(status) => {
-                    now.state = ended(now.asked, status);
+                    now.state = ended(now.asked, &now.stop, status);
                     if now.state == NodeState::Died && self.disk_failed_since(before) {
                         now.state = NodeState::Killed;
                     }
@@ -374,7 +378,8 @@ impl Node {
             kill_group(pid);
         } else {
             // A stopped process takes notice only when it goes on.
-            self.signal(pid, Signal::SIGTERM)?;
+            let how = self.now.borrow().stop.clone();
+            self.request_end(pid, ask, how).await?;
             self.signal(pid, Signal::SIGCONT)?;
             let gone = now.wait_for(|now| now.pid != Some(pid));
             if timeout(TERMINATE_WITHIN, gone).await.is_err() {
@@ -386,6 +391,26 @@ impl Node {
             Ok(Ok(now)) => Ok(now.exit.clone()),
             _ => Err(format!("{} (pid {pid}) does not die of SIGKILL", self.id())),
         }
+    }
+
+    /// Asks it to end: by SIGTERM, or as it wants it when the run is over.
+    async fn request_end(&self, pid: u32, ask: Ask, how: Stop) -> Result<(), String> {
+        let signal = match how {
+            Stop::Signal(number) if ask == Ask::Stop => {
+                Signal::try_from(number).unwrap_or(Signal::SIGTERM)
+            }
+            Stop::Command(words) if ask == Ask::Stop => {
+                let errand = spawn::errand(&words, &self.shared.run);
+                let late = |_| Err("it takes too long".to_owned());
+                let Err(why) = timeout(TERMINATE_WITHIN, errand).await.unwrap_or_else(late) else {
+                    return Ok(());
+                };
+                tracing::warn!("{}: its stop command failed: {why}", self.id());
+                Signal::SIGTERM
+            }
+            _ => Signal::SIGTERM,
+        };
+        self.signal(pid, signal)
     }
 
     /// Stops its process group; returns when every thread of it is stopped.
@@ -456,7 +481,7 @@ impl Node {
 
 /// What became of a process that ended with that status. One that was to be killed but ended in
 /// another way died by itself at the same moment; a crash on SIGTERM is a crash.
-fn ended(asked: Option<Ask>, status: ExitStatus) -> NodeState {
+fn ended(asked: Option<Ask>, stop: &Stop, status: ExitStatus) -> NodeState {
     use std::os::unix::process::ExitStatusExt;
     let signal = status.signal();
     let killed = signal == Some(Signal::SIGKILL as i32);
@@ -464,7 +489,9 @@ fn ended(asked: Option<Ask>, status: ExitStatus) -> NodeState {
     match asked {
         Some(Ask::Kill) if killed => NodeState::Killed,
         Some(Ask::Terminate) if terminated => NodeState::Killed,
-        Some(Ask::Stop) if terminated => NodeState::Stopped,
+        Some(Ask::Stop) if terminated || signal.is_some_and(|n| *stop == Stop::Signal(n)) => {
+            NodeState::Stopped
+        }
         _ => NodeState::Died,
     }
 }

@@ -64,7 +64,8 @@ impl Node {
 
     /// What it says of itself now.
     pub(super) async fn ask(&self) -> std::io::Result<Status> {
-        self.shared.target.status(self.place.probe).await
+        let target = &self.shared.target;
+        target.status_of(self.id(), self.place.probe).await
     }
 
     /// Who listens at the node's address, if it is not in the node's group. A target whose nodes

@@ -165,6 +165,12 @@ pub(super) fn command(
     marks: [(&str, &str); 2],
 ) -> io::Result<(Command, Mark)> {
     std::fs::create_dir_all(&spec.data)?;
+    for (path, content) in &launch.files {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(path, content)?;
+    }
     let (stdout, stderr, mark) = logs.open()?;
     let mut command = Command::new(program);
     command
@@ -179,6 +185,30 @@ pub(super) fn command(
         .kill_on_drop(true);
     die_with_parent(&mut command);
     Ok((command, mark))
+}
+
+/// Runs a command to its end: one that is short, and belongs to the run.
+///
+/// # Errors
+/// That it cannot be started, or ends with another exit code than 0.
+pub(super) async fn errand(words: &[String], run: &str) -> Result<(), String> {
+    let (program, args) = words.split_first().ok_or("it has no program")?;
+    let mut command = Command::new(program);
+    command
+        .args(args)
+        .env(super::MARKER, run)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    let status = command
+        .status()
+        .await
+        .map_err(|e| format!("{program}: {e}"))?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(format!("{program} ended with {status}")),
+    }
 }
 
 /// Has the kernel kill the process when the thread that starts it ends.

@@ -18,7 +18,7 @@ use tribunal_results::journal::Header;
 use tribunal_results::run::RunDir;
 use tribunal_results::{Body, FaultEvent, NodeEvent, NodeId, Process};
 use tribunal_targets::client::Session;
-use tribunal_targets::{ClientSpec, Router, Target};
+use tribunal_targets::{ClientSpec, Router, System};
 use tribunal_workloads::generator::Generator;
 use tribunal_workloads::{Program, Setting};
 
@@ -123,6 +123,8 @@ impl Stage {
     ) -> anyhow::Result<()> {
         let target = tribunal_targets::find(&plan.target.target)
             .ok_or_else(|| anyhow::anyhow!("there is no target {}", plan.target.target))?;
+        let target = System::new(target, &plan.target.options)
+            .map_err(|e| anyhow::anyhow!("options of the target: {}: {e}", e.path))?;
         let nodes: Vec<NodeId> = node_names(plan.nodes)
             .iter()
             .map(|n| n.as_str().into())
@@ -136,7 +138,7 @@ impl Stage {
         status.watch(&recorder, plan);
         status.phase("starting nodes");
         let fabric = self.weave(plan, circumstances, &nodes).await?;
-        let setup = self.setup(target, plan, dir, &nodes, node_events)?;
+        let setup = self.setup(target.clone(), plan, dir, &nodes, node_events)?;
         let mut stop = circumstances.stop.clone();
         let raised = phases.during("startup", self.raise(plan, setup, &mut stop));
         let Some(cluster) = raised.await? else {
@@ -144,7 +146,7 @@ impl Stage {
         };
         let holds = Arc::new(Holds::new(*recorder.clock()));
         let field = open_field(&nodes, cluster, &fabric, &holds).await;
-        let mut clients = open_clients(plan, target, &field, &recorder, holds)?;
+        let mut clients = open_clients(plan, target.clone(), &field, &recorder, holds)?;
         let mut program = program(plan)?;
         status.phase("running");
         status.begin(&recorder);
@@ -157,7 +159,7 @@ impl Stage {
         let _lookouts = Lookouts::post(
             &cues,
             &recorder,
-            target,
+            &target,
             &field,
             dir,
             &self.listeners(&nodes),
@@ -250,7 +252,7 @@ impl Stage {
 
     fn setup<'a>(
         &self,
-        target: &'static dyn Target,
+        target: System,
         plan: &Plan,
         dir: &'a RunDir,
         nodes: &[NodeId],
@@ -512,7 +514,7 @@ async fn open_field(
 
 fn open_clients(
     plan: &Plan,
-    target: &'static dyn Target,
+    target: System,
     field: &Field,
     recorder: &Arc<Recorder>,
     holds: Arc<Holds>,
@@ -530,7 +532,7 @@ fn open_clients(
         // There is at least one node: the plan was checked.
         let (node, address) = addresses[node % addresses.len()].clone();
         Session::new(
-            target,
+            target.clone(),
             ClientSpec {
                 process,
                 node,
@@ -560,10 +562,13 @@ pub fn program(plan: &Plan) -> anyhow::Result<Program> {
     let workload = tribunal_workloads::find(name)
         .ok_or_else(|| anyhow::anyhow!("there is no workload {name}"))?;
     let target = tribunal_targets::find(&plan.target.target);
+    let nodes: Vec<NodeId> = node_names(plan.nodes).into_iter().map(Into::into).collect();
     let setting = Setting {
         clients: plan.clients,
         nodes: plan.nodes,
-        available: target.map(|t| t.operations().to_vec()).unwrap_or_default(),
+        available: target
+            .and_then(|t| t.understands(&plan.target.options, &nodes).ok())
+            .unwrap_or_default(),
         time_limit: nanos(plan.time.0),
         rate: plan.rate,
         seed: seed::stream(plan.seed, "clients"),

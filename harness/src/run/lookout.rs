@@ -15,7 +15,7 @@ use tribunal_nemesis::Field;
 use tribunal_nemesis::schedule::{Cues, Sight};
 use tribunal_results::run::RunDir;
 use tribunal_results::{Body, LeaderEvent, NodeId, NodeState, Process};
-use tribunal_targets::{Status, Target};
+use tribunal_targets::{Status, System};
 
 use crate::follow::Growth;
 use crate::recorder::Recorder;
@@ -24,6 +24,8 @@ use crate::recorder::Recorder;
 const ASK_EVERY: Duration = Duration::from_millis(100);
 /// How often where a step of the nemesis waits for it.
 const ASK_EVERY_FOR_CUES: Duration = Duration::from_millis(20);
+/// How often at most where asking may cost a process: of a target that a suite describes.
+const ASK_CONFIGURED_EVERY: Duration = Duration::from_millis(500);
 /// The longest text of a status that is recorded, in characters.
 const DETAIL_MAX: usize = 200;
 /// How long they may take to answer.
@@ -43,7 +45,7 @@ impl Lookouts {
     pub(super) fn post(
         cues: &Arc<Cues>,
         recorder: &Arc<Recorder>,
-        target: &'static dyn Target,
+        target: &System,
         field: &Field,
         dir: &RunDir,
         listeners: &[(NodeId, SocketAddr)],
@@ -54,7 +56,7 @@ impl Lookouts {
         }
         for (node, address) in listeners {
             let asked = Asked {
-                target,
+                target: target.clone(),
                 node: node.clone(),
                 address: *address,
                 field: field.clone(),
@@ -76,7 +78,7 @@ impl Lookouts {
 
 /// A node that is asked for its status.
 struct Asked {
-    target: &'static dyn Target,
+    target: System,
     node: NodeId,
     address: SocketAddr,
     field: Field,
@@ -88,7 +90,11 @@ struct Asked {
 impl Asked {
     /// Asks again and again, and tells what has changed.
     async fn again_and_again(self) {
-        let every = self.cues.as_ref().map_or(ASK_EVERY, |_| ASK_EVERY_FOR_CUES);
+        let every = match (&self.target, &self.cues) {
+            (System::Configured(_), _) => ASK_CONFIGURED_EVERY,
+            (System::Registered(_), None) => ASK_EVERY,
+            (System::Registered(_), Some(_)) => ASK_EVERY_FOR_CUES,
+        };
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut recorded = false;
@@ -98,7 +104,11 @@ impl Asked {
             let state = self.field.processes.state(&self.node);
             let answer = match state {
                 NodeState::Ready | NodeState::Starting => {
-                    timeout(ANSWER_WITHIN, self.target.status(self.address)).await
+                    timeout(
+                        ANSWER_WITHIN,
+                        self.target.status_of(&self.node, self.address),
+                    )
+                    .await
                 }
                 // Nobody answers.
                 _ => Ok(Ok(Status::default())),

@@ -3,16 +3,21 @@
 
 use serde_json::Value as Json;
 use tribunal_nemesis::fabric;
-use tribunal_results::Kind;
 use tribunal_results::options::OptionError;
+use tribunal_results::{Kind, NodeId};
 use tribunal_targets::{PlantedBug, Shape};
 use tribunal_workloads::Setting;
 
-/// Checks the options of a target or a fault.
+/// Checks the options of a fault.
 pub type CheckOptions = Box<dyn Fn(&Json) -> Result<(), OptionError> + Send + Sync>;
 
 /// Checks the options of a workload, in the setting of one run.
 pub type CheckWorkload = Box<dyn Fn(&Json, &Setting) -> Result<(), OptionError> + Send + Sync>;
+
+/// Checks the options of a target in a cluster of those nodes; the operations that it understands
+/// with them.
+pub type CheckTarget =
+    Box<dyn Fn(&Json, &[NodeId]) -> Result<Vec<Kind>, OptionError> + Send + Sync>;
 
 /// A system that can be tested.
 pub struct TargetEntry {
@@ -25,7 +30,7 @@ pub struct TargetEntry {
     /// Its planted bugs.
     pub bugs: Vec<PlantedBug>,
     /// Checks its options.
-    pub check: CheckOptions,
+    pub check: CheckTarget,
 }
 
 /// A kind of load.
@@ -69,7 +74,7 @@ impl Catalogue {
             operations: target.operations().to_vec(),
             shape: target.shape(),
             bugs: target.bugs().to_vec(),
-            check: Box::new(|options| target.check_options(options)),
+            check: Box::new(|options, nodes| target.understands(options, nodes)),
         });
         let workloads = tribunal_workloads::ALL
             .iter()

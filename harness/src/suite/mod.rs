@@ -40,6 +40,7 @@ mod expand;
 mod flow;
 mod locate;
 mod naming;
+mod place;
 mod raw;
 mod resolve;
 mod schema;
@@ -119,7 +120,10 @@ pub fn load(
         .check()
         .map_err(|problem| SuiteError::whole("command line", problem.title, "see --help"))?;
     let text = source.read()?;
-    let document = Document::parse(&text.file, &text.yaml)?;
+    let mut document = Document::parse(&text.file, &text.yaml)?;
+    if let Some(dir) = &text.dir {
+        place::fill_in(&mut document.root, dir);
+    }
     let mut problems = Problems::default();
     let read = plans(&document, &text.stem, catalogue, overrides, &mut problems);
     let mut plans = read.unwrap_or_else(|problem| {

@@ -2,11 +2,11 @@
 //! the catalogue, so that nothing starts that could not mean anything.
 
 use serde_json::Value as Json;
-use tribunal_nemesis::fabric::Kind;
+use tribunal_nemesis::fabric;
 use tribunal_nemesis::schedule::NemesisPlan;
-use tribunal_results::NodeId;
 use tribunal_results::options::Time;
 use tribunal_results::verdict::EvidenceFloor;
+use tribunal_results::{Kind, NodeId};
 use tribunal_workloads::Setting;
 
 use super::Overrides;
@@ -83,7 +83,7 @@ impl Resolver<'_> {
             ready: self.read("ready", READY, time("ready")),
             recovery: self.read("recovery", READY, raw::recovery),
             topology: self.read("topology", Topology::default(), raw::topology),
-            fabric: self.read("fabric", Kind::default(), raw::fabric),
+            fabric: self.read("fabric", fabric::Kind::default(), raw::fabric),
             messages: self.read("messages", false, |v| raw::yes_or_no("messages", v)),
             nemesis,
             seed: self.read("seed", 0, |v| raw::count("seed", &raw::ANY, v)),
@@ -141,18 +141,26 @@ impl Resolver<'_> {
         let (Some(target), Some(workload)) = (target, workload) else {
             return;
         };
-        if let Some(mut problem) = lacking(target, workload, catalogue) {
+        let nodes: Vec<NodeId> = crate::run::node_names(plan.nodes)
+            .iter()
+            .map(|name| name.as_str().into())
+            .collect();
+        let understood = match (target.check)(&plan.target.options, &nodes) {
+            Ok(understood) => understood,
+            Err(error) => {
+                let options = Path::default().key("options");
+                self.refuse("target", Problem::from(error).under(&options));
+                target.operations.clone()
+            }
+        };
+        if let Some(mut problem) = lacking((target, &understood), workload, catalogue) {
             if let Some(given) = self.draft.fields.get("target") {
                 problem = problem.related(given.path.clone(), "this target");
             }
             self.refuse("workload", problem);
             return;
         }
-        self.check_options(plan, target, workload);
-        let nodes: Vec<NodeId> = crate::run::node_names(plan.nodes)
-            .iter()
-            .map(|name| name.as_str().into())
-            .collect();
+        self.check_options(plan, understood, workload);
         if let Err(title) = plan.topology.check(&nodes, target.shape) {
             self.refuse("topology", Problem::new(title));
         }
@@ -164,12 +172,8 @@ impl Resolver<'_> {
         }
     }
 
-    fn check_options(&mut self, plan: &Plan, target: &TargetEntry, workload: &WorkloadEntry) {
-        if let Err(error) = (target.check)(&plan.target.options) {
-            let options = Path::default().key("options");
-            self.refuse("target", Problem::from(error).under(&options));
-        }
-        if let Err(error) = (workload.check)(&plan.workload.options, &setting(plan, target)) {
+    fn check_options(&mut self, plan: &Plan, understood: Vec<Kind>, workload: &WorkloadEntry) {
+        if let Err(error) = (workload.check)(&plan.workload.options, &setting(plan, understood)) {
             self.refuse("workload", error.into());
         }
         let faults = self.faults_path();
@@ -191,7 +195,7 @@ impl Resolver<'_> {
 
     /// What the fabric cannot do must not be asked of it.
     fn check_fabric(&mut self, plan: &Plan) {
-        if plan.messages && plan.fabric == Kind::Switch {
+        if plan.messages && plan.fabric == fabric::Kind::Switch {
             let title = "a switch carries packets, and cannot follow messages";
             let help = "write `fabric: proxy`, or leave `messages` out";
             self.refuse("messages", Problem::new(title).help(help));
@@ -280,11 +284,11 @@ impl Resolver<'_> {
     }
 }
 
-fn setting(plan: &Plan, target: &TargetEntry) -> Setting {
+fn setting(plan: &Plan, available: Vec<Kind>) -> Setting {
     Setting {
         clients: plan.clients,
         nodes: plan.nodes,
-        available: target.operations.clone(),
+        available,
         time_limit: u64::try_from(plan.time.0.as_nanos()).unwrap_or(u64::MAX),
         rate: plan.rate,
         seed: plan.seed,
@@ -293,25 +297,25 @@ fn setting(plan: &Plan, target: &TargetEntry) -> Setting {
 
 /// The operations that the workload needs and the target does not have, if any.
 fn lacking(
-    target: &TargetEntry,
+    (target, understood): (&TargetEntry, &[Kind]),
     workload: &WorkloadEntry,
     catalogue: &Catalogue,
 ) -> Option<Problem> {
-    let lacks = |target: &TargetEntry| -> Vec<&str> {
+    let lacks = |understood: &[Kind]| -> Vec<&str> {
         let missing = workload
             .needs
             .iter()
-            .filter(|kind| !target.operations.contains(kind));
+            .filter(|kind| !understood.contains(kind));
         missing.map(|kind| kind.name()).collect()
     };
-    let missing = lacks(target);
+    let missing = lacks(understood);
     if missing.is_empty() {
         return None;
     }
     let able: Vec<&str> = catalogue
         .targets
         .iter()
-        .filter(|target| lacks(target).is_empty())
+        .filter(|target| lacks(&target.operations).is_empty())
         .map(|target| target.name)
         .collect();
     let able = match &able[..] {

@@ -83,6 +83,8 @@ pub(super) struct Text {
     pub(super) stem: String,
     /// Its content.
     pub(super) yaml: String,
+    /// The folder that it lies in, if it is a file.
+    pub(super) dir: Option<PathBuf>,
 }
 
 impl Source {
@@ -96,13 +98,21 @@ impl Source {
                 let file = path.display().to_string();
                 let yaml = read(path, &file)?.trim_start_matches('\u{feff}').to_owned();
                 let stem = stem(path);
-                Ok(Text { file, stem, yaml })
+                let dir = path.parent().and_then(|dir| std::path::absolute(dir).ok());
+                let dir = dir.or_else(|| std::env::current_dir().ok());
+                Ok(Text {
+                    file,
+                    stem,
+                    yaml,
+                    dir,
+                })
             }
             Self::BuiltIn(name) => match BUILT_IN.iter().find(|suite| suite.name == *name) {
                 Some(suite) => Ok(Text {
                     file: format!("{name}.yaml (built in)"),
                     stem: suite.name.to_owned(),
                     yaml: suite.text.to_owned(),
+                    dir: None,
                 }),
                 None => Err(SuiteError::whole(
                     name,

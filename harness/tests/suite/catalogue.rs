@@ -100,7 +100,10 @@ pub(crate) fn catalogue() -> Catalogue {
         operations: operations.to_vec(),
         shape: tribunal_targets::Shape::Star,
         bugs: bugs.to_vec(),
-        check: Box::new(check::<LockManager>),
+        check: {
+            let operations = operations.to_vec();
+            Box::new(move |options, _| check::<LockManager>(options).map(|()| operations.clone()))
+        },
     };
     let faults = [
         "kill",

@@ -13,12 +13,12 @@ use serde_json::Value as Json;
 use tokio::time::timeout;
 use tribunal_results::{Operation, Outcome, Reason};
 
-use crate::{Client, ClientSpec, Target};
+use crate::{Client, ClientSpec, System, Target};
 
 /// One worker's access to its node: opens a connection when it needs one, bounds every wait, and
 /// never lets a late answer meet a later operation.
 pub struct Session {
-    target: &'static dyn Target,
+    target: System,
     spec: ClientSpec,
     client: Option<Box<dyn Client>>,
     /// What its node told it last to bring along.
@@ -27,9 +27,9 @@ pub struct Session {
 
 impl Session {
     /// A session without a connection yet.
-    pub fn new(target: &'static dyn Target, spec: ClientSpec) -> Self {
+    pub fn new(target: impl Into<System>, spec: ClientSpec) -> Self {
         Self {
-            target,
+            target: target.into(),
             spec,
             client: None,
             context: None,
@@ -45,13 +45,13 @@ impl Session {
         }
     }
 
-    /// Asks, and decides how it ended. Takes at most twice the spec's timeout: once to connect,
-    /// if there is no connection, and once for the operation.
+    /// Asks, and decides how it ended. Takes at most the time that the target may take to open,
+    /// if there is no connection, and the spec's timeout for the operation.
     pub async fn perform(&mut self, operation: &Operation) -> Outcome {
         // Out of `self` while it is in use: if this future is dropped, so is the connection.
         let mut client = match self.client.take().and_then(usable) {
             Some(client) => client,
-            None => match open(self.target, &self.spec).await {
+            None => match open(&*self.target, &self.spec).await {
                 Ok(mut client) => {
                     self.context.iter().cloned().for_each(|c| client.resume(c));
                     client
@@ -85,7 +85,7 @@ impl Session {
 
 /// Opens a connection within the spec's timeout.
 async fn open(target: &dyn Target, spec: &ClientSpec) -> Result<Box<dyn Client>, Reason> {
-    timeout(spec.timeout, target.open(spec))
+    timeout(target.opens_within(spec.timeout), target.open(spec))
         .await
         .unwrap_or_else(|_| {
             let text = format!("{} did not say hello within {:?}", spec.node, spec.timeout);

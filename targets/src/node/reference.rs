@@ -147,7 +147,7 @@ impl Target for Reference {
         Launch {
             program: None,
             args,
-            env: Vec::new(),
+            ..Launch::default()
         }
     }
 
