@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`messages`] | the message journal of a run |
 //! | [`plan`] | one run to do, fully resolved and seeded |
+//! | [`pool`] | work done several at a time |
+//! | [`campaign`] | a suite again and again, several runs at a time |
 //! | [`suite`] | YAML in, plans out, with errors that point at the line |
 //! | [`run`] | one run from its plan to its report |
 //! | [`cluster`] | node processes: addresses, spawning, guarding, readiness |
@@ -21,6 +23,7 @@
 //! | [`topology`] | who is linked to whom, and how far apart |
 //! | [`cli`] | the command line and its exit codes |
 
+pub mod campaign;
 pub mod cli;
 pub mod clock;
 pub mod cluster;
@@ -34,6 +37,7 @@ pub mod leftovers;
 pub mod logging;
 pub mod messages;
 pub mod plan;
+pub mod pool;
 pub mod prove;
 pub mod recorder;
 pub mod replay;

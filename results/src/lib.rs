@@ -17,6 +17,7 @@
 //! | [`micro`] | the steps of a transaction |
 //! | [`options`] | how the options of a plan's parts are read |
 //! | [`proof`] | how surely planted bugs are found |
+//! | [`rate`] | rates, their intervals, and what they let one claim |
 //! | [`record`] | all that a checker may look at |
 //! | [`verdict`] | what the checkers concluded, result classes, exit codes |
 //! | [`run`] | `run.json`, and where each file of a run lies |
@@ -36,6 +37,7 @@ pub mod operation;
 pub mod options;
 pub mod outcome;
 pub mod proof;
+pub mod rate;
 pub mod record;
 #[cfg(feature = "report")]
 pub mod report;

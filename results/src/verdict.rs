@@ -267,6 +267,8 @@ pub enum ResultClass {
     Inconclusive,
     /// Nothing was found, but too little happened for that to mean anything.
     Insufficient,
+    /// Nothing is wrong, but a figure misses its threshold: a gate of the suite, or a saved baseline.
+    Regression,
     /// The harness failed; nothing is said about the system.
     HarnessError,
     /// The run was stopped before its end, and nothing was found until then.
@@ -275,12 +277,13 @@ pub enum ResultClass {
 
 impl ResultClass {
     /// From the one that decides the exit code of several runs to the one that decides least.
-    pub const BY_WEIGHT: [Self; 6] = [
+    pub const BY_WEIGHT: [Self; 7] = [
         Self::Violation,
         Self::HarnessError,
         Self::Interrupted,
         Self::Insufficient,
         Self::Inconclusive,
+        Self::Regression,
         Self::Pass,
     ];
 
@@ -291,6 +294,7 @@ impl ResultClass {
             Self::Violation => 1,
             Self::Inconclusive => 2,
             Self::Insufficient => 3,
+            Self::Regression => 4,
             Self::HarnessError => 70,
             Self::Interrupted => 130,
         }
@@ -303,6 +307,7 @@ impl ResultClass {
             Self::Violation => "violation",
             Self::Inconclusive => "inconclusive",
             Self::Insufficient => "insufficient",
+            Self::Regression => "regression",
             Self::HarnessError => "harness-error",
             Self::Interrupted => "interrupted",
         }

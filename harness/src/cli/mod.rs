@@ -2,6 +2,7 @@
 //!
 //! Exit codes are decided here and nowhere else; they are documented in [`exit`].
 
+mod campaign;
 mod check;
 mod doctor;
 pub mod exit;
@@ -37,8 +38,9 @@ Examples:
 
 Exit codes:
   0 pass · 1 violation · 2 inconclusive · 3 insufficient evidence, or nothing selected ·
+  4 regression: nothing is wrong, but a figure misses a gate of the suite, or a baseline ·
   64 usage or suite error · 70 harness error · 130 interrupted.
-  Of several runs the first of 1, 70, 130, 3, 2, 0 that occurs.";
+  Of several runs the first of 1, 70, 130, 3, 2, 4, 0 that occurs.";
 
 /// Break a distributed system on one machine, record what its clients see, and judge the record.
 ///

@@ -24,7 +24,10 @@ pub(super) const fn style_of(class: ResultClass) -> Style {
     match class {
         ResultClass::Pass => GOOD,
         ResultClass::Violation | ResultClass::HarnessError => BAD,
-        ResultClass::Inconclusive | ResultClass::Insufficient | ResultClass::Interrupted => UNSURE,
+        ResultClass::Inconclusive
+        | ResultClass::Insufficient
+        | ResultClass::Regression
+        | ResultClass::Interrupted => UNSURE,
     }
 }
 

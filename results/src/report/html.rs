@@ -143,6 +143,7 @@ fn badge(class: ResultClass) -> Badge {
         ResultClass::Violation => "✗",
         ResultClass::Inconclusive => "?",
         ResultClass::Insufficient => "∅",
+        ResultClass::Regression => "▼",
         ResultClass::HarnessError => "!",
         ResultClass::Interrupted => "■",
     };

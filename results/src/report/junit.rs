@@ -72,9 +72,10 @@ fn case(suite: &str, info: &RunInfo, verdict: &RunVerdict) -> TestCase {
 fn status(info: &RunInfo, verdict: &RunVerdict) -> TestCaseStatus {
     let kind = match verdict.class {
         ResultClass::Pass => return TestCaseStatus::success(),
-        ResultClass::Violation | ResultClass::Inconclusive | ResultClass::Insufficient => {
-            NonSuccessKind::Failure
-        }
+        ResultClass::Violation
+        | ResultClass::Inconclusive
+        | ResultClass::Insufficient
+        | ResultClass::Regression => NonSuccessKind::Failure,
         ResultClass::HarnessError | ResultClass::Interrupted => NonSuccessKind::Error,
     };
     let mut status = TestCaseStatus::non_success(kind);

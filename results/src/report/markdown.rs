@@ -83,6 +83,7 @@ const fn sign(class: ResultClass) -> &'static str {
         ResultClass::Violation => "❌",
         ResultClass::Inconclusive => "❔",
         ResultClass::Insufficient => "⚪",
+        ResultClass::Regression => "🔻",
         ResultClass::HarnessError => "⚠️",
         ResultClass::Interrupted => "⏹️",
     }
