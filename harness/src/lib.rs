@@ -17,6 +17,7 @@
 //! | [`judge`] | verdicts from what is on disk, in a bounded child process |
 //! | [`leftovers`] | what could outlive a run, and how it is undone |
 //! | [`prove`] | every planted bug, again and again |
+//! | [`recorded`] | runs found on disk |
 //! | [`corpus`] | failing runs, kept to be run first |
 //! | [`replay`], [`shrink`] | a recorded run again; a small suite of a failing one |
 //! | [`show`] | the files that a run leaves to look at |
@@ -39,6 +40,7 @@ pub mod messages;
 pub mod plan;
 pub mod pool;
 pub mod prove;
+pub mod recorded;
 pub mod recorder;
 pub mod replay;
 pub mod run;

@@ -256,7 +256,9 @@ impl Default for EvidenceFloor {
 }
 
 /// How a run ended. Exit codes are documented and never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum ResultClass {
     /// Every checker says valid, on enough evidence; or the expected anomalies were found.
@@ -272,6 +274,7 @@ pub enum ResultClass {
     /// The harness failed; nothing is said about the system.
     HarnessError,
     /// The run was stopped before its end, and nothing was found until then.
+    #[default]
     Interrupted,
 }
 
@@ -323,7 +326,7 @@ impl ResultClass {
 }
 
 /// `verdict.json`: what a whole run came to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunVerdict {
     /// How the run ended.
     pub class: ResultClass,

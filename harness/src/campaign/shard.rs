@@ -1,6 +1,10 @@
 //! The part of a campaign that one of several machines does.
 
+use std::path::Path;
 use std::str::FromStr;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
 
 /// Every `of`th run, from the `index`th on, counted from 1: written `2/4`. The same for ever for
 /// the same suite and options, and no run is in two of them.
@@ -25,6 +29,72 @@ impl Shard {
     /// How many of so many runs are this shard's.
     pub const fn share_of(self, total: u64) -> u64 {
         (total + self.of - self.index) / self.of
+    }
+}
+
+/// What a part of a campaign says of itself, beside its runs: so that a part that never ran, or was
+/// cut off, is missed when all are put together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The suite, by its name or file.
+    pub suite: String,
+    /// Which part, counted from 1.
+    pub index: u64,
+    /// Of how many.
+    pub of: u64,
+    /// Whether it came to its end.
+    pub ended: bool,
+}
+
+impl Part {
+    /// What the names of these files begin with.
+    const STEM: &'static str = "tribunal-shard-";
+
+    /// The part of a suite that a shard is; none if it is everything.
+    pub fn begin(shard: Shard, suite: &str) -> Option<Self> {
+        (shard != Shard::WHOLE).then(|| Self {
+            suite: suite.to_owned(),
+            index: shard.index,
+            of: shard.of,
+            ended: false,
+        })
+    }
+
+    /// Writes it beside the runs.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&self, out: &Path) -> anyhow::Result<()> {
+        let name = format!("{}{}-of-{}.json", Self::STEM, self.index, self.of);
+        let path = out.join(name);
+        let json = serde_json::to_vec_pretty(self)?;
+        std::fs::write(&path, json).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Whether a file is one of these.
+    pub fn is_file(path: &Path) -> bool {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(Self::STEM) && name.ends_with(".json")
+    }
+
+    /// What parts lack to be everything, in words.
+    pub fn missing(parts: &[Self]) -> Vec<String> {
+        let of = parts.iter().map(|part| part.of).max().unwrap_or(0);
+        let state = |index| {
+            let mut these = parts.iter().filter(|part| part.index == index);
+            match (these.next(), these.all(|part| part.ended)) {
+                (None, _) => Some(format!("shard {index}/{of} left nothing")),
+                (Some(first), rest) if !(first.ended && rest) => {
+                    Some(format!("shard {index}/{of} did not come to its end"))
+                }
+                _ => None,
+            }
+        };
+        let mut missing: Vec<String> = (1..=of).filter_map(state).collect();
+        if parts.iter().any(|part| part.of != of) {
+            missing.push("the shards are not of the same campaign: their numbers differ".into());
+        }
+        missing
     }
 }
 
@@ -75,6 +145,30 @@ mod tests {
                 "{of} shards of {total}"
             );
         }
+    }
+
+    #[test]
+    fn a_part_that_is_missing_or_was_cut_off_is_told() {
+        let part = |index, of, ended| Part {
+            suite: "s".into(),
+            index,
+            of,
+            ended,
+        };
+        assert!(Part::missing(&[]).is_empty());
+        assert!(Part::missing(&[part(2, 2, true), part(1, 2, true)]).is_empty());
+        let told = Part::missing(&[part(1, 3, true), part(3, 3, false)]);
+        assert_eq!(
+            told,
+            [
+                "shard 2/3 left nothing",
+                "shard 3/3 did not come to its end"
+            ]
+        );
+        assert_eq!(
+            Part::missing(&[part(1, 2, true), part(1, 1, true)]).len(),
+            2
+        );
     }
 
     #[test]

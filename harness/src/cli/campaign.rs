@@ -27,7 +27,7 @@ pub(super) struct Campaign {
     #[arg(long, value_name = "N")]
     repeat: Option<NonZeroU64>,
     /// Repeat the runs; begin none any more after so long, such as 20m
-    #[arg(long, id = "for", value_name = "TIME", value_parser = Time::parse)]
+    #[arg(long = "for", id = "for", value_name = "TIME", value_parser = Time::parse)]
     lasts: Option<Time>,
     /// Repeat the runs until one fails; those under way are dropped
     #[arg(long)]
@@ -63,7 +63,7 @@ impl Default for Campaign {
 }
 
 /// A share above nothing and below everything: `1%` or `0.01`.
-fn share(text: &str) -> Result<f64, String> {
+pub(super) fn share(text: &str) -> Result<f64, String> {
     let wrong = || format!("{text:?} is no share between 0 and 1; write 1% or 0.01");
     let (number, scale) = match text.strip_suffix('%') {
         Some(percent) => (percent, 100.0),
@@ -119,11 +119,7 @@ pub(super) fn nothing(shard: Shard) -> Done {
 }
 
 /// Runs a campaign; the runs that came to a verdict go to `runs`.
-pub(super) fn run(
-    args: &Run,
-    ask: &Ask,
-    runs: &mut Vec<Finished>,
-) -> anyhow::Result<Ended> {
+pub(super) fn run(args: &Run, ask: &Ask, runs: &mut Vec<Finished>) -> anyhow::Result<Ended> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -278,19 +274,26 @@ impl Shown {
                 tally.retried
             );
         }
-        let Some(share) = ask.claim else { return };
-        let claimed = small_percent(share);
-        match (tally.excludes(share), tally.failed) {
-            (true, _) => anstream::println!("the claim holds: fewer than {claimed} of runs fail"),
-            (false, 0) => anstream::println!(
-                "the claim is not shown: {} more runs without a failure show that fewer than {claimed} fail",
-                tally.lacks(share)
-            ),
-            (false, _) => anstream::println!(
-                "the claim that fewer than {claimed} of runs fail is not shown: one failed"
-            ),
+        if let Some(share) = ask.claim {
+            print_claim(tally, share);
         }
     }
+}
+
+/// Says whether fewer than a share of runs fail, as far as these show; whether they do.
+pub(super) fn print_claim(tally: &Tally, share: f64) -> bool {
+    let (claimed, holds) = (small_percent(share), tally.excludes(share));
+    match (holds, tally.failed) {
+        (true, _) => anstream::println!("the claim holds: fewer than {claimed} of runs fail"),
+        (false, 0) => anstream::println!(
+            "the claim is not shown: {} more runs without a failure would show that fewer than {claimed} fail",
+            tally.lacks(share)
+        ),
+        (false, _) => anstream::println!(
+            "the claim is not shown that fewer than {claimed} of runs fail: one did"
+        ),
+    }
+    holds
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod exit;
 mod explain;
 mod follow;
 mod list;
+mod merge;
 mod node;
 mod output;
 mod prove;

@@ -85,11 +85,16 @@ pub(super) fn print_verdict(info: &RunInfo, verdict: &RunVerdict) {
 
 /// Prints the last lines of several runs.
 pub(super) fn print_totals(runs: &[Finished], not_run: usize) {
-    if runs.len() + not_run < 2 {
-        return;
+    if runs.len() + not_run >= 2 {
+        print_counts(runs.iter().map(|run| run.verdict.class), not_run);
     }
+}
+
+/// Prints how many runs ended how, the gravest first.
+pub(super) fn print_counts(classes: impl Iterator<Item = ResultClass>, not_run: usize) {
+    let runs: Vec<ResultClass> = classes.collect();
     let counts = ResultClass::BY_WEIGHT.into_iter().filter_map(|class| {
-        let count = runs.iter().filter(|run| run.verdict.class == class).count();
+        let count = runs.iter().filter(|one| **one == class).count();
         let style = style_of(class);
         (count > 0).then(|| format!("{style}{count} {}{style:#}", class.name()))
     });

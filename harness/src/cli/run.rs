@@ -15,6 +15,7 @@ use tribunal_results::{ResultClass, RunVerdict, report};
 use super::campaign::Campaign;
 use super::{Done, Failure, Out, campaign, exit, output, quoted, stop};
 use crate::campaign::Ask;
+use crate::campaign::shard::Part;
 use crate::corpus::Corpus;
 use crate::plan::Plan;
 use crate::run::{Circumstances, Finished, execute};
@@ -214,9 +215,11 @@ pub(super) fn run(args: Run) -> Done {
         return campaign::nothing(ask.shard);
     }
     writable(&args.out.out)?;
+    let part = Part::begin(ask.shard, &args.suite);
+    part.iter().try_for_each(|part| part.write(args.out()))?;
     let mut runs = Vec::new();
     let ended = campaign::run(&args, &ask, &mut runs)?;
-    conclude(&args, &runs, ended)
+    conclude(&args, &runs, ended, part)
 }
 
 /// How the runs came to their end together.
@@ -256,6 +259,8 @@ fn here(args: &Run, mut plans: Vec<Plan>) -> Done {
         return Ok(exit::PASS);
     }
     writable(&args.out.out)?;
+    let part = Part::begin(args.campaign.shard, &args.suite);
+    part.iter().try_for_each(|part| part.write(args.out()))?;
     // Before any other thread is there, as it would be left behind.
     let private = private(&plans);
     crate::logging::start();
@@ -291,17 +296,25 @@ fn here(args: &Run, mut plans: Vec<Plan>) -> Done {
         failed: played.err(),
         classes: Vec::new(),
     };
-    conclude(args, &runs, ended)
+    conclude(args, &runs, ended, part)
 }
 
 /// Says what the runs came to together, and which exit code that is.
-fn conclude(args: &Run, runs: &[Finished], ended: Ended) -> Done {
+fn conclude(args: &Run, runs: &[Finished], ended: Ended, part: Option<Part>) -> Done {
     if args.format == Format::Human {
         output::print_parted(runs);
         output::print_totals(runs, ended.not_run);
     }
     // Whatever failed, what the other runs found is told and counts.
-    let failed = ended.failed.or(write_combined(args, runs).err());
+    let written = write_combined(args, runs).and_then(|()| match part {
+        Some(part) if !ended.stopped => Part {
+            ended: true,
+            ..part
+        }
+        .write(args.out()),
+        _ => Ok(()),
+    });
+    let failed = ended.failed.or(written.err());
     let mut classes: Vec<ResultClass> = runs.iter().map(|run| run.verdict.class).collect();
     classes.extend(ended.classes);
     classes.extend((ended.not_run > 0 && ended.stopped).then_some(ResultClass::Interrupted));
