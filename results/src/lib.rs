@@ -10,6 +10,7 @@
 //! | [`outcome`] | what comes back ([`Outcome`]) |
 //! | [`event`] | one line of the history file |
 //! | [`fault`] | what the nemesis did, with its proof |
+//! | [`gates`] | thresholds for what a run measured |
 //! | [`history`] | events paired into calls; well-formed by construction |
 //! | [`import`] | histories that others recorded: EDN, JSON, text logs |
 //! | [`journal`] | the history file: written as the run goes, readable after any crash |
@@ -27,6 +28,7 @@
 pub mod assumptions;
 pub mod event;
 pub mod fault;
+pub mod gates;
 pub mod history;
 pub mod import;
 pub mod journal;

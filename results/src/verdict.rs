@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use crate::gates::Judged;
 use crate::operation::Reason;
 use crate::{Nanos, Scalar};
 
@@ -173,6 +174,12 @@ pub struct Evidence {
     /// What was answered while nodes were parted, if they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub availability: Option<Availability>,
+    /// What was asked by operations that no fault overlapped, and answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calm: Option<Answered>,
+    /// How long operations that took effect took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
     /// How long the nodes that faults had hit took to serve again, by the fault's name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub recoveries: BTreeMap<String, Recovery>,
@@ -190,8 +197,22 @@ pub struct Recovery {
     pub unmeasured: u64,
     /// Half of the times are at most so long, in nanoseconds; 0 if none was measured.
     pub median: u64,
+    /// 99 % of the times are at most so long, in nanoseconds; 0 if none was measured.
+    #[serde(default)]
+    pub p99: u64,
     /// The longest, in nanoseconds.
     pub slowest: u64,
+}
+
+/// How long the operations that took effect took.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub struct Latency {
+    /// Half of them took at most so long, in nanoseconds.
+    pub median: u64,
+    /// 99 % of them took at most so long, in nanoseconds.
+    pub p99: u64,
 }
 
 /// What was answered on each side of a partition.
@@ -341,6 +362,9 @@ pub struct RunVerdict {
     pub verdicts: Vec<Verdict>,
     /// What the run can show for itself.
     pub evidence: Evidence,
+    /// What became of the gates that the plan sets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Judged>,
 }
 
 /// The checkers that say whether the system came back; all others say whether it was right.

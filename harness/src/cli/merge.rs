@@ -9,7 +9,7 @@ use tribunal_results::run::RunInfo;
 use tribunal_results::{ResultClass, RunVerdict};
 
 use super::campaign::share;
-use super::{Done, Failure, exit, output};
+use super::{Done, Failure, exit, github, output};
 use crate::campaign::Tally;
 use crate::campaign::shard::Part;
 use crate::recorded::{self, Recorded};
@@ -99,7 +99,7 @@ fn write(args: &Merge, runs: &[Recorded]) -> anyhow::Result<()> {
     if let Some(path) = &args.summary {
         save(path, report::markdown::render(&pairs))?;
     }
-    Ok(())
+    github::conclude(&pairs)
 }
 
 /// What a run came to, or that it was cut off.

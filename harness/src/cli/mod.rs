@@ -8,10 +8,12 @@ mod doctor;
 pub mod exit;
 mod explain;
 mod follow;
+mod github;
 mod list;
 mod merge;
 mod node;
 mod output;
+mod profile;
 mod prove;
 mod replay;
 mod report;
@@ -74,6 +76,8 @@ enum Command {
     List(list::List),
     /// Explain an anomaly in plain words, with a history that shows it
     Explain(explain::Explain),
+    /// Show the profiles of .tribunal.yaml
+    Config(profile::Config),
     /// Say what this machine can do, and what to change if it can't
     Doctor(doctor::Doctor),
     /// Run one reference node (what the controller starts; useful to try one by hand)
@@ -135,6 +139,7 @@ fn obey(command: Option<Command>) -> ExitCode {
         Some(Command::Report(args)) => report::report(&args),
         Some(Command::List(args)) => list::list(&args),
         Some(Command::Explain(args)) => explain::explain(&args),
+        Some(Command::Config(args)) => profile::config(&args),
         Some(Command::Doctor(args)) => doctor::doctor(&args),
         Some(Command::Node(args)) => node::node(args),
         Some(Command::Guard) => return guard::guard_main(),

@@ -81,6 +81,15 @@ pub(super) fn print_verdict(info: &RunInfo, verdict: &RunVerdict) {
     anstream::println!("  {FAINT}safety    {FAINT:#} {safety} · liveness {liveness}");
     let evidence = report::text::evidence_line(&verdict.evidence);
     anstream::println!("  {FAINT}evidence  {FAINT:#} {evidence}");
+    for gate in &verdict.gates {
+        let style = match gate.met {
+            Some(true) => GOOD,
+            Some(false) => BAD,
+            None => UNSURE,
+        };
+        let (sign, words) = (gate.sign(), gate.words());
+        anstream::println!("  {FAINT}gate      {FAINT:#} {style}{sign}{style:#} {words}");
+    }
 }
 
 /// Prints the last lines of several runs.

@@ -13,7 +13,7 @@ use tribunal_results::run::RunInfo;
 use tribunal_results::{ResultClass, RunVerdict, report};
 
 use super::campaign::Campaign;
-use super::{Done, Failure, Out, campaign, exit, output, quoted, stop};
+use super::{Done, Failure, Out, campaign, exit, github, output, profile, quoted, stop};
 use crate::campaign::Ask;
 use crate::campaign::shard::Part;
 use crate::corpus::Corpus;
@@ -67,6 +67,10 @@ pub(super) struct Run {
     /// Operations a second, of all clients together
     #[arg(long)]
     rate: Option<f64>,
+    /// Take the options that are not given from a profile of the nearest .tribunal.yaml (see
+    /// `tribunal config show --resolved`)
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
     #[command(flatten)]
     campaign: Campaign,
     #[command(flatten)]
@@ -117,6 +121,7 @@ impl Run {
             nodes: None,
             clients: None,
             rate: None,
+            profile: None,
             campaign: Campaign::default(),
             out: Out {
                 out: std::env::var_os("TRIBUNAL_OUT")
@@ -205,7 +210,10 @@ impl Run {
 }
 
 /// Runs a suite.
-pub(super) fn run(args: Run) -> Done {
+pub(super) fn run(mut args: Run) -> Done {
+    if let Some(name) = args.profile.take() {
+        args = profile::apply(&name, std::env::args_os().skip(2).collect())?;
+    }
     let named = load(&args)?;
     if args.dry_run || !args.campaign.asked() {
         return here(&args, named.into_iter().map(|(_, plan)| plan).collect());
@@ -373,11 +381,19 @@ async fn run_all(
             private: private.clone(),
         };
         let status = Status::new(&plan.name, args.quiet);
-        if !args.quiet && args.format == Format::Human {
+        let talks = args.format == Format::Human;
+        if talks {
+            github::begin_group(&plan.name);
+        }
+        if !args.quiet && talks {
             announce(plan);
         }
-        let finished = execute(plan, &circumstances, &status).await?;
+        let finished = execute(plan, &circumstances, &status).await;
         drop(status);
+        if talks {
+            github::end_group();
+        }
+        let finished = finished?;
         match args.format {
             Format::Human => output::print_run(&finished),
             Format::Json => print_json(&finished)?,
@@ -561,5 +577,9 @@ fn write_combined(args: &Run, runs: &[Finished]) -> anyhow::Result<()> {
         std::fs::write(path, markdown)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Ok(())
+    match args.format {
+        Format::Human => github::conclude(&runs),
+        // Whoever reads the objects says what is to be said.
+        Format::Json => Ok(()),
+    }
 }

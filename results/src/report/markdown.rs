@@ -136,6 +136,9 @@ impl fmt::Display for Part<'_> {
             writeln!(f, "- **error**: {}", cell(error))?;
         }
         writeln!(f, "- evidence: {}", cell(&evidence_line(&verdict.evidence)))?;
+        for gate in &verdict.gates {
+            writeln!(f, "- gate: {} {}", gate.sign(), cell(&gate.words()))?;
+        }
         writeln!(f, "- reproduce: {}", code(&info.reproduce))
     }
 }
