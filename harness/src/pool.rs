@@ -63,9 +63,8 @@ mod tests {
     }
 
     /// Pieces of work that count how many of them are under way, at most.
-    fn counting(most: &Arc<AtomicUsize>) -> impl Iterator<Item = impl Future<Output = usize>> {
+    fn counting(most: Arc<AtomicUsize>) -> impl Iterator<Item = impl Future<Output = usize>> {
         let now = Arc::new(AtomicUsize::new(0));
-        let most = Arc::clone(most);
         (0..20).map(move |piece| {
             let (now, most) = (Arc::clone(&now), Arc::clone(&most));
             async move {
@@ -85,7 +84,7 @@ mod tests {
             done.extend(piece);
             Next::Begin
         };
-        run(counting(&most), 3, &never(), tell).await;
+        run(counting(Arc::clone(&most)), 3, &never(), tell).await;
         done.sort_unstable();
         assert_eq!(done, (0..20).collect::<Vec<_>>());
         assert_eq!(most.load(Ordering::SeqCst), 3);
@@ -100,7 +99,7 @@ mod tests {
                 done += 1;
                 next
             };
-            run(counting(&most), 3, &never(), tell).await;
+            run(counting(Arc::clone(&most)), 3, &never(), tell).await;
             assert_eq!(done, expected, "{next:?}");
         }
     }
@@ -115,7 +114,7 @@ mod tests {
             stop.send_replace(true);
             Next::Begin
         };
-        run(counting(&most), 2, &stopped, tell).await;
+        run(counting(Arc::clone(&most)), 2, &stopped, tell).await;
         assert_eq!(done, 2);
     }
 }
