@@ -26,7 +26,10 @@ pub fn judge(dir: &RunDir, plan: &Plan, output: &mut impl Write) -> anyhow::Resu
         Ok(record) => record,
         Err(e) => return say(output, &Finding::Error(format!("{e:#}"))),
     };
-    say(output, &Finding::Evidence(evidence::gather(&record)))?;
+    say(
+        output,
+        &Finding::Evidence(Box::new(evidence::gather(&record))),
+    )?;
     for name in super::checkers_of(plan) {
         let finding = match tribunal_checkers::find(name) {
             Some(checker) => run(checker, &record, budget(plan)),

@@ -43,7 +43,7 @@ impl Judgement {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Finding {
-    Evidence(Evidence),
+    Evidence(Box<Evidence>),
     Verdict(Box<Verdict>),
     /// A checker panicked, or the record cannot be read.
     Error(String),

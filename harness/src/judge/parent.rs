@@ -82,7 +82,7 @@ async fn listen(
         let mut lines = BufReader::new(output).lines();
         while let Some(line) = lines.next_line().await? {
             match serde_json::from_str(&line) {
-                Ok(Finding::Evidence(evidence)) => judgement.evidence = evidence,
+                Ok(Finding::Evidence(evidence)) => judgement.evidence = *evidence,
                 Ok(Finding::Verdict(verdict)) => judgement.verdicts.push(*verdict),
                 Ok(Finding::Error(error)) => judgement.fail(error),
                 Err(e) => judgement.fail(format!("the judging process said {line:?}: {e}")),
