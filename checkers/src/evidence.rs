@@ -1,6 +1,7 @@
 //! `evidence`: enough happened for a green to mean something.
 
 mod availability;
+mod pace;
 pub(crate) mod recovery;
 
 use std::collections::BTreeSet;
@@ -165,7 +166,12 @@ pub fn gather(record: &Record) -> Evidence {
     }
     let end = history.end().map_or(0, |end| end.time);
     let installed: Vec<&FaultSpan> = spans.iter().filter(|span| span.skipped.is_none()).collect();
-    evidence.overlap = overlap(history, &installed, end);
+    let faulty = merged(&installed, end);
+    let overlaps = |call: &&Call| overlaps(call, &faulty, end);
+    let overlapping = history.calls().iter().filter(overlaps).count();
+    evidence.overlap = overlapping as f64 / history.calls().len().max(1) as f64;
+    evidence.calm = pace::calm(history, overlaps);
+    evidence.latency = pace::latency(history);
     evidence.final_reads = final_reads(history, &installed, end);
     evidence.availability = availability::gather(history, &spans);
     evidence.recoveries = recovery::gather(history, &spans);
@@ -325,19 +331,11 @@ fn concurrency_peak(history: &History) -> u64 {
     peak
 }
 
-fn overlap(history: &History, installed: &[&FaultSpan], end: Nanos) -> f64 {
-    let calls = history.calls();
-    if calls.is_empty() {
-        return 0.0;
-    }
-    let faulty = merged(installed, end);
-    let overlaps = |call: &&Call| {
-        let until = call.completed.map_or(end, |stamp| stamp.time);
-        // The first stretch that is not over when the call begins.
-        let at = faulty.partition_point(|(_, to)| *to < call.invoked.time);
-        faulty.get(at).is_some_and(|(from, _)| *from <= until)
-    };
-    calls.iter().filter(overlaps).count() as f64 / calls.len() as f64
+fn overlaps(call: &Call, faulty: &[(Nanos, Nanos)], end: Nanos) -> bool {
+    let until = call.completed.map_or(end, |stamp| stamp.time);
+    // The first stretch that is not over when the call begins.
+    let at = faulty.partition_point(|(_, to)| *to < call.invoked.time);
+    faulty.get(at).is_some_and(|(from, _)| *from <= until)
 }
 
 /// The stretches of time under any of the faults, in order and apart.

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`messages`] | the message journal of a run |
 //! | [`plan`] | one run to do, fully resolved and seeded |
+//! | [`pool`] | work done several at a time |
+//! | [`campaign`] | a suite again and again, several runs at a time |
 //! | [`suite`] | YAML in, plans out, with errors that point at the line |
 //! | [`run`] | one run from its plan to its report |
 //! | [`cluster`] | node processes: addresses, spawning, guarding, readiness |
@@ -15,12 +17,14 @@
 //! | [`judge`] | verdicts from what is on disk, in a bounded child process |
 //! | [`leftovers`] | what could outlive a run, and how it is undone |
 //! | [`prove`] | every planted bug, again and again |
+//! | [`recorded`] | runs found on disk |
 //! | [`corpus`] | failing runs, kept to be run first |
 //! | [`replay`], [`shrink`] | a recorded run again; a small suite of a failing one |
 //! | [`show`] | the files that a run leaves to look at |
 //! | [`topology`] | who is linked to whom, and how far apart |
 //! | [`cli`] | the command line and its exit codes |
 
+pub mod campaign;
 pub mod cli;
 pub mod clock;
 pub mod cluster;
@@ -34,7 +38,9 @@ pub mod leftovers;
 pub mod logging;
 pub mod messages;
 pub mod plan;
+pub mod pool;
 pub mod prove;
+pub mod recorded;
 pub mod recorder;
 pub mod replay;
 pub mod run;

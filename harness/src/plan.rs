@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 use tribunal_nemesis::fabric::Kind;
 use tribunal_nemesis::schedule::NemesisPlan;
 use tribunal_results::Assumptions;
+use tribunal_results::gates::Gates;
 use tribunal_results::options::Time;
 use tribunal_results::verdict::EvidenceFloor;
 
@@ -86,6 +87,9 @@ pub struct Plan {
     pub evidence: EvidenceFloor,
     /// What judging may cost.
     pub judge: JudgePlan,
+    /// Thresholds for what it measures.
+    #[serde(default, skip_serializing_if = "Gates::is_empty")]
+    pub gates: Gates,
 }
 
 impl Plan {

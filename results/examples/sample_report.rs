@@ -326,9 +326,9 @@ fn verdict(history: &History) -> RunVerdict {
             faults_skipped: [("delay".into(), 1)].into(),
             overlap: 0.53,
             final_reads: 9,
-            availability: None,
-            recoveries: BTreeMap::new(),
+            ..Evidence::default()
         },
+        gates: Vec::new(),
     }
 }
 

@@ -11,6 +11,7 @@
 //! | [`event`] | one line of the history file |
 //! | [`export`] | histories written in the formats of others, and as a trace |
 //! | [`fault`] | what the nemesis did, with its proof |
+//! | [`gates`] | thresholds for what a run measured |
 //! | [`history`] | events paired into calls; well-formed by construction |
 //! | [`import`] | histories that others recorded: EDN, JSON, text logs |
 //! | [`journal`] | the history file: written as the run goes, readable after any crash |
@@ -19,6 +20,7 @@
 //! | [`options`] | how the options of a plan's parts are read |
 //! | [`proof`] | how surely planted bugs are found |
 //! | [`reasons`] | every reason that a verdict can give |
+//! | [`rate`] | rates, their intervals, and what they let one claim |
 //! | [`record`] | all that a checker may look at |
 //! | [`verdict`] | what the checkers concluded, result classes, exit codes |
 //! | [`schema`] | the JSON schemas of all these |
@@ -30,6 +32,7 @@ pub mod assumptions;
 pub mod event;
 pub mod export;
 pub mod fault;
+pub mod gates;
 pub mod history;
 pub mod import;
 pub mod journal;
@@ -40,6 +43,7 @@ pub mod operation;
 pub mod options;
 pub mod outcome;
 pub mod proof;
+pub mod rate;
 pub mod reasons;
 pub mod record;
 #[cfg(feature = "report")]

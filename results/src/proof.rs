@@ -5,46 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// A rate as it was measured, with the interval in which the true one lies.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Rate {
-    /// How often it happened.
-    pub hits: u64,
-    /// Of how many trials.
-    pub trials: u64,
-    /// The lower end of the 95 % interval.
-    pub low: f64,
-    /// The upper end of the 95 % interval.
-    pub high: f64,
-}
-
-/// The 97.5 % quantile of the normal distribution.
-const Z: f64 = 1.959_964;
-
-impl Rate {
-    /// The rate with its score interval (Wilson, *Probable inference, the law of succession, and
-    /// statistical inference*, 1927), which is right for few trials and for rates near 0 and 1.
-    pub fn of(hits: u64, trials: u64) -> Self {
-        if trials == 0 {
-            return Self {
-                hits,
-                trials,
-                low: 0.0,
-                high: 1.0,
-            };
-        }
-        let (n, share) = (trials as f64, hits as f64 / trials as f64);
-        let middle = share + Z * Z / (2.0 * n);
-        let spread = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
-        let scale = 1.0 + Z * Z / n;
-        Self {
-            hits,
-            trials,
-            low: ((middle - spread) / scale).max(0.0),
-            high: ((middle + spread) / scale).min(1.0),
-        }
-    }
-}
+pub use crate::rate::Rate;
 
 /// A trial that did not come out as it should have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,27 +100,5 @@ impl Proof {
         let detections = self.detections.iter().map(|d| d.broken.len());
         let controls = self.controls.iter().map(|c| c.broken.len());
         detections.chain(controls).sum()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Rate;
-
-    #[test]
-    fn the_interval_is_wilsons() {
-        let close = |a: f64, b: f64| (a - b).abs() < 5e-4;
-        // Values from the published formula.
-        let all = Rate::of(20, 20);
-        assert!(close(all.low, 0.8389) && close(all.high, 1.0), "{all:?}");
-        let most = Rate::of(19, 20);
-        assert!(
-            close(most.low, 0.7639) && close(most.high, 0.9911),
-            "{most:?}"
-        );
-        let none = Rate::of(0, 60);
-        assert!(close(none.low, 0.0) && close(none.high, 0.0602), "{none:?}");
-        let nothing = Rate::of(0, 0);
-        assert_eq!((nothing.low, nothing.high), (0.0, 1.0));
     }
 }

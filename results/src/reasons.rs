@@ -31,10 +31,12 @@ const fn of(code: &'static str, of: Of, meaning: &'static str) -> ReasonCode {
 
 /// All codes but the names of anomalies.
 #[rustfmt::skip]
-pub static REASONS: [ReasonCode; 22] = [
+pub static REASONS: [ReasonCode; 24] = [
     of("valid", Of::Run, "Every checker says valid, on enough evidence."),
     of("expected-anomaly", Of::Run, "An anomaly was found that the plan expects."),
     of("expected-anomaly-missing", Of::Run, "The plan expects an anomaly that was not found."),
+    of("gate-missed", Of::Run, "A figure misses a threshold that the suite sets."),
+    of("gate-not-measured", Of::Run, "A figure that the suite sets a threshold for could not be measured."),
     of("harness-error", Of::Run, "Tribunal itself failed; the claim says how."),
     of("interrupted", Of::Run, "The run was stopped before its end, and nothing was found until then."),
     of("unknown", Of::Run, "A checker could not tell, and gave no reason."),

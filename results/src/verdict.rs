@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use crate::gates::Judged;
 use crate::operation::Reason;
 use crate::{Nanos, Scalar};
 
@@ -173,6 +174,12 @@ pub struct Evidence {
     /// What was answered while nodes were parted, if they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub availability: Option<Availability>,
+    /// What was asked by operations that no fault overlapped, and answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calm: Option<Answered>,
+    /// How long operations that took effect took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
     /// How long the nodes that faults had hit took to serve again, by the fault's name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub recoveries: BTreeMap<String, Recovery>,
@@ -193,8 +200,22 @@ pub struct Recovery {
     pub unmeasured: u64,
     /// Half of the times are at most so long, in nanoseconds; 0 if none was measured.
     pub median: u64,
+    /// 99 % of the times are at most so long, in nanoseconds; 0 if none was measured.
+    #[serde(default)]
+    pub p99: u64,
     /// The longest, in nanoseconds.
     pub slowest: u64,
+}
+
+/// How long the operations that took effect took.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub struct Latency {
+    /// Half of them took at most so long, in nanoseconds.
+    pub median: u64,
+    /// 99 % of them took at most so long, in nanoseconds.
+    pub p99: u64,
 }
 
 /// What was answered on each side of a partition.
@@ -259,7 +280,9 @@ impl Default for EvidenceFloor {
 }
 
 /// How a run ended. Exit codes are documented and never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum ResultClass {
     /// Every checker says valid, on enough evidence; or the expected anomalies were found.
@@ -270,20 +293,24 @@ pub enum ResultClass {
     Inconclusive,
     /// Nothing was found, but too little happened for that to mean anything.
     Insufficient,
+    /// Nothing is wrong, but a figure misses its threshold: a gate of the suite, or a saved baseline.
+    Regression,
     /// The harness failed; nothing is said about the system.
     HarnessError,
     /// The run was stopped before its end, and nothing was found until then.
+    #[default]
     Interrupted,
 }
 
 impl ResultClass {
     /// From the one that decides the exit code of several runs to the one that decides least.
-    pub const BY_WEIGHT: [Self; 6] = [
+    pub const BY_WEIGHT: [Self; 7] = [
         Self::Violation,
         Self::HarnessError,
         Self::Interrupted,
         Self::Insufficient,
         Self::Inconclusive,
+        Self::Regression,
         Self::Pass,
     ];
 
@@ -294,6 +321,7 @@ impl ResultClass {
             Self::Violation => 1,
             Self::Inconclusive => 2,
             Self::Insufficient => 3,
+            Self::Regression => 4,
             Self::HarnessError => 70,
             Self::Interrupted => 130,
         }
@@ -306,6 +334,7 @@ impl ResultClass {
             Self::Violation => "violation",
             Self::Inconclusive => "inconclusive",
             Self::Insufficient => "insufficient",
+            Self::Regression => "regression",
             Self::HarnessError => "harness-error",
             Self::Interrupted => "interrupted",
         }
@@ -321,7 +350,7 @@ impl ResultClass {
 }
 
 /// `verdict.json`: what a whole run came to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[schemars(title = "Tribunal verdict")]
 pub struct RunVerdict {
     /// How the run ended.
@@ -338,6 +367,9 @@ pub struct RunVerdict {
     pub verdicts: Vec<Verdict>,
     /// What the run can show for itself.
     pub evidence: Evidence,
+    /// What became of the gates that the plan sets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Judged>,
 }
 
 /// The checkers that say whether the system came back; all others say whether it was right.

@@ -148,7 +148,7 @@ fn junit_is_well_formed_and_tells_the_classes_apart() {
     let runs: Vec<_> = infos.iter().zip(&verdicts).collect();
     let xml = junit::render(&runs).unwrap();
     let read = quick_junit::Report::deserialize_from_str(&xml).unwrap();
-    assert_eq!((read.tests, read.failures, read.errors), (6, 3, 2));
+    assert_eq!((read.tests, read.failures, read.errors), (7, 4, 2));
     for (case, class) in read.test_suites[0].test_cases.iter().zip(classes) {
         match (&case.status, class) {
             (TestCaseStatus::Success { .. }, ResultClass::Pass) => {}

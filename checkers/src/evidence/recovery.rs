@@ -10,6 +10,7 @@ use tribunal_results::verdict::Recovery;
 use tribunal_results::{Call, FaultSpan, History, Nanos, NodeId, NodeState, Outcome};
 
 use super::availability::TELLING;
+use super::pace::quantile;
 
 /// The name of the clients' end of links.
 const CLIENTS: &str = "clients";
@@ -44,6 +45,7 @@ fn sum_up(all: &[Option<Nanos>]) -> Recovery {
         measured: took.len() as u64,
         unmeasured: (all.len() - took.len()) as u64,
         median: took.get(took.len() / 2).copied().unwrap_or(0),
+        p99: quantile(&took, 99, 100).unwrap_or(0),
         slowest: took.last().copied().unwrap_or(0),
     }
 }

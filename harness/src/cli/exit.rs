@@ -6,7 +6,8 @@
 //! | 1 | violation; of `adapter test`: the adapter does something wrong |
 //! | 2 | inconclusive: a checker could not tell |
 //! | 3 | insufficient evidence, or nothing selected |
-//! | 4 | (reserved) regression against a baseline only |
+//! | 4 | regression: nothing is wrong, but a figure misses its threshold (a gate of the suite, or a
+//! saved baseline) |
 //! | 64 | usage or suite error |
 //! | 70 | harness error |
 //! | 130 | interrupted |

@@ -3,6 +3,7 @@
 //! Exit codes are decided here and nowhere else; they are documented in [`exit`].
 
 mod adapter;
+mod campaign;
 mod check;
 mod completions;
 mod doctor;
@@ -10,9 +11,12 @@ pub mod exit;
 mod explain;
 mod export;
 mod follow;
+mod github;
 mod list;
+mod merge;
 mod node;
 mod output;
+mod profile;
 mod prove;
 mod replay;
 mod report;
@@ -41,8 +45,9 @@ Examples:
 
 Exit codes:
   0 pass · 1 violation · 2 inconclusive · 3 insufficient evidence, or nothing selected ·
+  4 regression: nothing is wrong, but a figure misses a gate of the suite, or a baseline ·
   64 usage or suite error · 70 harness error · 130 interrupted.
-  Of several runs the first of 1, 70, 130, 3, 2, 0 that occurs.";
+  Of several runs the first of 1, 70, 130, 3, 2, 4, 0 that occurs.";
 
 /// Break a distributed system on one machine, record what its clients see, and judge the record.
 ///
@@ -79,6 +84,8 @@ enum Command {
     List(list::List),
     /// Explain an anomaly in plain words, with a history that shows it
     Explain(explain::Explain),
+    /// Show the profiles of .tribunal.yaml
+    Config(profile::Config),
     /// Say what this machine can do, and what to change if it can't
     Doctor(doctor::Doctor),
     /// Print what a shell needs to complete commands and options
@@ -148,6 +155,7 @@ fn obey(command: Option<Command>) -> ExitCode {
         Some(Command::Schema(args)) => schema::schema(&args),
         Some(Command::List(args)) => list::list(&args),
         Some(Command::Explain(args)) => explain::explain(&args),
+        Some(Command::Config(args)) => profile::config(&args),
         Some(Command::Doctor(args)) => doctor::doctor(&args),
         Some(Command::Completions(args)) => completions::completions(&args),
         Some(Command::Man(args)) => completions::man(&args),

@@ -25,7 +25,10 @@ pub(super) const fn style_of(class: ResultClass) -> Style {
     match class {
         ResultClass::Pass => GOOD,
         ResultClass::Violation | ResultClass::HarnessError => BAD,
-        ResultClass::Inconclusive | ResultClass::Insufficient | ResultClass::Interrupted => UNSURE,
+        ResultClass::Inconclusive
+        | ResultClass::Insufficient
+        | ResultClass::Regression
+        | ResultClass::Interrupted => UNSURE,
     }
 }
 
@@ -80,15 +83,29 @@ pub(super) fn print_verdict(info: &RunInfo, verdict: &RunVerdict) {
     anstream::println!("  {FAINT}safety    {FAINT:#} {safety} · liveness {liveness}");
     let evidence = report::text::evidence_line(&verdict.evidence);
     anstream::println!("  {FAINT}evidence  {FAINT:#} {evidence}");
+    for gate in &verdict.gates {
+        let style = match gate.met {
+            Some(true) => GOOD,
+            Some(false) => BAD,
+            None => UNSURE,
+        };
+        let (sign, words) = (gate.sign(), gate.words());
+        anstream::println!("  {FAINT}gate      {FAINT:#} {style}{sign}{style:#} {words}");
+    }
 }
 
 /// Prints the last lines of several runs.
 pub(super) fn print_totals(runs: &[Finished], not_run: usize) {
-    if runs.len() + not_run < 2 {
-        return;
+    if runs.len() + not_run >= 2 {
+        print_counts(runs.iter().map(|run| run.verdict.class), not_run);
     }
+}
+
+/// Prints how many runs ended how, the gravest first.
+pub(super) fn print_counts(classes: impl Iterator<Item = ResultClass>, not_run: usize) {
+    let runs: Vec<ResultClass> = classes.collect();
     let counts = ResultClass::BY_WEIGHT.into_iter().filter_map(|class| {
-        let count = runs.iter().filter(|run| run.verdict.class == class).count();
+        let count = runs.iter().filter(|one| **one == class).count();
         let style = style_of(class);
         (count > 0).then(|| format!("{style}{count} {}{style:#}", class.name()))
     });

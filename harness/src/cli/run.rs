@@ -1,5 +1,6 @@
 //! `tribunal run`: a suite, run by run.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -11,7 +12,10 @@ use tribunal_results::options::Time;
 use tribunal_results::run::RunInfo;
 use tribunal_results::{ResultClass, RunVerdict, report};
 
-use super::{Done, Failure, Out, exit, output, quoted, stop};
+use super::campaign::Campaign;
+use super::{Done, Failure, Out, campaign, exit, github, output, profile, quoted, stop};
+use crate::campaign::Ask;
+use crate::campaign::shard::Part;
 use crate::corpus::Corpus;
 use crate::plan::Plan;
 use crate::run::{Circumstances, Finished, execute};
@@ -34,6 +38,9 @@ Examples:
   tribunal run planted --only double-grant  one run of a suite
   tribunal run lock --seed 7 --time 30s     other choices, longer
   tribunal run my-suite.yaml --dry-run      check the suite; print what would run
+  tribunal run my-suite.yaml --claim 1%     as often as shows that fewer than 1 % of runs fail
+  tribunal run my-suite.yaml --for 20m --jobs 4 --until-fail
+                                            look for a failure, four runs at a time
 
 Each run ends with its report's path and the command that repeats it. Exit codes: tribunal --help.")]
 pub(super) struct Run {
@@ -60,10 +67,16 @@ pub(super) struct Run {
     /// Operations a second, of all clients together
     #[arg(long)]
     rate: Option<f64>,
+    /// Take the options that are not given from a profile of the nearest .tribunal.yaml (see
+    /// `tribunal config show --resolved`)
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    #[command(flatten)]
+    campaign: Campaign,
     #[command(flatten)]
     out: Out,
     /// Directory of failing runs: those of this suite are done first, and what fails now is added
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = campaign::OPTIONS)]
     seed_corpus: Option<PathBuf>,
     /// Stop all nodes (SIGSTOP) at the first contradiction, expected or not; on a terminal they
     /// stay so, to be looked at, until Ctrl-C. After a violation no other run is done
@@ -108,6 +121,8 @@ impl Run {
             nodes: None,
             clients: None,
             rate: None,
+            profile: None,
+            campaign: Campaign::default(),
             out: Out {
                 out: std::env::var_os("TRIBUNAL_OUT")
                     .map_or_else(|| PathBuf::from("results/runs"), PathBuf::from),
@@ -144,21 +159,92 @@ impl Run {
             quoted(&plan.name),
             plan.seed
         ));
-        command.extend(self.without_bug.then(|| "--without-bug".into()));
+        command.extend(self.otherwise());
+        command.join(" ")
+    }
+
+    /// The arguments that change what a plan is, besides its seed.
+    fn otherwise(&self) -> Vec<String> {
+        let mut words: Vec<String> = Vec::new();
+        words.extend(self.without_bug.then(|| "--without-bug".into()));
         let mut add = |flag: &str, value: Option<String>| {
-            command.extend(value.map(|value| format!("--{flag} {value}")));
+            words.extend(
+                value
+                    .into_iter()
+                    .flat_map(|value| [format!("--{flag}"), value]),
+            );
         };
         add("time", self.time.map(|time| time.to_string()));
         add("nodes", self.nodes.map(|nodes| nodes.to_string()));
         add("clients", self.clients.map(|clients| clients.to_string()));
         add("rate", self.rate.map(|rate| rate.to_string()));
-        command.join(" ")
+        words
+    }
+
+    /// What is asked of the campaign of these plans.
+    pub(super) fn ask(&self, plans: Vec<(String, Plan)>) -> Ask {
+        let mut arguments: Vec<OsString> = self.otherwise().into_iter().map(Into::into).collect();
+        arguments.extend(self.fail_fast.then(|| "--fail-fast".into()));
+        self.campaign.ask(plans, arguments, self)
+    }
+
+    /// Where run directories go.
+    pub(super) fn out(&self) -> &std::path::Path {
+        &self.out.out
+    }
+
+    /// Whether all runs were given the same seed.
+    pub(super) const fn one_seed(&self) -> bool {
+        self.seed.is_some()
+    }
+
+    /// Whether whoever reads the output is a program.
+    pub(super) fn in_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Whether only results are printed.
+    pub(super) const fn quiet(&self) -> bool {
+        self.quiet
     }
 }
 
 /// Runs a suite.
-pub(super) fn run(args: Run) -> Done {
-    let mut plans = load(&args)?;
+pub(super) fn run(mut args: Run) -> Done {
+    if let Some(name) = args.profile.take() {
+        args = profile::apply(&name, std::env::args_os().skip(2).collect())?;
+    }
+    let named = load(&args)?;
+    if args.dry_run || !args.campaign.asked() {
+        return here(&args, named.into_iter().map(|(_, plan)| plan).collect());
+    }
+    let ask = args.ask(named);
+    if ask.total() == Some(0) {
+        return campaign::nothing(ask.shard);
+    }
+    writable(&args.out.out)?;
+    let part = Part::begin(ask.shard, &args.suite);
+    part.iter().try_for_each(|part| part.write(args.out()))?;
+    let mut runs = Vec::new();
+    let ended = campaign::run(&args, &ask, &mut runs)?;
+    conclude(&args, &runs, ended, part)
+}
+
+/// How the runs came to their end together.
+#[derive(Default)]
+pub(super) struct Ended {
+    /// Runs that were never begun.
+    pub(super) not_run: usize,
+    /// Whether the user stopped them.
+    pub(super) stopped: bool,
+    /// What failed of ours.
+    pub(super) failed: Option<anyhow::Error>,
+    /// What counts besides the runs.
+    pub(super) classes: Vec<ResultClass>,
+}
+
+/// Runs plans in this process, one after the other.
+fn here(args: &Run, mut plans: Vec<Plan>) -> Done {
     let corpus = args.seed_corpus.as_deref().map(Corpus::at).transpose();
     let corpus = corpus.map_err(Failure::usage)?;
     if let Some(corpus) = &corpus {
@@ -169,6 +255,10 @@ pub(super) fn run(args: Run) -> Done {
         plans.retain(|plan| !kept.contains(plan));
         plans.splice(0..0, kept);
     }
+    let plans: Vec<Plan> = args.campaign.shard.of(plans.into_iter()).collect();
+    if plans.is_empty() {
+        return campaign::nothing(args.campaign.shard);
+    }
     if args.dry_run {
         for plan in &plans {
             let yaml = suite::plan_to_yaml(plan).context("cannot put the plan into YAML")?;
@@ -177,6 +267,8 @@ pub(super) fn run(args: Run) -> Done {
         return Ok(exit::PASS);
     }
     writable(&args.out.out)?;
+    let part = Part::begin(args.campaign.shard, &args.suite);
+    part.iter().try_for_each(|part| part.write(args.out()))?;
     // Before any other thread is there, as it would be left behind.
     let private = private(&plans);
     crate::logging::start();
@@ -205,18 +297,35 @@ pub(super) fn run(args: Run) -> Done {
         private,
         corpus: corpus.as_ref(),
     };
-    let played = scheduler.block_on(run_all(&args, &plans, around, &mut runs));
-    let not_run = plans.len() - runs.len();
+    let played = scheduler.block_on(run_all(args, &plans, around, &mut runs));
+    let ended = Ended {
+        not_run: plans.len() - runs.len(),
+        stopped: *stop.borrow(),
+        failed: played.err(),
+        classes: Vec::new(),
+    };
+    conclude(args, &runs, ended, part)
+}
+
+/// Says what the runs came to together, and which exit code that is.
+fn conclude(args: &Run, runs: &[Finished], ended: Ended, part: Option<Part>) -> Done {
     if args.format == Format::Human {
-        output::print_parted(&runs);
-        output::print_totals(&runs, not_run);
+        output::print_parted(runs);
+        output::print_totals(runs, ended.not_run);
     }
     // Whatever failed, what the other runs found is told and counts.
-    let failed = [played, write_combined(&args, &runs)]
-        .into_iter()
-        .find_map(Result::err);
+    let written = write_combined(args, runs).and_then(|()| match part {
+        Some(part) if !ended.stopped => Part {
+            ended: true,
+            ..part
+        }
+        .write(args.out()),
+        _ => Ok(()),
+    });
+    let failed = ended.failed.or(written.err());
     let mut classes: Vec<ResultClass> = runs.iter().map(|run| run.verdict.class).collect();
-    classes.extend((not_run > 0 && *stop.borrow()).then_some(ResultClass::Interrupted));
+    classes.extend(ended.classes);
+    classes.extend((ended.not_run > 0 && ended.stopped).then_some(ResultClass::Interrupted));
     classes.extend(failed.as_ref().map(|_| ResultClass::HarnessError));
     let code = ResultClass::combine(classes).map_or(exit::INSUFFICIENT, ResultClass::exit_code);
     match failed {
@@ -272,11 +381,19 @@ async fn run_all(
             private: private.clone(),
         };
         let status = Status::new(&plan.name, args.quiet);
-        if !args.quiet && args.format == Format::Human {
+        let talks = args.format == Format::Human;
+        if talks {
+            github::begin_group(&plan.name);
+        }
+        if !args.quiet && talks {
             announce(plan);
         }
-        let finished = execute(plan, &circumstances, &status).await?;
+        let finished = execute(plan, &circumstances, &status).await;
         drop(status);
+        if talks {
+            github::end_group();
+        }
+        let finished = finished?;
         match args.format {
             Format::Human => output::print_run(&finished),
             Format::Json => print_json(&finished)?,
@@ -318,12 +435,12 @@ fn announce(plan: &Plan) {
     );
 }
 
-fn load(args: &Run) -> Result<Vec<Plan>, Failure> {
+fn load(args: &Run) -> Result<Vec<(String, Plan)>, Failure> {
     let mut plans = load_from(&args.suite, &args.overrides())?;
     for (_, plan) in plans.iter_mut().filter(|_| args.without_bug) {
         without_bug(plan);
     }
-    Ok(plans.into_iter().map(|(_, plan)| plan).collect())
+    Ok(plans)
 }
 
 fn without_bug(plan: &mut Plan) {
@@ -437,7 +554,7 @@ fn files_of(plan: &Plan) -> u64 {
     nodes * nodes + 2 * nodes * nodes.saturating_sub(1) + 3 * clients + 64
 }
 
-fn print_json(run: &Finished) -> anyhow::Result<()> {
+pub(super) fn print_json(run: &Finished) -> anyhow::Result<()> {
     let object = serde_json::json!({
         "run": run.info,
         "verdict": run.verdict,
@@ -460,5 +577,9 @@ fn write_combined(args: &Run, runs: &[Finished]) -> anyhow::Result<()> {
         std::fs::write(path, markdown)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Ok(())
+    match args.format {
+        Format::Human => github::conclude(&runs),
+        // Whoever reads the objects says what is to be said.
+        Format::Json => Ok(()),
+    }
 }

@@ -1,5 +1,6 @@
 //! Verdicts and circumstances in, result class and claim out.
 
+use tribunal_results::gates::{self, Judged};
 use tribunal_results::reasons::TOO_LITTLE;
 use tribunal_results::verdict::LIVENESS;
 use tribunal_results::{Anomaly, ResultClass, RunVerdict, Validity, Verdict};
@@ -10,7 +11,14 @@ use crate::run::Ending;
 
 /// What a run came to.
 pub fn conclude(plan: &Plan, judgement: &Judgement, ending: &Ending) -> RunVerdict {
-    let conclusion = conclusion(plan, judgement, ending);
+    let gates = gates::judge(&plan.gates, &judgement.evidence);
+    let conclusion = match conclusion(plan, judgement, ending) {
+        // Of a run that is cut short where an anomaly is expected, figures mean little.
+        passed if passed.class == ResultClass::Pass && plan.expect.is_empty() => {
+            missed(&gates).unwrap_or(passed)
+        }
+        other => other,
+    };
     RunVerdict {
         class: conclusion.class,
         reason: conclusion.reason,
@@ -18,7 +26,30 @@ pub fn conclude(plan: &Plan, judgement: &Judgement, ending: &Ending) -> RunVerdi
         expected: plan.expect.clone(),
         verdicts: judgement.verdicts.clone(),
         evidence: judgement.evidence.clone(),
+        gates,
     }
+}
+
+/// What follows if a gate was missed, or could not be judged. What was not measured comes first: it
+/// may hide anything.
+fn missed(gates: &[Judged]) -> Option<Conclusion> {
+    let words = |met: Option<bool>| {
+        let such = gates.iter().filter(|gate| gate.met == met);
+        let words: Vec<String> = such.map(Judged::words).collect();
+        (!words.is_empty()).then(|| words.join("; "))
+    };
+    if let Some(words) = words(None) {
+        return Some(Conclusion {
+            class: ResultClass::Insufficient,
+            reason: "gate-not-measured".into(),
+            claim: format!("nothing is wrong, but a gate cannot be judged: {words}"),
+        });
+    }
+    words(Some(false)).map(|words| Conclusion {
+        class: ResultClass::Regression,
+        reason: "gate-missed".into(),
+        claim: format!("nothing is wrong, but a gate was missed: {words}"),
+    })
 }
 
 struct Conclusion {
@@ -156,6 +187,8 @@ fn claim_of_pass(plan: &Plan, judgement: &Judgement) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tribunal_results::gates::Gate;
+
     use crate::suite::{self, Catalogue, Overrides, Source};
 
     /// A plan that must be valid, or must show a `double-hold`.
@@ -215,6 +248,31 @@ mod tests {
         let plan = plan("lock-manager-holds");
         let classes = endings().map(|ending| class(&plan, Vec::new(), &ending));
         assert_eq!(classes, [Pass, HarnessError, Interrupted]);
+    }
+
+    #[test]
+    fn a_missed_gate_is_a_regression_unless_something_worse_happened() {
+        let gate = |min: u64| Gate {
+            min: Some(min.into()),
+            max: None,
+        };
+        let mut plan = plan("lock-manager-holds");
+        plan.gates.insert("ok_operations".into(), gate(1));
+        let [ended, failed, stopped] = endings();
+        let all = |plan: &Plan, ending| class(plan, Vec::new(), ending);
+        assert_eq!(all(&plan, &ended), ResultClass::Regression);
+        assert_eq!(all(&plan, &failed), ResultClass::HarnessError);
+        assert_eq!(all(&plan, &stopped), ResultClass::Interrupted);
+        let bad = class(&plan, vec![invalid("overtaking")], &ended);
+        assert_eq!(bad, ResultClass::Violation);
+        plan.gates.insert("latency_p99".into(), gate(1));
+        assert_eq!(
+            all(&plan, &ended),
+            ResultClass::Insufficient,
+            "not measured"
+        );
+        plan.gates = [("ok_operations".into(), gate(0))].into();
+        assert_eq!(all(&plan, &ended), ResultClass::Pass);
     }
 
     #[test]

@@ -12,15 +12,14 @@ mod tally;
 pub mod trial;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 use tribunal_results::proof::{Control, Detection};
 
 pub use self::trial::{Came, Trial};
 use crate::plan::Plan;
+use crate::pool::{self, Next};
 
 /// What to prove, and how.
 #[derive(Clone, Debug)]
@@ -57,42 +56,35 @@ pub async fn prove(
 ) {
     let subjects = subjects(ask);
     let total = subjects.len();
-    let permits = Arc::new(Semaphore::new(ask.jobs.max(1)));
-    let mut trials = JoinSet::new();
-    for (place, subject) in subjects.iter().enumerate() {
-        for seed in 1..=ask.seeds {
-            let (trial, permits) = (subject.trial(ask, seed), Arc::clone(&permits));
-            let stop = stop.clone();
-            trials.spawn(async move {
-                // The semaphore is never closed.
-                let _permit = permits.acquire_owned().await.ok();
-                let stopped = *stop.borrow();
-                let came = match stopped {
-                    true => None,
-                    false => Some(trial.run(stop).await),
-                };
+    let trials = subjects.iter().enumerate().flat_map(|(place, subject)| {
+        (1..=ask.seeds).map(move |seed| {
+            let (trial, stop) = (subject.trial(ask, seed), stop.clone());
+            async move {
+                let came = trial.run(stop).await;
                 (place, seed, trial, came)
-            });
-        }
-    }
+            }
+        })
+    });
     let mut waiting: Vec<Vec<(u64, Trial, Came)>> = vec![Vec::new(); total];
-    let mut told = 0;
-    while let Some(joined) = trials.join_next().await {
-        let Ok((place, seed, trial, Some(came))) = joined else {
-            continue;
+    let mut done = 0;
+    let told = |joined: Result<(usize, u64, Trial, Came), String>| {
+        let Ok((place, seed, trial, came)) = joined else {
+            return Next::Begin;
         };
         let Some(of_subject) = waiting.get_mut(place) else {
-            continue;
+            return Next::Begin;
         };
         of_subject.push((seed, trial, came));
         if of_subject.len() as u64 == ask.seeds {
             of_subject.sort_by_key(|(seed, ..)| *seed);
-            told += 1;
+            done += 1;
             if let Some(subject) = subjects.get(place) {
-                tell(tally::count(subject, ask, of_subject), told, total);
+                tell(tally::count(subject, ask, of_subject), done, total);
             }
         }
-    }
+        Next::Begin
+    };
+    pool::run(trials, ask.jobs, stop, told).await;
 }
 
 /// A plan that is tried as it is, or without its bug.

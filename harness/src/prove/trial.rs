@@ -61,7 +61,7 @@ pub struct Told {
     pub directory: PathBuf,
 }
 
-/// Calls this program for one run, which ends at its first contradiction, in a process of its own.
+/// Calls this program for one run, in a process of its own.
 /// When `stop` turns true the run is asked to end; dropped, it is killed, and its guard ends its
 /// nodes.
 ///
@@ -76,7 +76,7 @@ pub async fn tribunal(
     let program = program.map_err(|e| format!("cannot find this program: {e}"))?;
     let mut command = Command::new(program);
     command.args(args);
-    command.args(["--format", "json", "--quiet", "--fail-fast", "--out"]);
+    command.args(["--format", "json", "--quiet", "--out"]);
     command.arg(out);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     command.stderr(Stdio::piped()).process_group(0);
@@ -116,9 +116,10 @@ impl Trial {
         args
     }
 
-    /// Does it. When `stop` turns true the run is asked to end.
+    /// Does it, to its first contradiction. When `stop` turns true the run is asked to end.
     pub async fn run(&self, stop: watch::Receiver<bool>) -> Came {
         let args = self.arguments().into_iter().map(OsString::from);
+        let args = args.chain([OsString::from("--fail-fast")]);
         match tribunal(args, &self.out, Some(stop)).await {
             Ok(told) => came(&told),
             Err(why) => Came::Broken(why),

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tribunal_results::ResultClass;
 
 use super::Signature;
+use crate::pool::{self, Next};
 use crate::prove::trial::{Told, tribunal};
 
 /// What one trial showed.
@@ -56,34 +56,32 @@ impl Batch {
         stop: &mut watch::Receiver<bool>,
         mut tell: impl FnMut(Tried) -> bool,
     ) {
-        let mut trials = JoinSet::new();
-        let mut begun = 0;
-        loop {
-            while begun < most && trials.len() < self.jobs.max(1) {
-                trials.spawn(self.clone().once());
-                begun += 1;
-            }
-            let joined = tokio::select! {
-                biased;
-                Ok(_) = stop.wait_for(|stopped| *stopped) => return,
-                joined = trials.join_next() => joined,
+        let trials = (0..most).map(|_| self.clone().once());
+        let mut stopped = stop.clone();
+        let told = |tried: Result<Tried, String>| {
+            let broken = |why| Tried {
+                shown: Shown::Broken(why),
+                directory: None,
             };
-            let tried = match joined {
-                None => return,
-                Some(Ok(tried)) => tried,
-                Some(Err(e)) => Tried {
-                    shown: Shown::Broken(e.to_string()),
-                    directory: None,
-                },
-            };
-            if !tell(tried) {
-                return;
+            match tell(tried.unwrap_or_else(broken)) {
+                true => Next::Begin,
+                false => Next::End,
             }
+        };
+        // What is under way is dropped, and so killed.
+        tokio::select! {
+            biased;
+            Ok(_) = stopped.wait_for(|stopped| *stopped) => {}
+            () = pool::run(trials, self.jobs, stop, told) => {}
         }
     }
 
     async fn once(self) -> Tried {
-        let args = ["run".into(), self.file.clone().into_os_string()];
+        let args = [
+            "run".into(),
+            self.file.clone().into_os_string(),
+            "--fail-fast".into(),
+        ];
         let told = tribunal(args, &self.out, None).await;
         let shown = match &told {
             Ok(told) => self.shown(told),

@@ -11,9 +11,9 @@ use super::raw::{check_keys, mapping};
 
 /// What a run may say, besides its name and matrix. The last of two fields in a matrix varies
 /// faster.
-pub(super) const FIELDS: [&str; 17] = [
+pub(super) const FIELDS: [&str; 18] = [
     "target", "workload", "nemesis", "nodes", "clients", "rate", "time", "timeout", "ready",
-    "recovery", "expect", "evidence", "judge", "seed", "topology", "fabric", "messages",
+    "recovery", "expect", "evidence", "judge", "seed", "topology", "fabric", "messages", "gates",
 ];
 
 /// The most runs that a suite may come to.

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Fields of a run: `name target workload nemesis nodes clients rate time timeout ready recovery
-//! expect evidence judge seed`, and `matrix`, which lists several values for any of them and
+//! expect evidence judge gates seed`, and `matrix`, which lists several values for any of them and
 //! stands for all combinations. A field of a run replaces the default as a whole.
 //!
 //! | module | what it does |
@@ -26,11 +26,13 @@
 //! | `document` | text → plain data |
 //! | `expand` | defaults and matrices → one draft per run |
 //! | `raw` | the forms in which each field may be written |
+//! | `gates` | thresholds for what is measured |
 //! | `steps` | the steps of a schedule |
 //! | `resolve` | draft → plan, checked |
 //! | `naming` | names, seeds, selection |
 //! | `write`, `flow` | plan → YAML |
 //! | `schema` | what editors complete and underline |
+//! | [`profiles`] | options of `tribunal run` under a name |
 //! | `error` | what is wrong, shown on its own lines |
 
 pub mod catalogue;
@@ -38,9 +40,11 @@ mod document;
 mod error;
 mod expand;
 mod flow;
+mod gates;
 mod locate;
 mod naming;
 mod place;
+pub mod profiles;
 mod raw;
 mod resolve;
 mod schema;

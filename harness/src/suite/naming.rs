@@ -29,7 +29,16 @@ impl Names {
         }
         let varied = draft.varied.iter().copied();
         let shown = varied.filter(|field| !plan.name.is_empty() || !in_default.contains(field));
-        parts.extend(shown.map(|field| label(plan, field)));
+        // A run keeps its name whatever seed the command line gives it.
+        let label = |field| match draft
+            .fields
+            .get("seed")
+            .and_then(|given| given.value.as_u64())
+        {
+            Some(seed) if field == "seed" => format!("seed{seed}"),
+            _ => label(plan, field),
+        };
+        parts.extend(shown.map(label));
         parts.retain(|part| !part.is_empty());
         let name = parts.join("-");
         self.unique(if name == plan.name {

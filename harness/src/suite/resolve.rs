@@ -4,6 +4,7 @@
 use serde_json::Value as Json;
 use tribunal_nemesis::fabric;
 use tribunal_nemesis::schedule::NemesisPlan;
+use tribunal_results::gates::Gates;
 use tribunal_results::options::Time;
 use tribunal_results::verdict::EvidenceFloor;
 use tribunal_results::{Kind, NodeId};
@@ -13,6 +14,7 @@ use super::Overrides;
 use super::catalogue::{Catalogue, TargetEntry, WorkloadEntry};
 use super::error::{Problem, Problems};
 use super::expand::Draft;
+use super::gates;
 use super::locate::Path;
 use super::raw::{self, Read};
 use super::steps;
@@ -90,6 +92,7 @@ impl Resolver<'_> {
             expect: self.read("expect", Vec::new(), raw::expect),
             evidence: self.read("evidence", EvidenceFloor::default(), raw::evidence),
             judge: self.read("judge", raw::JUDGE, raw::judge),
+            gates: self.read("gates", Gates::new(), gates::read),
             target: target?,
             workload: workload?,
         };

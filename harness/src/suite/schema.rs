@@ -83,6 +83,9 @@ fn field(name: &str) -> Json {
             "evidence",
             "the least that the run must show; less is insufficient",
         ),
+        "gates" => json!({
+            "type": "object", "description": "thresholds for what a run measures; missed is exit 4",
+        }),
         "judge" => json!({
             "type": "object", "additionalProperties": false, "description": "what judging may cost",
             "properties": {

@@ -1,9 +1,12 @@
 //! A plan as YAML: itself a suite of one run, so that what was run can be run again.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use tribunal_nemesis::fabric::Kind;
 use tribunal_nemesis::schedule::NemesisPlan;
+use tribunal_results::gates::Gates;
 use tribunal_results::options::Time;
 use tribunal_results::verdict::EvidenceFloor;
 
@@ -38,6 +41,8 @@ struct Run<'a> {
     recovery: Time,
     evidence: &'a EvidenceFloor,
     judge: &'a JudgePlan,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    gates: &'a Gates,
 }
 
 #[derive(Serialize)]
@@ -84,6 +89,7 @@ pub fn plan_to_yaml(plan: &Plan) -> Result<String, serde_yaml::Error> {
         recovery: plan.recovery,
         evidence: &plan.evidence,
         judge: &plan.judge,
+        gates: &plan.gates,
     };
     let suite = Suite {
         suite: &plan.suite,

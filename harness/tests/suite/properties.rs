@@ -8,6 +8,7 @@ use tribunal::suite::{Overrides, plan_to_yaml};
 use tribunal::topology::{LinkLatency, Topology};
 use tribunal_nemesis::fabric::Kind as Fabric;
 use tribunal_nemesis::schedule::{FaultPlan, NemesisPlan};
+use tribunal_results::gates::Gate;
 use tribunal_results::options::{Rate, Time, TimeRange};
 use tribunal_results::verdict::EvidenceFloor;
 use tribunal_targets::Shape;
@@ -115,6 +116,8 @@ prop_compose! {
                 ok_operations, cross_observations, concurrency, faults_of_each, final_reads,
             },
             judge: JudgePlan { time: judge, memory_mib },
+            gates: [("ok_operations".to_owned(), Gate { min: Some(memory_mib.into()), max: None }),
+                ("recovery_p99".to_owned(), Gate { min: None, max: Some(serde_json::json!(judge)) })].into(),
         }
     }
 }

@@ -1,11 +1,9 @@
 //! What one run lets one say of the system, in the words of statistics.
 
-use super::text::{count, percent};
-use crate::proof::Rate;
+use super::text::{count, percent, small_percent};
+use crate::rate::{Rate, trials_for};
 use crate::{ResultClass, RunVerdict};
 
-/// The chance with which the bounds here hold.
-const CONFIDENCE: f64 = 0.95;
 /// The share of failing runs that many clean runs are to exclude.
 const RARE: f64 = 0.01;
 
@@ -24,7 +22,7 @@ pub(super) fn of(verdict: &RunVerdict) -> Option<String> {
 fn clean(verdict: &RunVerdict) -> String {
     let total = verdict.evidence.total;
     let answered = total.ok;
-    let bound = upper_bound(answered);
+    let bound = Rate::of(0, answered).below();
     format!(
         "No contradiction in {} operations that took effect: were each wrong by an independent \
          chance, that chance would be below {} at 95 % confidence. One seed shows few of the \
@@ -32,8 +30,32 @@ fn clean(verdict: &RunVerdict) -> String {
          runs fail.",
         count(answered),
         small_percent(bound),
-        count(runs_for(RARE)),
+        count(trials_for(RARE)),
         percent(RARE),
+    )
+}
+
+/// What runs that came to a verdict let one say, of which so many failed.
+pub fn of_runs(failed: Rate) -> String {
+    let Rate { hits, trials, .. } = failed;
+    let runs = format!("{} of {} runs failed", count(hits), count(trials));
+    match (hits, trials) {
+        (_, 0) => "no run came to a verdict, so nothing can be claimed".into(),
+        (0, _) => format!(
+            "{runs}: a failure rate below {} at 95 % confidence",
+            small_percent(failed.below())
+        ),
+        _ => format!("{runs}: {}", interval(failed)),
+    }
+}
+
+/// A rate as it was measured, with its interval: `25 % (95 % interval 14–39 %)`.
+pub fn interval(rate: Rate) -> String {
+    let bound = |share: f64| small_percent(share).trim_end_matches(" %").to_owned();
+    let (low, high) = (bound(rate.low), bound(rate.high));
+    format!(
+        "{} (95 % interval {low}–{high} %)",
+        small_percent(rate.share())
     )
 }
 
@@ -48,42 +70,6 @@ fn found() -> String {
     )
 }
 
-/// The chance below which something that did not happen in so many trials lies: the p for which
-/// (1 − p)ⁿ = 1 − confidence.
-fn upper_bound(trials: u64) -> f64 {
-    if trials == 0 {
-        return 1.0;
-    }
-    -((1.0 - CONFIDENCE).ln() / trials as f64).exp_m1()
-}
-
-/// How many trials without it show that something happens in less than such a share.
-fn runs_for(share: f64) -> u64 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a few hundred"
-    )]
-    let runs = ((1.0 - CONFIDENCE).ln() / (-share).ln_1p()).ceil() as u64;
-    runs
-}
-
-/// A share with two significant digits, also below one percent.
-fn small_percent(share: f64) -> String {
-    let percent = share * 100.0;
-    if percent >= 10.0 {
-        return format!("{percent:.0} %");
-    }
-    let digits = (-percent.max(1e-12).log10()).ceil().clamp(0.0, 9.0);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "from 0 to 9"
-    )]
-    let digits = digits as usize + 1;
-    format!("{percent:.digits$} %")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,11 +77,11 @@ mod tests {
     #[test]
     fn bounds_are_those_of_the_binomial() {
         // The "rule of three": about 3/n.
-        assert_eq!(small_percent(upper_bound(1_000)), "0.30 %");
-        assert_eq!(small_percent(upper_bound(8_405)), "0.036 %");
-        assert_eq!(small_percent(upper_bound(1)), "95 %");
-        assert_eq!(small_percent(upper_bound(0)), "100 %");
-        assert_eq!(runs_for(0.01), 299);
+        assert_eq!(small_percent(Rate::of(0, 1_000).below()), "0.30 %");
+        assert_eq!(small_percent(Rate::of(0, 8_405).below()), "0.036 %");
+        assert_eq!(small_percent(Rate::of(0, 1).below()), "95 %");
+        assert_eq!(small_percent(Rate::of(0, 0).below()), "100 %");
+        assert_eq!(trials_for(0.01), 299);
         assert_eq!(small_percent(0.025), "2.5 %");
     }
 }

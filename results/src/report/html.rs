@@ -145,6 +145,7 @@ fn badge(class: ResultClass) -> Badge {
         ResultClass::Violation => "✗",
         ResultClass::Inconclusive => "?",
         ResultClass::Insufficient => "∅",
+        ResultClass::Regression => "▼",
         ResultClass::HarnessError => "!",
         ResultClass::Interrupted => "■",
     };

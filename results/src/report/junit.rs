@@ -90,9 +90,10 @@ fn properties(info: &RunInfo, verdict: &RunVerdict) -> [(&'static str, String); 
 fn status(info: &RunInfo, verdict: &RunVerdict) -> TestCaseStatus {
     let kind = match verdict.class {
         ResultClass::Pass => return TestCaseStatus::success(),
-        ResultClass::Violation | ResultClass::Inconclusive | ResultClass::Insufficient => {
-            NonSuccessKind::Failure
-        }
+        ResultClass::Violation
+        | ResultClass::Inconclusive
+        | ResultClass::Insufficient
+        | ResultClass::Regression => NonSuccessKind::Failure,
         ResultClass::HarnessError | ResultClass::Interrupted => NonSuccessKind::Error,
     };
     let mut status = TestCaseStatus::non_success(kind);

@@ -83,6 +83,7 @@ const fn sign(class: ResultClass) -> &'static str {
         ResultClass::Violation => "❌",
         ResultClass::Inconclusive => "❔",
         ResultClass::Insufficient => "⚪",
+        ResultClass::Regression => "🔻",
         ResultClass::HarnessError => "⚠️",
         ResultClass::Interrupted => "⏹️",
     }
@@ -146,6 +147,9 @@ impl fmt::Display for Part<'_> {
             writeln!(f, "- bundle: {}", code(&info.directory))?;
         }
         writeln!(f, "- evidence: {}", cell(&evidence_line(&verdict.evidence)))?;
+        for gate in &verdict.gates {
+            writeln!(f, "- gate: {} {}", gate.sign(), cell(&gate.words()))?;
+        }
         writeln!(f, "- reproduce: {}", code(&info.reproduce))
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! | module | what it makes |
 //! |---|---|
+//! | [`claim`] | what runs let one say, in the words of statistics |
 //! | [`html`] | one self-contained page about one run |
 //! | [`junit`] | one XML file about many runs |
 //! | [`markdown`] | one short summary of many runs |
@@ -12,7 +13,7 @@
 //! | [`lanes`] | a few calls drawn for a terminal |
 //! | [`text`] | numbers, times and evidence in words, the same everywhere |
 
-mod claim;
+pub mod claim;
 mod columns;
 mod cone;
 mod contradiction;

@@ -66,6 +66,22 @@ pub fn percent(share: f64) -> String {
     }
 }
 
+/// A share with two significant digits, also below one percent.
+pub fn small_percent(share: f64) -> String {
+    let percent = share * 100.0;
+    if percent >= 10.0 {
+        return format!("{percent:.0} %");
+    }
+    let digits = (-percent.max(1e-12).log10()).ceil().clamp(0.0, 9.0);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "from 0 to 9"
+    )]
+    let digits = digits as usize + 1;
+    format!("{percent:.digits$} %")
+}
+
 /// At most `max` characters of a text, with an ellipsis if some were left out.
 pub fn clip(text: &str, max: usize) -> Cow<'_, str> {
     match text.char_indices().nth(max) {

@@ -68,6 +68,7 @@ pub(crate) fn verdict(class: ResultClass, text: &str, anomalies: Vec<Anomaly>) -
             faults_bitten: BTreeMap::from([(text.into(), 3)]),
             ..Evidence::default()
         },
+        gates: Vec::new(),
     }
 }
 
