@@ -14,6 +14,8 @@ mod prove;
 mod replay;
 mod report;
 mod run;
+#[cfg(feature = "serve")]
+mod serve;
 mod shrink;
 mod stop;
 
@@ -67,6 +69,9 @@ enum Command {
     Check(check::Check),
     /// Draw the reports of a recorded run again
     Report(report::ReportArgs),
+    /// Browse runs in a browser: list, operations, trends, comparisons, a run going on
+    #[cfg(feature = "serve")]
+    Serve(serve::Serve),
     /// List what suites can name: targets, bugs, workloads, faults, checkers, suites
     List(list::List),
     /// Explain an anomaly in plain words, with a history that shows it
@@ -130,6 +135,8 @@ fn obey(command: Option<Command>) -> ExitCode {
         Some(Command::Shrink(args)) => shrink::run(&args),
         Some(Command::Check(args)) => check::check(&args),
         Some(Command::Report(args)) => report::report(&args),
+        #[cfg(feature = "serve")]
+        Some(Command::Serve(args)) => serve::serve(&args),
         Some(Command::List(args)) => list::list(&args),
         Some(Command::Explain(args)) => explain::explain(&args),
         Some(Command::Doctor(args)) => doctor::doctor(&args),
