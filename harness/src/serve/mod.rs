@@ -9,14 +9,21 @@
 //! | `shelf` | the runs, each read once for as long as it stays as it is |
 //! | `list` | the list, filtered and paged |
 //! | `run` | one run: what it came to, and its files |
+//! | `operations`, `window` | all operations of a run, fetched as they come into view |
+//! | `index`, `indexes`, `line` | where each lies in its file |
 //! | `guard` | who is answered, and what pages may do |
 //! | `refusal` | what cannot be shown, and why |
 
 mod guard;
+mod index;
+mod indexes;
+mod line;
 mod list;
+mod operations;
 mod refusal;
 mod run;
 mod shelf;
+mod window;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,12 +36,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+use self::indexes::Indexes;
 use self::refusal::Refusal;
 use self::shelf::Shelf;
 
 /// What all requests share.
 struct Site {
     shelf: Shelf,
+    indexes: Indexes,
 }
 
 type Shared = Arc<Site>;
@@ -46,7 +55,11 @@ type Shared = Arc<Site>;
 pub async fn serve(listener: TcpListener, out: PathBuf) -> anyhow::Result<()> {
     let site = Arc::new(Site {
         shelf: Shelf::of(out),
+        indexes: Indexes::default(),
     });
+    // Read ahead, so that the first who asks for the list finds it.
+    let ahead = Arc::clone(&site);
+    tokio::task::spawn_blocking(move || ahead.shelf.runs().len());
     axum::serve(listener, router(site))
         .await
         .context("cannot accept connections any more")
@@ -58,6 +71,11 @@ fn router(site: Shared) -> Router {
         .route("/style.css", get(style))
         .route("/run/{suite}/{name}", get(run::page))
         .route("/run/{suite}/{name}/file/{*path}", get(run::file))
+        .route("/operations.js", get(operations::script))
+        .route("/run/{suite}/{name}/operations", get(operations::page))
+        .route("/run/{suite}/{name}/frame.json", get(operations::frame))
+        .route("/run/{suite}/{name}/window.json", get(operations::stretch))
+        .route("/run/{suite}/{name}/call.json", get(operations::call))
         .fallback(async || Refusal::Missing("there is no such page".into()))
         .layer(from_fn(guard::guard))
         .with_state(site)

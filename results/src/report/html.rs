@@ -33,7 +33,7 @@ const PLAN_MAX: usize = 60_000;
 /// How pages look.
 pub const STYLE: &str = include_str!("../../templates/report.css");
 /// The page's scripts, in the order in which they build on each other.
-const SCRIPTS: [&str; 7] = [
+pub(super) const SCRIPTS: [&str; 7] = [
     include_str!("../../templates/script/data.js"),
     include_str!("../../templates/script/view.js"),
     include_str!("../../templates/script/lanes.js"),
