@@ -10,19 +10,27 @@
 //! | `list` | the list, filtered and paged |
 //! | `run` | one run: what it came to, and its files |
 //! | `operations`, `window` | all operations of a run, fetched as they come into view |
+//! | `live` | a run that is going on |
+//! | `trends`, `chart`, `latency` | each test from run to run |
+//! | `compare` | two runs side by side |
 //! | `index`, `indexes`, `line` | where each lies in its file |
 //! | `guard` | who is answered, and what pages may do |
 //! | `refusal` | what cannot be shown, and why |
 
+mod chart;
+mod compare;
 mod guard;
 mod index;
 mod indexes;
+mod latency;
 mod line;
 mod list;
+mod live;
 mod operations;
 mod refusal;
 mod run;
 mod shelf;
+mod trends;
 mod window;
 
 use std::path::PathBuf;
@@ -35,8 +43,10 @@ use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use self::indexes::Indexes;
+use self::latency::Latencies;
 use self::refusal::Refusal;
 use self::shelf::Shelf;
 
@@ -44,6 +54,9 @@ use self::shelf::Shelf;
 struct Site {
     shelf: Shelf,
     indexes: Indexes,
+    latencies: Latencies,
+    /// A permit for each page that looks at a run going on.
+    watchers: Arc<Semaphore>,
 }
 
 type Shared = Arc<Site>;
@@ -56,6 +69,8 @@ pub async fn serve(listener: TcpListener, out: PathBuf) -> anyhow::Result<()> {
     let site = Arc::new(Site {
         shelf: Shelf::of(out),
         indexes: Indexes::default(),
+        latencies: Latencies::default(),
+        watchers: Arc::new(Semaphore::new(live::WATCHERS_MAX)),
     });
     // Read ahead, so that the first who asks for the list finds it.
     let ahead = Arc::clone(&site);
@@ -71,6 +86,11 @@ fn router(site: Shared) -> Router {
         .route("/style.css", get(style))
         .route("/run/{suite}/{name}", get(run::page))
         .route("/run/{suite}/{name}/file/{*path}", get(run::file))
+        .route("/live.js", get(live::script))
+        .route("/run/{suite}/{name}/live", get(live::page))
+        .route("/run/{suite}/{name}/events", get(live::events))
+        .route("/trends", get(trends::page))
+        .route("/compare", get(compare::page))
         .route("/operations.js", get(operations::script))
         .route("/run/{suite}/{name}/operations", get(operations::page))
         .route("/run/{suite}/{name}/frame.json", get(operations::frame))
