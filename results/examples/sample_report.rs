@@ -314,6 +314,7 @@ fn verdict(history: &History) -> RunVerdict {
             ),
         ],
         evidence: Evidence {
+            stood_still: 0,
             operations: BTreeMap::new(),
             total: counts,
             cross_observations: 3_184,

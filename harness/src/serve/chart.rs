@@ -27,6 +27,15 @@ pub(super) struct Chart {
     pub dots: Vec<Dot>,
 }
 
+impl Chart {
+    /// Whether there is nothing to draw.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines
+            .iter()
+            .all(|line| line.parts.is_empty() && line.area.is_empty())
+    }
+}
+
 /// One series.
 #[derive(Debug)]
 pub(super) struct Line {
@@ -67,7 +76,11 @@ fn parts(values: &[Option<f64>]) -> Vec<String> {
     let mut parts = Vec::new();
     for run in runs {
         let corner = |(n, share): (usize, &Option<f64>)| {
-            format!("{:.1},{:.1}", x(at + n, values.len()), y(share.unwrap_or(0.0)))
+            format!(
+                "{:.1},{:.1}",
+                x(at + n, values.len()),
+                y(share.unwrap_or(0.0))
+            )
         };
         let corners: Vec<String> = run.iter().enumerate().map(corner).collect();
         at += run.len() + 1;
@@ -85,13 +98,17 @@ pub(super) fn times(
     series: &[(&'static str, Vec<Option<Nanos>>)],
     runs: &[(String, String)],
 ) -> Chart {
-    let all = series.iter().flat_map(|(_, values)| values.iter().flatten());
+    let all = series
+        .iter()
+        .flat_map(|(_, values)| values.iter().flatten());
     let top = rounded(all.copied().max().unwrap_or(0).max(1));
     let share = |ns: Nanos| ns as f64 / top as f64;
     let mut chart = Chart {
         title,
         note,
-        ticks: [0_u32, 1, 2].map(|n| (y(f64::from(n) / 2.0), name(top, n.into()))).into(),
+        ticks: [0_u32, 1, 2]
+            .map(|n| (y(f64::from(n) / 2.0), name(top, n.into())))
+            .into(),
         lines: Vec::new(),
         dots: Vec::new(),
     };
@@ -127,7 +144,11 @@ fn rounded(value: Nanos) -> Nanos {
     while power.saturating_mul(5) < value {
         power = power.saturating_mul(10);
     }
-    [1, 2, 5].into_iter().map(|n| power.saturating_mul(n)).find(|n| *n >= value).unwrap_or(value)
+    [1, 2, 5]
+        .into_iter()
+        .map(|n| power.saturating_mul(n))
+        .find(|n| *n >= value)
+        .unwrap_or(value)
 }
 
 /// A rate over the runs so far, with the interval around it.
@@ -145,7 +166,9 @@ pub(super) fn rates(
     Chart {
         title,
         note,
-        ticks: [(0.0, "0 %"), (0.5, "50 %"), (1.0, "100 %")].map(|(s, n)| (y(s), n.into())).into(),
+        ticks: [(0.0, "0 %"), (0.5, "50 %"), (1.0, "100 %")]
+            .map(|(s, n)| (y(s), n.into()))
+            .into(),
         lines: vec![
             Line {
                 name: "interval",
@@ -168,7 +191,10 @@ mod tests {
 
     #[test]
     fn scales_end_at_round_values() {
-        assert_eq!([1, 2, 3, 11, 4_000_001, 10_000].map(rounded), [2, 2, 4, 20, 10_000_000, 10_000]);
+        assert_eq!(
+            [1, 2, 3, 11, 4_000_001, 10_000].map(rounded),
+            [2, 2, 4, 20, 10_000_000, 10_000]
+        );
     }
 
     #[test]

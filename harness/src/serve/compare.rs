@@ -114,10 +114,14 @@ fn setting(sides: &[Side; 2]) -> Vec<Row> {
         row(name, sides.each_ref().map(|side| value(&side.run)))
     };
     vec![
-        of("outcome", |run| format!("{} {}", run.sign(), run.class_name())),
+        of("outcome", |run| {
+            format!("{} {}", run.sign(), run.class_name())
+        }),
         of("reason", |run| run.verdict.reason.clone()),
         of("claim", |run| run.verdict.claim.clone()),
-        of("test", |run| format!("{} / {}", run.info.suite, run.info.plan)),
+        of("test", |run| {
+            format!("{} / {}", run.info.suite, run.info.plan)
+        }),
         of("target", Run::target),
         of("workload", |run| run.info.workload.clone()),
         of("faults asked for", |run| run.info.faults.join(", ")),
@@ -132,11 +136,15 @@ fn figures(site: &Shared, sides: &[Side; 2]) -> Vec<Row> {
     let none = || "–".to_owned();
     let of = |name: &str, value: fn(&Evidence) -> String| {
         let values = sides.each_ref().map(|side| {
-            side.verdict.as_ref().map_or_else(none, |verdict| value(&verdict.evidence))
+            side.verdict
+                .as_ref()
+                .map_or_else(none, |verdict| value(&verdict.evidence))
         });
         row(name, values)
     };
-    let latency = sides.each_ref().map(|side| site.latencies.of(&side.dir.history()));
+    let latency = sides
+        .each_ref()
+        .map(|side| site.latencies.of(&side.dir.history()));
     let took = |value: fn(super::latency::Latency) -> u64| {
         latency.map(|of| of.map_or_else(none, |latency| duration(value(latency))))
     };
@@ -156,10 +164,15 @@ fn figures(site: &Shared, sides: &[Side; 2]) -> Vec<Row> {
 
 /// A row for each kind of fault that either saw.
 fn faults(sides: &[Side; 2]) -> Vec<Row> {
-    let evidence = sides.each_ref().map(|side| side.verdict.as_ref().map(|v| &v.evidence));
+    let evidence = sides
+        .each_ref()
+        .map(|side| side.verdict.as_ref().map(|v| &v.evidence));
     let names = evidence.iter().flatten().flat_map(|e| {
         let counted = [&e.faults_bitten, &e.faults_idle, &e.faults_skipped];
-        counted.into_iter().flat_map(|of| of.keys()).chain(e.recoveries.keys())
+        counted
+            .into_iter()
+            .flat_map(|of| of.keys())
+            .chain(e.recoveries.keys())
     });
     let mut names: Vec<&String> = names.collect();
     names.sort();
@@ -170,7 +183,10 @@ fn faults(sides: &[Side; 2]) -> Vec<Row> {
         };
         let n = |of: &std::collections::BTreeMap<String, u64>| of.get(name).copied().unwrap_or(0);
         let mut text = format!("{} bit", n(&e.faults_bitten));
-        for (count, what) in [(n(&e.faults_idle), "idle"), (n(&e.faults_skipped), "skipped")] {
+        for (count, what) in [
+            (n(&e.faults_idle), "idle"),
+            (n(&e.faults_skipped), "skipped"),
+        ] {
             if count > 0 {
                 text.push_str(&format!(", {count} {what}"));
             }
@@ -182,15 +198,24 @@ fn faults(sides: &[Side; 2]) -> Vec<Row> {
         text
     };
     let rows = names.into_iter().take(100);
-    rows.map(|name| row(clip(name, 120), evidence.map(|e| told(e, name)))).collect()
+    rows.map(|name| row(clip(name, 120), evidence.map(|e| told(e, name))))
+        .collect()
 }
 
 /// A row for each checker that either asked.
 fn checkers(sides: &[Side; 2]) -> Vec<Row> {
     let verdicts = sides.each_ref().map(|side| {
-        side.verdict.as_ref().map(|verdict| verdict.verdicts.as_slice()).unwrap_or_default()
+        side.verdict
+            .as_ref()
+            .map(|verdict| verdict.verdicts.as_slice())
+            .unwrap_or_default()
     });
-    let mut names: Vec<&String> = verdicts.iter().copied().flatten().map(|v| &v.checker).collect();
+    let mut names: Vec<&String> = verdicts
+        .iter()
+        .copied()
+        .flatten()
+        .map(|v| &v.checker)
+        .collect();
     names.sort();
     names.dedup();
     let told = |of: &[tribunal_results::Verdict], name: &String| {
@@ -202,5 +227,6 @@ fn checkers(sides: &[Side; 2]) -> Vec<Row> {
         })
     };
     let rows = names.into_iter().take(100);
-    rows.map(|name| row(clip(name, 120), verdicts.map(|of| told(of, name)))).collect()
+    rows.map(|name| row(clip(name, 120), verdicts.map(|of| told(of, name))))
+        .collect()
 }

@@ -63,11 +63,25 @@ mod tests {
 
     #[test]
     fn only_names_of_this_machine_are_answered() {
-        for host in ["localhost", "LOCALHOST:80", "127.0.0.1", "127.8.9.1:8642", "[::1]:8642"] {
+        for host in [
+            "localhost",
+            "LOCALHOST:80",
+            "127.0.0.1",
+            "127.8.9.1:8642",
+            "[::1]:8642",
+        ] {
             assert!(is_loopback(host), "{host}");
         }
-        for host in ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80",
-            "10.0.0.1", "[fe80::1]", "0.0.0.0", "2130706433"] {
+        for host in [
+            "",
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example:80",
+            "10.0.0.1",
+            "[fe80::1]",
+            "0.0.0.0",
+            "2130706433",
+        ] {
             assert!(!is_loopback(host), "{host}");
         }
     }

@@ -142,7 +142,10 @@ impl Index {
 
     /// The place of the operation whose invocation is the event of that index.
     pub(super) fn place(&self, index: u64) -> Option<u32> {
-        let at = self.entries.binary_search_by_key(&index, |e| e.index).ok()?;
+        let at = self
+            .entries
+            .binary_search_by_key(&index, |e| e.index)
+            .ok()?;
         u32::try_from(at).ok()
     }
 
@@ -223,9 +226,15 @@ impl Building {
         index.nemesis = self.nemesis.finish();
         let processes = index.entries.iter().map(|e| e.process.saturating_add(1));
         let processes = processes.max().unwrap_or(1);
-        let lanes = if clients == 0 { processes } else { clients.min(processes) };
+        let lanes = if clients == 0 {
+            processes
+        } else {
+            clients.min(processes)
+        };
         let lanes = lanes.clamp(1, LANES_MAX);
-        index.lanes.resize_with(usize::try_from(lanes).unwrap_or(1), Lane::default);
+        index
+            .lanes
+            .resize_with(usize::try_from(lanes).unwrap_or(1), Lane::default);
         for (place, entry) in index.entries.iter_mut().enumerate() {
             entry.until = entry.until.min(index.end);
             let lane = usize::try_from(entry.process % lanes).unwrap_or(0);
@@ -262,7 +271,8 @@ pub(super) mod tests {
     pub(in super::super) fn history(operations: u64) -> tempfile::NamedTempFile {
         use std::io::Write as _;
         let mut file = tempfile::NamedTempFile::new().unwrap();
-        let mut text = String::from("{\"format\":\"tribunal-history\",\"version\":1,\"nodes\":[\"n1\"]}\n");
+        let mut text =
+            String::from("{\"format\":\"tribunal-history\",\"version\":1,\"nodes\":[\"n1\"]}\n");
         text += r#"{"index":0,"time":5,"process":"nemesis","node":"n1","type":"info","f":"node","value":{"state":"ready"}}"#;
         text += "\n";
         for n in 0..operations {
@@ -270,12 +280,19 @@ pub(super) mod tests {
             let mut line = |index: u64, time: u64, kind: &str| {
                 text += &format!(
                     "{{\"index\":{index},\"time\":{time},\"process\":{},\"node\":\"n1\",\"type\":\"{kind}\",\"f\":\"write\",\"key\":\"k{}\",\"value\":{n}}}\n",
-                    n % 4 + if n % 7 == 6 { 100 + n * 4 } else { 0 }, n % 10
+                    n % 4 + if n % 7 == 6 { 100 + n * 4 } else { 0 },
+                    n % 10
                 );
             };
             line(index, time, "invoke");
             if n + 1 < operations {
-                let kind = if n % 7 == 6 { "info" } else if n % 5 == 4 { "fail" } else { "ok" };
+                let kind = if n % 7 == 6 {
+                    "info"
+                } else if n % 5 == 4 {
+                    "fail"
+                } else {
+                    "ok"
+                };
                 line(index + 1, time + 500, kind);
             }
         }
@@ -287,14 +304,30 @@ pub(super) mod tests {
     fn operations_are_paired_and_found_again_in_the_file() {
         let file = history(20);
         let index = Index::read(file.path(), 4, &AtomicU64::new(0)).unwrap();
-        assert_eq!((index.entries.len(), index.lanes.len(), index.end), (20, 4, 20_000));
+        assert_eq!(
+            (index.entries.len(), index.lanes.len(), index.end),
+            (20, 4, 20_000)
+        );
         let third = index.entry(index.place(5).unwrap()).unwrap();
-        assert_eq!((third.from, third.until, third.returned, third.outcome), (3_000, 3_500, 6, 0));
-        assert_eq!((index.keys.name(third.key), index.nodes.name(third.node)), ("k2", "n1"));
+        assert_eq!(
+            (third.from, third.until, third.returned, third.outcome),
+            (3_000, 3_500, 6, 0)
+        );
+        assert_eq!(
+            (index.keys.name(third.key), index.nodes.name(third.node)),
+            ("k2", "n1")
+        );
         let last = index.entries.last().unwrap();
-        assert_eq!((last.until, last.ended_at, last.outcome), (20_000, NOWHERE, 2));
+        assert_eq!(
+            (last.until, last.ended_at, last.outcome),
+            (20_000, NOWHERE, 2)
+        );
         let line = line_at(&File::open(file.path()).unwrap(), third.ended_at).unwrap();
-        assert!(String::from_utf8(line).unwrap().starts_with("{\"index\":6,"));
+        assert!(
+            String::from_utf8(line)
+                .unwrap()
+                .starts_with("{\"index\":6,")
+        );
         assert_eq!(index.place(6), None);
         assert_eq!(index.nemesis.node_events().len(), 1);
     }

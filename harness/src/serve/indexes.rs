@@ -121,7 +121,12 @@ fn load(dir: &RunDir, clients: usize, read: &AtomicU64) -> anyhow::Result<Loaded
         .with_context(|| format!("cannot read {}", path.display()))?;
     let info: RunInfo = show::read_json(&dir.info())?;
     let verdict = show::read_json(&dir.verdict()).unwrap_or_else(|_| unjudged());
-    let logs: Vec<_> = info.nodes.iter().take(100).map(|node| show::last_lines(dir, node)).collect();
+    let logs: Vec<_> = info
+        .nodes
+        .iter()
+        .take(100)
+        .map(|node| show::last_lines(dir, node))
+        .collect();
     let colours = show::colours();
     let report = Report {
         info: &info,
@@ -138,9 +143,15 @@ fn load(dir: &RunDir, clients: usize, read: &AtomicU64) -> anyhow::Result<Loaded
     frame["series"] = density(&index);
     frame["total"] = index.entries.len().into();
     frame["cut"] = index.cut.into();
-    let anomalies = verdict.verdicts.iter().flat_map(|verdict| &verdict.anomalies);
+    let anomalies = verdict
+        .verdicts
+        .iter()
+        .flat_map(|verdict| &verdict.anomalies);
     let calls = anomalies.flat_map(|anomaly| &anomaly.calls);
-    let pinned = calls.take(10_000).filter_map(|call| index.place(*call)).collect();
+    let pinned = calls
+        .take(10_000)
+        .filter_map(|call| index.place(*call))
+        .collect();
     Ok(Loaded {
         index,
         frame,
@@ -167,7 +178,9 @@ fn density(index: &Index) -> Json {
     let mut counts = [const { [0_u64; STRETCHES as usize] }; 3];
     for entry in &index.entries {
         let at = usize::try_from(entry.until / width).unwrap_or(0);
-        let count = counts.get_mut(usize::from(entry.outcome)).and_then(|of| of.get_mut(at));
+        let count = counts
+            .get_mut(usize::from(entry.outcome))
+            .and_then(|of| of.get_mut(at));
         if let Some(count) = count {
             *count += 1;
         }

@@ -95,8 +95,14 @@ mod tests {
     #[test]
     fn quantiles_are_nearest_ranks() {
         let hundred: Vec<u64> = (1..=100).collect();
-        assert_eq!((quantile(&hundred, 50), quantile(&hundred, 99)), (Some(50), Some(99)));
-        assert_eq!((quantile(&[7], 50), quantile(&[7], 99), quantile(&[], 50)), (Some(7), Some(7), None));
+        assert_eq!(
+            (quantile(&hundred, 50), quantile(&hundred, 99)),
+            (Some(50), Some(99))
+        );
+        assert_eq!(
+            (quantile(&[7], 50), quantile(&[7], 99), quantile(&[], 50)),
+            (Some(7), Some(7), None)
+        );
     }
 
     #[test]

@@ -89,7 +89,10 @@ mod tests {
     fn values_are_passed_over_and_headers_are_no_lines() {
         let line = br#"{"index":3,"time":9,"process":2,"node":"n\u0031","type":"ok","f":"read","key":"k","value":[{"x":1}]}"#;
         let read = lean(line).unwrap();
-        assert_eq!((read.index, read.process, read.node.as_deref()), (3, Who::Client(2), Some("n1")));
+        assert_eq!(
+            (read.index, read.process, read.node.as_deref()),
+            (3, Who::Client(2), Some("n1"))
+        );
         assert!(lean(br#"{"format":"tribunal-history","version":1}"#).is_none());
     }
 }

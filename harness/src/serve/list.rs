@@ -121,19 +121,39 @@ pub(super) async fn page(
     asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, Refusal> {
     let Query(asked) = asked.map_err(|e| Refusal::Wrong(e.body_text()))?;
-    let page = reading(move || Ok(of(site.shelf.runs(), asked, site.shelf.out().display().to_string()))).await?;
+    let page = reading(move || {
+        Ok(of(
+            site.shelf.runs(),
+            asked,
+            site.shelf.out().display().to_string(),
+        ))
+    })
+    .await?;
     html(&page)
 }
 
 fn of(runs: Vec<Arc<Run>>, asked: Asked, place: String) -> Page {
     let names = |of: fn(&Run) -> &String| {
         let names: BTreeSet<&String> = runs.iter().map(|run| of(run)).collect();
-        names.into_iter().filter(|n| !n.is_empty()).take(CHOICES_MAX).cloned().collect()
+        names
+            .into_iter()
+            .filter(|n| !n.is_empty())
+            .take(CHOICES_MAX)
+            .cloned()
+            .collect()
     };
     let (suites, targets) = (names(|run| &run.info.suite), names(|run| &run.info.target));
-    let words: Vec<String> = asked.q.to_lowercase().split_whitespace().map(str::to_owned).collect();
+    let words: Vec<String> = asked
+        .q
+        .to_lowercase()
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
     let all = runs.len();
-    let found: Vec<_> = runs.into_iter().filter(|run| asked.takes(run, &words)).collect();
+    let found: Vec<_> = runs
+        .into_iter()
+        .filter(|run| asked.takes(run, &words))
+        .collect();
     let pages = found.len().div_ceil(PAGE).max(1);
     let page = asked.page.clamp(1, pages);
     let from = (page - 1) * PAGE;
@@ -155,7 +175,11 @@ fn of(runs: Vec<Arc<Run>>, asked: Asked, place: String) -> Page {
 }
 
 fn row(run: &Arc<Run>) -> Row {
-    let started = run.info.started.get(..19).map(|text| text.replace('T', " "));
+    let started = run
+        .info
+        .started
+        .get(..19)
+        .map(|text| text.replace('T', " "));
     Row {
         path: run.id.path(),
         took: match run.took_ms() {

@@ -139,7 +139,11 @@ impl News {
         match fault.phase {
             Phase::Injected if fault.skipped.is_none() => {
                 self.injected += 1;
-                let what = if fault.what.is_empty() { fault.fault } else { fault.what };
+                let what = if fault.what.is_empty() {
+                    fault.fault
+                } else {
+                    fault.what
+                };
                 self.faults.insert(fault.id, what);
             }
             Phase::Healed => {
@@ -185,11 +189,15 @@ impl Tail {
         };
         file.seek(SeekFrom::Start(self.at))?;
         let news = &mut self.news;
-        self.at = line::each(BufReader::with_capacity(1 << 16, file), self.at, |_, line| {
-            if let Some(lean) = line::lean(line) {
-                news.take(line, &lean);
-            }
-        })?;
+        self.at = line::each(
+            BufReader::with_capacity(1 << 16, file),
+            self.at,
+            |_, line| {
+                if let Some(lean) = line::lean(line) {
+                    news.take(line, &lean);
+                }
+            },
+        )?;
         news.over = judged.is_some() || !is_on;
         if let Some(judged) = judged {
             (news.reason, news.claim) = (judged.reason, judged.claim);
@@ -204,9 +212,8 @@ pub(super) async fn events(
     Path((suite, name)): Path<(String, String)>,
 ) -> Result<Response, Refusal> {
     let permit = Arc::clone(&site.watchers).try_acquire_owned();
-    let permit = permit.map_err(|_| {
-        Refusal::Busy(format!("{WATCHERS_MAX} look already; close a page"))
-    })?;
+    let permit =
+        permit.map_err(|_| Refusal::Busy(format!("{WATCHERS_MAX} look already; close a page")))?;
     let (suite_too, name_too, shared) = (suite.clone(), name.clone(), Arc::clone(&site));
     let found = reading(move || {
         let (dir, _) = run::find(&shared, suite_too, name_too)?;
@@ -297,10 +304,18 @@ mod tests {
             .unwrap();
         };
         take(text);
-        take(r#"{"index":7,"time":3500000000,"process":"nemesis","type":"info","f":"kill","value":{"id":0,"phase":"healed","bit":true}}
-"#);
-        assert_eq!((news.total.ok, news.total.fail, news.outstanding), (1, 1, 0));
-        assert_eq!((news.since, news.rates.as_slices().0), (1, &[[1, 0, 0], [0; 3], [0, 1, 0]][..]));
+        take(
+            r#"{"index":7,"time":3500000000,"process":"nemesis","type":"info","f":"kill","value":{"id":0,"phase":"healed","bit":true}}
+"#,
+        );
+        assert_eq!(
+            (news.total.ok, news.total.fail, news.outstanding),
+            (1, 1, 0)
+        );
+        assert_eq!(
+            (news.since, news.rates.as_slices().0),
+            (1, &[[1, 0, 0], [0; 3], [0, 1, 0]][..])
+        );
         assert_eq!((news.faults.len(), news.injected), (0, 1));
         assert_eq!(news.nodes["n1"], NodeState::Ready);
     }

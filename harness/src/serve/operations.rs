@@ -106,7 +106,9 @@ pub(super) async fn stretch(
 ) -> Result<Response, Refusal> {
     let Query(asked) = asked.map_err(|e| Refusal::Wrong(e.body_text()))?;
     if asked.to < asked.from {
-        return Err(Refusal::Wrong("a stretch of time ends after it begins".into()));
+        return Err(Refusal::Wrong(
+            "a stretch of time ends after it begins".into(),
+        ));
     }
     match loaded(&site, suite, name).await? {
         Ok((dir, loaded)) => {
@@ -120,13 +122,28 @@ pub(super) async fn stretch(
 fn answer(dir: &RunDir, loaded: &Loaded, asked: &Asked) -> Answer {
     let index = &loaded.index;
     let filter = Filter::of(&asked.filter, index);
-    let found = (!filter.is_empty())
-        .then(|| index.entries.iter().filter(|entry| filter.takes(entry)).count());
+    let found = (!filter.is_empty()).then(|| {
+        index
+            .entries
+            .iter()
+            .filter(|entry| filter.takes(entry))
+            .count()
+    });
     let mut pinned = loaded.pinned.clone();
     pinned.extend(asked.op.and_then(|op| index.place(op)));
-    let seen = seen(index, (asked.from, asked.to), asked.pixels, &filter, &pinned);
+    let seen = seen(
+        index,
+        (asked.from, asked.to),
+        asked.pixels,
+        &filter,
+        &pinned,
+    );
     // Texts cost a look into the file each.
-    let file = if seen.thinned { None } else { File::open(dir.history()).ok() };
+    let file = if seen.thinned {
+        None
+    } else {
+        File::open(dir.history()).ok()
+    };
     let entries = seen.places.iter().filter_map(|place| index.entry(*place));
     Answer {
         from: asked.from,

@@ -45,7 +45,11 @@ struct Page {
 }
 
 /// Finds the run that an address names.
-pub(super) fn find(site: &Shared, suite: String, name: String) -> Result<(RunDir, Arc<Run>), Refusal> {
+pub(super) fn find(
+    site: &Shared,
+    suite: String,
+    name: String,
+) -> Result<(RunDir, Arc<Run>), Refusal> {
     let id = Id { suite, name };
     let found = site.shelf.find(&id);
     found.ok_or_else(|| Refusal::Missing(format!("there is no run {}/{}", id.suite, id.name)))
@@ -79,7 +83,10 @@ fn of(dir: &RunDir, run: Arc<Run>) -> Page {
         has_report: dir.report().exists(),
         has_history: dir.history().exists(),
         total: [total.ok, total.fail, total.info].map(count),
-        files: found.iter().map(|(path, bytes)| file_row(path, *bytes)).collect(),
+        files: found
+            .iter()
+            .map(|(path, bytes)| file_row(path, *bytes))
+            .collect(),
         run,
         cut,
     }
@@ -93,13 +100,19 @@ fn gather(root: &Path, below: &Path, depth: usize, found: &mut Vec<(PathBuf, u64
     let mut entries: Vec<_> = entries.flatten().take(10 * FILES_MAX).collect();
     entries.sort_by_key(fs::DirEntry::file_name);
     let kind = |entry: &fs::DirEntry| entry.file_type().ok();
-    for entry in entries.iter().filter(|e| kind(e).is_some_and(|k| k.is_file())) {
+    for entry in entries
+        .iter()
+        .filter(|e| kind(e).is_some_and(|k| k.is_file()))
+    {
         if found.len() <= FILES_MAX {
             let bytes = entry.metadata().map_or(0, |file| file.len());
             found.push((below.join(entry.file_name()), bytes));
         }
     }
-    for entry in entries.iter().filter(|e| kind(e).is_some_and(|k| k.is_dir())) {
+    for entry in entries
+        .iter()
+        .filter(|e| kind(e).is_some_and(|k| k.is_dir()))
+    {
         if depth < DEPTH_MAX && found.len() <= FILES_MAX {
             gather(root, &below.join(entry.file_name()), depth + 1, found);
         }
@@ -108,7 +121,10 @@ fn gather(root: &Path, below: &Path, depth: usize, found: &mut Vec<(PathBuf, u64
 
 fn file_row(path: &Path, bytes: u64) -> File {
     let name = path.display().to_string();
-    let parts: Vec<String> = path.iter().map(|part| encoded(&part.to_string_lossy())).collect();
+    let parts: Vec<String> = path
+        .iter()
+        .map(|part| encoded(&part.to_string_lossy()))
+        .collect();
     File {
         what: what(&name),
         link: parts.join("/"),
@@ -158,14 +174,27 @@ pub(super) async fn file(
         inside(&dir, &path).ok_or_else(|| Refusal::Missing(format!("the run has no file {path}")))
     });
     let path = path.await?;
-    let kind = if is_report { "text/html; charset=utf-8" } else { "text/plain; charset=utf-8" };
+    let kind = if is_report {
+        "text/html; charset=utf-8"
+    } else {
+        "text/plain; charset=utf-8"
+    };
     let served = ServeFile::new(path).try_call(request).await;
-    let mut response = served.map_err(|e| Refusal::Failed(e.to_string()))?.into_response();
+    let mut response = served
+        .map_err(|e| Refusal::Failed(e.to_string()))?
+        .into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     // The report brings its own policy, which forbids it the network.
-    let policy = if is_report { "frame-ancestors 'none'" } else { NOTHING };
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    let policy = if is_report {
+        "frame-ancestors 'none'"
+    } else {
+        NOTHING
+    };
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(policy),
+    );
     Ok(response)
 }
 

@@ -332,7 +332,8 @@ mod tests {
     fn put(out: &Path, suite: &str, name: &str, class: &str, started: &str) -> PathBuf {
         let dir = out.join(suite).join(name);
         fs::create_dir_all(&dir).unwrap();
-        let info = serde_json::json!({"class": class, "suite": suite, "plan": "p", "started": started});
+        let info =
+            serde_json::json!({"class": class, "suite": suite, "plan": "p", "started": started});
         fs::write(dir.join("run.json"), info.to_string()).unwrap();
         dir
     }
@@ -346,12 +347,24 @@ mod tests {
         let shelf = Shelf::of(out.path().canonicalize().unwrap());
         let seen = |shelf: &Shelf| -> Vec<_> {
             let runs = shelf.runs();
-            runs.iter().map(|run| (run.id.name.clone(), run.class_name())).collect()
+            runs.iter()
+                .map(|run| (run.id.name.clone(), run.class_name()))
+                .collect()
         };
-        assert_eq!(seen(&shelf), [("2".into(), "violation"), ("1".into(), "pass")]);
+        assert_eq!(
+            seen(&shelf),
+            [("2".into(), "violation"), ("1".into(), "pass")]
+        );
         let again = shelf.runs();
-        assert!(Arc::ptr_eq(&again[0], &shelf.runs()[0]), "nothing was read twice");
-        fs::write(old.join("verdict.json"), r#"{"reason":"stale-read","verdicts":[]}"#).unwrap();
+        assert!(
+            Arc::ptr_eq(&again[0], &shelf.runs()[0]),
+            "nothing was read twice"
+        );
+        fs::write(
+            old.join("verdict.json"),
+            r#"{"reason":"stale-read","verdicts":[]}"#,
+        )
+        .unwrap();
         assert_eq!(shelf.runs()[1].verdict.reason, "stale-read");
         fs::write(old.join("run.json"), "{").unwrap();
         assert_eq!(shelf.runs()[1].class_name(), "unreadable");
@@ -366,12 +379,24 @@ mod tests {
         std::os::unix::fs::symlink(out.path().join("secret"), below.join("link")).unwrap();
         let shelf = Shelf::of(below.canonicalize().unwrap());
         let find = |suite: &str, name: &str| {
-            let id = Id { suite: suite.into(), name: name.into() };
+            let id = Id {
+                suite: suite.into(),
+                name: name.into(),
+            };
             shelf.find(&id).is_some()
         };
         assert!(find("a", "1"));
-        for (suite, name) in [("..", "secret"), ("../secret", "1"), ("link", "1"), ("a", ".."),
-            ("a", ""), ("", "a"), ("a/1", "."), ("/etc", "x"), ("a", "1\0")] {
+        for (suite, name) in [
+            ("..", "secret"),
+            ("../secret", "1"),
+            ("link", "1"),
+            ("a", ".."),
+            ("a", ""),
+            ("", "a"),
+            ("a/1", "."),
+            ("/etc", "x"),
+            ("a", "1\0"),
+        ] {
             assert!(!find(suite, name), "{suite:?}/{name:?}");
         }
     }

@@ -93,7 +93,10 @@ fn failures(runs: &[Arc<Run>]) -> Rate {
 fn unknown(runs: &[Arc<Run>]) -> Rate {
     let count = |classes: &[ResultClass]| runs.iter().filter(|run| is(run, classes)).count() as u64;
     let hits = count(&[ResultClass::Inconclusive, ResultClass::Insufficient]);
-    Rate::of(hits, hits + count(&[ResultClass::Pass, ResultClass::Violation]))
+    Rate::of(
+        hits,
+        hits + count(&[ResultClass::Pass, ResultClass::Violation]),
+    )
 }
 
 /// The median time in which the nodes that faults had hit served again: the longest of all kinds
@@ -160,13 +163,24 @@ pub(super) async fn page(
 }
 
 fn trend(site: &Shared, test: Test) -> One {
-    let runs = test.runs.get(test.runs.len().saturating_sub(RUNS_MAX)..).unwrap_or_default();
+    let runs = test
+        .runs
+        .get(test.runs.len().saturating_sub(RUNS_MAX)..)
+        .unwrap_or_default();
     let so_far = |of: fn(&[Arc<Run>]) -> Rate| -> Vec<Rate> {
-        (1..=runs.len()).filter_map(|n| runs.get(..n)).map(of).collect()
+        (1..=runs.len())
+            .filter_map(|n| runs.get(..n))
+            .map(of)
+            .collect()
     };
     let told: Vec<(String, String)> = runs
         .iter()
-        .map(|run| (run.id.path(), format!("{}, seed {}", run.info.started, run.info.seed)))
+        .map(|run| {
+            (
+                run.id.path(),
+                format!("{}, seed {}", run.info.started, run.info.seed),
+            )
+        })
         .collect();
     let latencies = latencies(site, runs);
     let p50: Vec<_> = latencies.iter().map(|of| of.map(|l| l.p50)).collect();
@@ -174,10 +188,28 @@ fn trend(site: &Shared, test: Test) -> One {
     let measured = p50.iter().flatten().count();
     let back: Vec<_> = runs.iter().map(|run| recovery(run)).collect();
     let charts = vec![
-        chart::rates("Failure rate", "violations of the runs that came to a verdict, so far, with the 95 % interval", &so_far(failures)),
-        chart::rates("Unknown rate", "inconclusive and insufficient runs, so far, with the 95 % interval", &so_far(unknown)),
-        chart::times("Latency", "of the operations that were ok", &[("p50", p50), ("p99", p99)], &told),
-        chart::times("Recovery", "median time until the nodes that a fault had hit served again, of the slowest kind of fault", &[("median", back)], &told),
+        chart::rates(
+            "Failure rate",
+            "violations of the runs that came to a verdict, so far, with the 95 % interval",
+            &so_far(failures),
+        ),
+        chart::rates(
+            "Unknown rate",
+            "inconclusive and insufficient runs, so far, with the 95 % interval",
+            &so_far(unknown),
+        ),
+        chart::times(
+            "Latency",
+            "of the operations that were ok",
+            &[("p50", p50), ("p99", p99)],
+            &told,
+        ),
+        chart::times(
+            "Recovery",
+            "median time until the nodes that a fault had hit served again, of the slowest kind of fault",
+            &[("median", back)],
+            &told,
+        ),
     ];
     One {
         charts,

@@ -90,7 +90,9 @@ pub(super) fn seen(
     let thinned = all.len() > WHOLE_MAX;
     if thinned {
         all.clear();
-        let columns = pixels.clamp(100, SENT_MAX / 3 / index.lanes.len().max(1)).max(100);
+        let columns = pixels
+            .clamp(100, SENT_MAX / 3 / index.lanes.len().max(1))
+            .max(100);
         for lane in 0..index.lanes.len() {
             thin(index, lane, (from, to), columns, filter, &mut all);
         }
@@ -99,7 +101,10 @@ pub(super) fn seen(
         let entry = index.entry(**place);
         entry.is_some_and(|e| e.from <= to && e.until >= from)
     };
-    let places: BTreeSet<u32> = all.into_iter().chain(pinned.iter().filter(overlaps).copied()).collect();
+    let places: BTreeSet<u32> = all
+        .into_iter()
+        .chain(pinned.iter().filter(overlaps).copied())
+        .collect();
     Seen {
         places: places.into_iter().collect(),
         thinned,
@@ -115,7 +120,9 @@ fn overlapping<'a>(
 ) -> impl Iterator<Item = u32> + 'a {
     let lane = index.lanes.get(lane);
     let first = lane.map_or(0, |lane| lane.reach.partition_point(|end| *end < from));
-    let ids = lane.and_then(|lane| lane.ids.get(first..)).unwrap_or_default();
+    let ids = lane
+        .and_then(|lane| lane.ids.get(first..))
+        .unwrap_or_default();
     ids.iter()
         .filter_map(|id| Some((*id, index.entry(*id)?)))
         .take_while(move |(_, entry)| entry.from <= to)
@@ -157,7 +164,9 @@ fn thin(
 
 /// An operation as the script takes it; its texts are read from the file if that is given.
 pub(super) fn drawn<'a>(index: &'a Index, entry: &'a Entry, file: Option<&File>) -> Drawn<'a> {
-    let kind = Kind::ALL.get(usize::from(entry.kind)).map_or("", |kind| kind.name());
+    let kind = Kind::ALL
+        .get(usize::from(entry.kind))
+        .map_or("", |kind| kind.name());
     let key = index.keys.name(entry.key);
     let mut drawn = Drawn {
         index: entry.index,
@@ -237,15 +246,28 @@ mod tests {
         let pinned = [50_000, 50_001, 50_002, 50_003];
         let whole = seen(&index, span, 1_000, &Filter::default(), &pinned);
         assert!(whole.thinned);
-        assert!(whole.places.len() > 4 * 1_000 && whole.places.len() < 13_000, "{}", whole.places.len());
+        assert!(
+            whole.places.len() > 4 * 1_000 && whole.places.len() < 13_000,
+            "{}",
+            whole.places.len()
+        );
         assert!(pinned.iter().all(|place| whole.places.contains(place)));
         // Each column is 100 operations long, so that each lane has each outcome in it.
         let worst = |from: u64| {
             let inside = whole.places.iter().filter_map(|p| index.entry(*p));
-            inside.filter(|e| (from..from + 100_000).contains(&e.from)).map(|e| e.outcome).max()
+            inside
+                .filter(|e| (from..from + 100_000).contains(&e.from))
+                .map(|e| e.outcome)
+                .max()
         };
         assert!((1..900).all(|column| worst(column * 100_000) == Some(2)));
-        let near = seen(&index, (50_000_000, 50_900_000), 1_000, &Filter::default(), &[]);
+        let near = seen(
+            &index,
+            (50_000_000, 50_900_000),
+            1_000,
+            &Filter::default(),
+            &[],
+        );
         assert!(!near.thinned);
         assert_eq!(near.places.len(), 901);
     }
@@ -255,9 +277,15 @@ mod tests {
         let (file, index) = index(20);
         let opened = File::open(file.path()).unwrap();
         let of = |place: u32| drawn(&index, index.entry(place).unwrap(), Some(&opened));
-        assert_eq!((of(2).asked.as_ref(), of(2).ended.as_ref()), ("write k2 = 2", ""));
+        assert_eq!(
+            (of(2).asked.as_ref(), of(2).ended.as_ref()),
+            ("write k2 = 2", "")
+        );
         assert_eq!(of(4).ended, "failed (unspecified)");
         assert_eq!((of(19).returned, of(19).ended.as_ref()), (None, ""));
-        assert_eq!(drawn(&index, index.entry(2).unwrap(), None).asked, "write k2");
+        assert_eq!(
+            drawn(&index, index.entry(2).unwrap(), None).asked,
+            "write k2"
+        );
     }
 }

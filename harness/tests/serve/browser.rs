@@ -27,9 +27,19 @@ fn the_list_filters_and_asks_nobody_else() {
     let rows = "document.querySelectorAll('.runs tbody tr').length";
     browser.visit(&site.origin(), "/", &format!("{rows} === 2"));
     browser.run("document.querySelector('select[name=class]').value = 'pass'; document.querySelector('form').submit();");
-    browser.wait(&format!("location.search.includes('class=pass') && {rows} === 1"));
-    browser.visit(&site.origin(), "/trends?suite=b&plan=plan", "document.querySelectorAll('svg').length === 4");
-    browser.visit(&site.origin(), "/run/b/02-x", "document.querySelectorAll('#files tbody tr').length === 2");
+    browser.wait(&format!(
+        "location.search.includes('class=pass') && {rows} === 1"
+    ));
+    browser.visit(
+        &site.origin(),
+        "/trends?suite=b&plan=plan",
+        "document.querySelectorAll('svg').length === 4",
+    );
+    browser.visit(
+        &site.origin(),
+        "/run/b/02-x",
+        "document.querySelectorAll('#files tbody tr').length === 2",
+    );
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
@@ -64,7 +74,10 @@ fn pan(browser: &mut Browser, site: &Site) -> (f64, f64, u64) {
     );
     let median = measured[1].as_f64().unwrap();
     let frames = measured[0].as_u64().unwrap();
-    eprintln!("opened in {opened:.0} ms; {frames} frames, median work {median:.1} ms; fetches {}", measured[2]);
+    eprintln!(
+        "opened in {opened:.0} ms; {frames} frames, median work {median:.1} ms; fetches {}",
+        measured[2]
+    );
     (opened, median, frames)
 }
 
@@ -79,15 +92,29 @@ fn usable(operations: u64) -> (f64, f64, u64) {
     browser.run("document.getElementById('filter').value = 'k7 fail'; document.getElementById('filter').dispatchEvent(new Event('input'));");
     browser.wait("operations.loaded.filter === 'k7 fail'");
     let told = browser.run("document.getElementById('matches').textContent");
-    let expected = (0..operations).filter(|n| n % 101 == 7 && n % 10 == 7).count();
-    assert_eq!(told.as_str().unwrap().replace(',', ""), format!("{expected} of {operations}"));
+    let expected = (0..operations)
+        .filter(|n| n % 101 == 7 && n % 10 == 7)
+        .count();
+    assert_eq!(
+        told.as_str().unwrap().replace(',', ""),
+        format!("{expected} of {operations}")
+    );
     // An address opens an operation, with the texts that the file has.
     let last = 2 + 2 * (operations - 1);
     browser.visit(&site.origin(), "/", "true");
     let details = "document.getElementById('details').textContent.includes('write k')";
-    browser.visit(&site.origin(), &format!("{PLACE}#op={last}"), &format!("{READY} && {details}"));
+    browser.visit(
+        &site.origin(),
+        &format!("{PLACE}#op={last}"),
+        &format!("{READY} && {details}"),
+    );
     let text = browser.run("document.getElementById('details').textContent");
-    assert!(text.as_str().unwrap().contains(&format!("= {}", operations - 1)), "{text}");
+    assert!(
+        text.as_str()
+            .unwrap()
+            .contains(&format!("= {}", operations - 1)),
+        "{text}"
+    );
     assert_eq!(browser.complaints(), Vec::<String>::new());
     measured
 }
@@ -102,5 +129,8 @@ fn all_operations_are_drawn_filtered_and_opened() {
 #[ignore = "by hand: a million operations; build with --release for the figures"]
 fn a_million_operations_are_usable() {
     let (opened, median, frames) = usable(1_000_000);
-    assert!(opened <= 2_000.0 && median <= 16.0 && frames >= 100, "{opened} {median} {frames}");
+    assert!(
+        opened <= 2_000.0 && median <= 16.0 && frames >= 100,
+        "{opened} {median} {frames}"
+    );
 }

@@ -81,8 +81,11 @@ impl Site {
     /// Sends a request; the answer is still to be read.
     pub(crate) fn open(&self, method: &str, path: &str, host: &str) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream
+            .set_read_timeout(Some(Duration::from_secs(60)))
+            .unwrap();
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         stream
     }
@@ -129,8 +132,16 @@ pub(crate) fn put(out: &Path, suite: &str, name: &str, class: &str, text: &str) 
 pub(crate) fn judge(dir: &Path, class: &str, reason: &str, calls: &[u64]) {
     let sentence = format!("p1 read an old value {reason}");
     let anomaly = json!({"name": reason, "sentence": sentence, "calls": calls, "facts": ["because of that"], "span": [0, 5000]});
-    let anomalies = if class == "violation" { vec![anomaly] } else { vec![] };
-    let validity = if class == "violation" { "invalid" } else { "valid" };
+    let anomalies = if class == "violation" {
+        vec![anomaly]
+    } else {
+        vec![]
+    };
+    let validity = if class == "violation" {
+        "invalid"
+    } else {
+        "valid"
+    };
     let verdict = json!({
         "class": class, "reason": reason, "claim": format!("claim {reason}"), "expected": [],
         "verdicts": [{"checker": "linearizable", "validity": validity, "summary": sentence, "anomalies": anomalies, "anomalies_total": 1}],
@@ -152,16 +163,24 @@ pub(crate) fn record(dir: &Path, operations: u64) {
         index += 1;
     };
     for node in ["n1", "n2"] {
-        line(format!(r#""time":0,"process":"nemesis","node":"{node}","type":"info","f":"node","value":{{"state":"ready"}}"#));
+        line(format!(
+            r#""time":0,"process":"nemesis","node":"{node}","type":"info","f":"node","value":{{"state":"ready"}}"#
+        ));
     }
     for n in 0..operations {
         let (time, process, key) = (n * 20_000, n % 4, n % 10);
         let of = |at: u64, kind: &str, error: &str| {
-            format!(r#""time":{at},"process":{process},"node":"n1","type":"{kind}","f":"write","key":"k{key}","value":{n}{error}"#)
+            format!(
+                r#""time":{at},"process":{process},"node":"n1","type":"{kind}","f":"write","key":"k{key}","value":{n}{error}"#
+            )
         };
         line(of(time, "invoke", ""));
         match n % 101 {
-            7 => line(of(time + 9_000, "fail", r#","error":{"code":"refused","text":"no <b>"}"#)),
+            7 => line(of(
+                time + 9_000,
+                "fail",
+                r#","error":{"code":"refused","text":"no <b>"}"#,
+            )),
             _ => line(of(time + 9_000, "ok", "")),
         }
     }

@@ -291,7 +291,8 @@ impl Columns {
         self.outcome.push(entry.outcome);
         self.kind.push(entry.kind);
         self.lane.push(entry.lane);
-        self.process.push(texts.number(&format!("p{}", entry.process)));
+        self.process
+            .push(texts.number(&format!("p{}", entry.process)));
         self.node.push(texts.number(&entry.node));
         self.key.push(texts.number(&entry.key));
         self.asked.push(texts.number(&entry.asked));

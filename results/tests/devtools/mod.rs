@@ -1,7 +1,10 @@
 //! A headless Chromium, driven over a pipe by the DevTools protocol: requests and answers are JSON,
 //! each ended by a zero byte.
 
-#![allow(dead_code, reason = "reports are opened as files, served pages are visited")]
+#![allow(
+    dead_code,
+    reason = "reports are opened as files, served pages are visited"
+)]
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -204,7 +207,10 @@ impl Browser {
                 .as_str()
                 .unwrap_or_default();
             let visited = |origin: &String| url.starts_with(origin);
-            !url.starts_with(&own) && !self.origin.as_ref().is_some_and(visited) && !url.starts_with("data:") && url != "about:blank"
+            !url.starts_with(&own)
+                && !self.origin.as_ref().is_some_and(visited)
+                && !url.starts_with("data:")
+                && url != "about:blank"
         };
         let bad = self
             .events
