@@ -267,7 +267,7 @@ pub(super) mod tests {
     use super::*;
 
     /// A history of `operations` by four clients, in which every fifth fails, every seventh is
-    /// unknown, and the last never completes.
+    /// unknown, these after 900 ns and all others after 500, and the last never completes.
     pub(in super::super) fn history(operations: u64) -> tempfile::NamedTempFile {
         use std::io::Write as _;
         let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -293,7 +293,7 @@ pub(super) mod tests {
                 } else {
                     "ok"
                 };
-                line(index + 1, time + 500, kind);
+                line(index + 1, time + if kind == "ok" { 500 } else { 900 }, kind);
             }
         }
         file.write_all(text.as_bytes()).unwrap();
