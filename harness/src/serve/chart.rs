@@ -203,6 +203,6 @@ mod tests {
         let drawn = parts(&values);
         assert_eq!(drawn.len(), 2);
         assert_eq!(drawn[0].split(' ').count(), 2);
-        assert!(drawn[1].ends_with(",74.0"), "{drawn:?}");
+        assert_eq!(drawn[1], format!("{:.1},74.0", x(3, 4)));
     }
 }

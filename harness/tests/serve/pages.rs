@@ -276,6 +276,7 @@ fn a_run_that_goes_on_is_followed_to_its_end() {
     let event = r#"{"index":22,"time":300000,"process":"nemesis","type":"info","f":"kill","value":{"id":0,"phase":"injected","nodes":["n1"],"what":"kill n1"}}"#;
     writeln!(file, "{event}").unwrap();
     let second = std::iter::repeat_with(&mut next)
+        .take(30)
         .find(|news| news["injected"] == 1)
         .unwrap();
     assert_eq!(second["faults"]["0"], "kill n1");
@@ -287,6 +288,7 @@ fn a_run_that_goes_on_is_followed_to_its_end() {
     )
     .unwrap();
     let last = std::iter::repeat_with(&mut next)
+        .take(30)
         .find(|news| news["over"] == true)
         .unwrap();
     assert_eq!(last["reason"], "stale-read");
