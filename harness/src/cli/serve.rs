@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::{Done, Failure, Out, exit};
+use super::{Done, Failure, exit};
 use crate::serve;
 
 const AFTER_HELP: &str = "\
@@ -25,8 +25,14 @@ Ctrl-C ends it, with exit code 0.";
 pub(super) struct Serve {
     /// The directory of run directories, instead of that of --out
     dir: Option<PathBuf>,
-    #[command(flatten)]
-    out: Out,
+    /// Directory of run directories
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "results/runs",
+        env = "TRIBUNAL_OUT"
+    )]
+    out: PathBuf,
     /// The port; 0 for any that is free
     #[arg(long, default_value_t = 8642)]
     port: u16,
@@ -37,7 +43,7 @@ pub(super) struct Serve {
 
 /// Serves until a signal ends it.
 pub(super) fn serve(args: &Serve) -> Done {
-    let out = args.dir.as_ref().unwrap_or(&args.out.out);
+    let out = args.dir.as_ref().unwrap_or(&args.out);
     if !args.address.is_loopback() {
         let address = args.address;
         return Err(Failure::usage(anyhow::anyhow!(

@@ -33,7 +33,7 @@ fn the_list_filters_and_asks_nobody_else() {
     browser.visit(
         &site.origin(),
         "/trends?suite=b&plan=plan",
-        "document.querySelectorAll('svg').length === 4",
+        "document.querySelectorAll('svg').length === 3",
     );
     browser.visit(
         &site.origin(),
