@@ -167,6 +167,12 @@ fn directories(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Whether the run of that directory is on: its register is there, and its controller alive.
+pub fn is_on(dir: &RunDir) -> bool {
+    let file = dir.path().join(FILE);
+    file.exists() && killed(&file).is_none()
+}
+
 /// The run of that register, unless there is none or its controller is alive.
 fn killed(file: &Path) -> Option<Killed> {
     let length = fs::metadata(file).ok()?.len();

@@ -20,6 +20,7 @@
 //! | [`recorded`] | runs found on disk |
 //! | [`corpus`] | failing runs, kept to be run first |
 //! | [`replay`], [`shrink`] | a recorded run again; a small suite of a failing one |
+//! | `serve` | pages on loopback that browse runs (feature `serve`) |
 //! | [`show`] | the files that a run leaves to look at |
 //! | [`topology`] | who is linked to whom, and how far apart |
 //! | [`cli`] | the command line and its exit codes |
@@ -45,6 +46,8 @@ pub mod recorder;
 pub mod replay;
 pub mod run;
 pub mod seed;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod show;
 pub mod shrink;
 pub mod standstill;

@@ -103,7 +103,8 @@ fn write(dir: &RunDir, path: &Path, content: &[u8]) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn last_lines(dir: &RunDir, node: &str) -> NodeLog {
+/// The last lines that a node wrote.
+pub fn last_lines(dir: &RunDir, node: &str) -> NodeLog {
     let mut log = child::log(dir, node);
     log.lines
         .drain(..log.lines.len().saturating_sub(LOG_LINES_MAX));
@@ -111,7 +112,7 @@ fn last_lines(dir: &RunDir, node: &str) -> NodeLog {
 }
 
 /// The colour of each fault.
-fn colours() -> BTreeMap<String, String> {
+pub fn colours() -> BTreeMap<String, String> {
     tribunal_nemesis::ALL
         .iter()
         .map(|f| (f.name().into(), f.colour().into()))

@@ -22,6 +22,8 @@ mod replay;
 mod report;
 mod run;
 mod schema;
+#[cfg(feature = "serve")]
+mod serve;
 mod shrink;
 mod stop;
 
@@ -80,6 +82,9 @@ enum Command {
     Export(export::Export),
     /// Print the JSON schemas of verdicts, histories and what else a run leaves
     Schema(schema::Schema),
+    /// Browse runs in a browser: list, operations, trends, comparisons, a run going on
+    #[cfg(feature = "serve")]
+    Serve(serve::Serve),
     /// List what suites can name: targets, bugs, workloads, faults, checkers, suites
     List(list::List),
     /// Explain an anomaly in plain words, with a history that shows it
@@ -153,6 +158,8 @@ fn obey(command: Option<Command>) -> ExitCode {
         Some(Command::Report(args)) => report::report(&args),
         Some(Command::Export(args)) => export::export(&args),
         Some(Command::Schema(args)) => schema::schema(&args),
+        #[cfg(feature = "serve")]
+        Some(Command::Serve(args)) => serve::serve(&args),
         Some(Command::List(args)) => list::list(&args),
         Some(Command::Explain(args)) => explain::explain(&args),
         Some(Command::Config(args)) => profile::config(&args),

@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::logs::{self, Lines};
 use super::performance::{self, Series};
 use super::text::{clip, ending};
+use super::window::Entry;
 use super::{Report, ReportError};
 use crate::{Call, FaultSpan, Kind, Nanos, NodeState, Outcome};
 
@@ -38,7 +39,7 @@ const NODE_MAX: usize = 40;
 /// The faults that let nothing through the links that they are aimed at.
 const CUTTING: [&str; 3] = ["partition", "refuse", "reset"];
 /// The most lanes: of more clients, several share one.
-const LANES_MAX: u64 = 128;
+pub(super) const LANES_MAX: u64 = 128;
 
 /// The embedded data.
 pub(super) struct Embedded {
@@ -50,7 +51,7 @@ pub(super) struct Embedded {
 
 /// Everything that the script draws.
 #[derive(Serialize)]
-struct Data<'a> {
+pub(super) struct Data<'a> {
     end: Nanos,
     lanes: u64,
     clients: usize,
@@ -66,8 +67,11 @@ struct Data<'a> {
 }
 
 /// One entry a call in each column. Texts are numbers of `texts`; 0 is the empty text.
-#[derive(Default, Serialize)]
-struct Columns {
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Columns {
+    /// Index and time of the invocation of the last call.
+    #[serde(skip)]
+    last: (u64, Nanos),
     /// Index of the invocation, less that of the call before.
     index: Vec<u64>,
     /// Index of the completion, less that of the invocation; 0 if there is none.
@@ -199,7 +203,7 @@ fn end_of(call: &Call) -> Nanos {
     call.completed.map_or(Nanos::MAX, |stamp| stamp.time)
 }
 
-fn data<'a>(
+pub(super) fn data<'a>(
     report: &Report<'a>,
     spans: &'a [FaultSpan],
     calls: &[&Call],
@@ -246,43 +250,64 @@ fn lanes(report: &Report<'_>, calls: &[&Call]) -> u64 {
 
 fn columns(calls: &[&Call], end: Nanos, lanes: u64, texts: &mut Texts) -> Columns {
     let mut columns = Columns::default();
-    let (mut index, mut time) = (0, 0);
     for call in calls {
-        let completed = call.completed;
-        columns.index.push(call.invoked.index - index);
-        columns.time.push(call.invoked.time - time);
-        (index, time) = (call.invoked.index, call.invoked.time);
-        let returned = completed.map_or(0, |stamp| stamp.index - index);
-        columns.returned.push(returned);
-        let until = completed.map_or(end, |stamp| stamp.time);
-        columns.took.push(until.saturating_sub(time));
-        let (outcome, reason) = match &call.outcome {
-            Outcome::Ok(_) => (0, ""),
-            Outcome::Fail(reason) => (1, reason.text.as_str()),
-            Outcome::Info(reason) => (2, reason.text.as_str()),
-        };
-        columns.outcome.push(outcome);
-        let kind = call.operation.kind();
-        let kind = Kind::ALL.iter().position(|k| *k == kind);
-        columns
-            .kind
-            .push(kind.and_then(|at| u8::try_from(at).ok()).unwrap_or(0));
-        columns.lane.push(call.process % lanes);
-        columns
-            .process
-            .push(texts.number(&format!("p{}", call.process)));
-        columns
-            .node
-            .push(texts.number(call.node.as_deref().unwrap_or("")));
-        let key = call.operation.key().map(ToString::to_string);
-        columns.key.push(texts.number(&key.unwrap_or_default()));
-        columns
-            .asked
-            .push(texts.number(&call.operation.to_string()));
-        columns.ended.push(texts.number(&ending(&call.outcome)));
-        columns.reason.push(texts.number(reason));
+        columns.push(&entry(call, end, lanes), texts);
     }
     columns
+}
+
+/// A call as the script takes it; one that never completed reaches to the end of the record.
+fn entry<'a>(call: &'a Call, end: Nanos, lanes: u64) -> Entry<'a> {
+    let (outcome, reason) = match &call.outcome {
+        Outcome::Ok(_) => (0, ""),
+        Outcome::Fail(reason) => (1, reason.text.as_str()),
+        Outcome::Info(reason) => (2, reason.text.as_str()),
+    };
+    let key = call.operation.key().map(ToString::to_string);
+    Entry {
+        index: call.invoked.index,
+        returned: call.completed.map(|stamp| stamp.index),
+        from: call.invoked.time,
+        until: call.completed.map_or(end, |stamp| stamp.time),
+        outcome,
+        kind: kind_number(call.operation.kind()),
+        lane: call.process % lanes,
+        process: call.process,
+        node: call.node.as_deref().unwrap_or("").into(),
+        key: key.unwrap_or_default().into(),
+        asked: call.operation.to_string().into(),
+        ended: ending(&call.outcome).into(),
+        reason: reason.into(),
+    }
+}
+
+/// The place of a kind among all kinds, as the script knows it.
+pub(super) fn kind_number(kind: Kind) -> u8 {
+    let at = Kind::ALL.iter().position(|k| *k == kind);
+    at.and_then(|at| u8::try_from(at).ok()).unwrap_or(0)
+}
+
+impl Columns {
+    /// Adds a call, which must have been invoked after all before it.
+    pub(super) fn push(&mut self, entry: &Entry<'_>, texts: &mut Texts) {
+        let (index, time) = self.last;
+        self.last = (entry.index, entry.from);
+        self.index.push(entry.index.saturating_sub(index));
+        self.time.push(entry.from.saturating_sub(time));
+        let returned = entry.returned.unwrap_or(entry.index);
+        self.returned.push(returned.saturating_sub(entry.index));
+        self.took.push(entry.until.saturating_sub(entry.from));
+        self.outcome.push(entry.outcome);
+        self.kind.push(entry.kind);
+        self.lane.push(entry.lane);
+        self.process
+            .push(texts.number(&format!("p{}", entry.process)));
+        self.node.push(texts.number(&entry.node));
+        self.key.push(texts.number(&entry.key));
+        self.asked.push(texts.number(&entry.asked));
+        self.ended.push(texts.number(&entry.ended));
+        self.reason.push(texts.number(&entry.reason));
+    }
 }
 
 fn fault<'a>(report: &Report<'a>, span: &'a FaultSpan) -> Fault<'a> {
@@ -336,8 +361,8 @@ fn contradiction(anomaly: &crate::Anomaly) -> Contradiction<'_> {
 }
 
 /// Texts told apart, each stored once.
-struct Texts {
-    list: Vec<String>,
+pub(super) struct Texts {
+    pub list: Vec<String>,
     numbers: HashMap<String, usize>,
 }
 

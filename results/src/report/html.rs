@@ -31,9 +31,9 @@ const CELL_MAX: usize = 600;
 const PLAN_MAX: usize = 60_000;
 
 /// How pages look.
-pub(super) const STYLE: &str = include_str!("../../templates/report.css");
+pub const STYLE: &str = include_str!("../../templates/report.css");
 /// The page's scripts, in the order in which they build on each other.
-const SCRIPTS: [&str; 7] = [
+pub(super) const SCRIPTS: [&str; 7] = [
     include_str!("../../templates/script/data.js"),
     include_str!("../../templates/script/view.js"),
     include_str!("../../templates/script/lanes.js"),

@@ -10,6 +10,7 @@
 //! | [`junit`] | one XML file about many runs |
 //! | [`markdown`] | one short summary of many runs |
 //! | [`proof`] | one page about how surely planted bugs are found |
+//! | [`window`] | a timeline too long for one page, piece by piece |
 //! | [`lanes`] | a few calls drawn for a terminal |
 //! | [`text`] | numbers, times and evidence in words, the same everywhere |
 
@@ -29,6 +30,7 @@ mod performance;
 pub mod proof;
 mod scale;
 pub mod text;
+pub mod window;
 
 use std::collections::BTreeMap;
 

@@ -119,6 +119,18 @@ function inOrder(a, b) {
   return a.localeCompare(b, undefined, { numeric: true });
 }
 
+// The calls of each contradiction, of those that the record holds.
+function layOutAnomalies({ anomalies, calls }) {
+  for (const anomaly of anomalies) {
+    anomaly.ids = anomaly.calls.map((index) => firstFrom(calls.index, index))
+      .filter((id, at) => calls.index[id] === anomaly.calls[at]);
+    if (anomaly.to <= anomaly.from && anomaly.ids.length) {
+      anomaly.from = Math.min(...anomaly.ids.map((id) => calls.start[id]));
+      anomaly.to = Math.max(...anomaly.ids.map((id) => calls.end[id]));
+    }
+  }
+}
+
 function layOut(data) {
   const end = Math.max(data.end, 1);
   const calls = layOutCalls(data.calls);
@@ -129,14 +141,7 @@ function layOut(data) {
     links: layOutLinks(data.faults), logs: new Map(data.logs.map(({ node, lines }) => [node, lines])),
     filtered: 0,
   };
-  for (const anomaly of record.anomalies) {
-    anomaly.ids = anomaly.calls.map((index) => firstFrom(calls.index, index))
-      .filter((id, at) => calls.index[id] === anomaly.calls[at]);
-    if (anomaly.to <= anomaly.from && anomaly.ids.length) {
-      anomaly.from = Math.min(...anomaly.ids.map((id) => calls.start[id]));
-      anomaly.to = Math.max(...anomaly.ids.map((id) => calls.end[id]));
-    }
-  }
+  layOutAnomalies(record);
   return record;
 }
 

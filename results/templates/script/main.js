@@ -173,7 +173,8 @@ async function main() {
   view.redraw();
 }
 
-main().catch((error) => {
+// Pages that fetch their record start by themselves.
+if (byId("data")) main().catch((error) => {
   byId("timeline").append(element("p", { class: "note" }, `The timeline cannot be drawn: ${error.message}`));
   throw error;
 });

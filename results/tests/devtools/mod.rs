@@ -1,6 +1,11 @@
 //! A headless Chromium, driven over a pipe by the DevTools protocol: requests and answers are JSON,
 //! each ended by a zero byte.
 
+#![allow(
+    dead_code,
+    reason = "reports are opened as files, served pages are visited"
+)]
+
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -22,6 +27,8 @@ pub(crate) struct Browser {
     last: u64,
     /// What the page told unasked: requests to the network, errors.
     pub(crate) events: Vec<Json>,
+    /// Where the pages come from that were visited.
+    origin: Option<String>,
     /// Its profile and pipes.
     dir: tempfile::TempDir,
 }
@@ -98,6 +105,7 @@ impl Browser {
             session: None,
             last: 0,
             events: Vec::new(),
+            origin: None,
             dir,
         };
         let target = browser.call("Target.createTarget", json!({"url": "about:blank"}));
@@ -150,6 +158,26 @@ impl Browser {
         );
     }
 
+    /// Opens an address of that server and waits until something is so in the page.
+    pub(crate) fn visit(&mut self, origin: &str, path: &str, so: &str) {
+        self.origin = Some(format!("{origin}/"));
+        let size = json!({"width": 1400, "height": 900, "deviceScaleFactor": 1, "mobile": false});
+        self.call("Emulation.setDeviceMetricsOverride", size);
+        self.call("Page.navigate", json!({"url": format!("{origin}{path}")}));
+        self.wait(so);
+    }
+
+    /// Waits until something is so in the page, and is drawn.
+    pub(crate) fn wait(&mut self, so: &str) {
+        self.run(&format!(
+            "new Promise((done) => {{
+                const look = () => document.readyState === 'complete' && ({so})
+                    ? requestAnimationFrame(() => requestAnimationFrame(done)) : setTimeout(look, 10);
+                look();
+            }})"
+        ));
+    }
+
     /// Evaluates an expression in the page; a promise is waited for.
     pub(crate) fn run(&mut self, expression: &str) -> Json {
         let params = json!({
@@ -178,7 +206,11 @@ impl Browser {
             let url = event["params"]["request"]["url"]
                 .as_str()
                 .unwrap_or_default();
-            !url.starts_with(&own) && !url.starts_with("data:") && url != "about:blank"
+            let visited = |origin: &String| url.starts_with(origin);
+            !url.starts_with(&own)
+                && !self.origin.as_ref().is_some_and(visited)
+                && !url.starts_with("data:")
+                && url != "about:blank"
         };
         let bad = self
             .events
