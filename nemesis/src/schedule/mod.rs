@@ -107,7 +107,7 @@ fn is_always(probability: &f64) -> bool {
 impl NemesisPlan {
     /// What nodes must be started with for its faults.
     pub fn needs(&self) -> Vec<Need> {
-        let faults = self.faults.iter().filter_map(|wanted| find(&wanted.fault));
+        let faults = self.kinds().filter_map(find);
         let mut needs = Vec::new();
         for need in faults.filter_map(Fault::needs) {
             if !needs.contains(&need) {

@@ -41,6 +41,17 @@ async fn steps_begin_at_their_times_overlap_and_end_by_themselves() {
     run.end().await;
 }
 
+#[test]
+fn what_a_step_needs_is_made_ready_as_for_a_fault_that_is_drawn() {
+    let injection = json!({"fault": "clock-jump", "nodes": ["n2"]});
+    let plan = schedule(json!([
+        {"at": "1s", "hold": "1s", "type": "lose-unsynced", "nodes": ["n1"]},
+        {"at": "2s", "hold": "1s", "type": "kill", "nodes": ["n1"]},
+        {"at": "3s", "hold": "1s", "injection": injection},
+    ]));
+    assert_eq!(plan.needs(), [crate::Need::Disk, crate::Need::Clocks]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_step_waits_for_its_cue() {
     let (field, fake) = field(3).await;
