@@ -16,10 +16,15 @@ const OWN_SERVER: &str = "talks to the server under test, in the words of\n\
 /// The language of an adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Language {
+    /// Python 3, its standard library.
     Python,
+    /// Go, started by `go run`.
     Go,
+    /// JavaScript, for Node.
     Node,
+    /// Java, from its source.
     Java,
+    /// Bash and curl.
     Shell,
 }
 
@@ -74,8 +79,11 @@ impl Language {
 /// Whose continuous integration a file is written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Ci {
+    /// GitHub Actions.
     Github,
+    /// GitLab CI.
     Gitlab,
+    /// Nobody's.
     None,
 }
 
@@ -248,7 +256,10 @@ runs:
     time: 10s
     # What is broken meanwhile, in turn: SIGKILL and start again, SIGSTOP and go on. Begin with
     # `none` if you are not sure that the rest works.
-    nemesis: [kill, pause]
+    nemesis:
+      faults: [kill, pause]
+      quiet: 800ms..1200ms    # whole again before each fault; longer, if your server starts slowly
+      hold: 200ms..500ms      # how long each lasts
     # expect: [stale-read]    # if a bug is known: then the run passes if, and only if, it is found
 "#;
 
