@@ -41,10 +41,11 @@ fn what_it_writes_for_the_tutorials_server_finds_its_bug_and_passes_when_it_is_m
                 tribunal run tribunal/suite.yaml";
     assert!(text.contains(next), "{text}");
     let suite = format!("{project}/tribunal/suite.yaml");
-    let output = tribunal(&["run", &suite, "--rate", "400", "--out", &run.out()]);
+    let output = tribunal(&["run", &suite, "--only", "load", "--out", &run.out()]);
     let text = text_of(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("VIOLATION registers"), "{text}");
+    assert!(text.contains("VIOLATION load"), "{text}");
+    assert!(text.contains("explain    tribunal explain "), "{text}");
 
     let fixed = ["--force", "--", "{{node.addr}}", "{{data_dir}}", "--fixed"];
     assert_eq!(init(&project, &fixed).status.code(), Some(0));
@@ -124,6 +125,26 @@ fn a_directory_without_a_program_is_told_what_was_looked_for() {
         "{text}"
     );
     assert_eq!(fs::read_dir(run.folder()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_server_that_listens_elsewhere_is_told_where_it_must() {
+    if !has("python3") {
+        return;
+    }
+    let run = Run::new();
+    let project = project(&run);
+    let elsewhere = ["--", "127.0.0.1:{{node.port}}", "{{data_dir}}"];
+    assert_eq!(init(&project, &elsewhere).status.code(), Some(0));
+    let suite = format!("{project}/tribunal/suite.yaml");
+    let output = tribunal(&["run", &suite, "--only", "load", "--out", &run.out()]);
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(70), "{text}");
+    assert!(
+        text.contains("given its host as well as its port"),
+        "{text}"
+    );
+    assert_eq!(processes_of(&run), [""; 0]);
 }
 
 #[test]

@@ -227,40 +227,43 @@ const SUITE: &str = r#"# yaml-language-server: $schema=suite.schema.json
 #   tribunal run tribunal/suite.yaml               do it; the last lines say what came of it
 #   tribunal list                                  what a suite can name
 suite: mine
-about: registers of my own server stay linearizable while it is killed and paused
+about: registers of my own server stay linearizable, under load and under faults
+defaults:
+  target:
+    type: command
+    options:
+      # How a node is started: directly, not by a shell. {{node.addr}} is where it must listen,
+      # host:port; {{node.host}} and {{node.port}} are its parts. The host is one of its own
+      # (127.x.y.z): a server that listens on 127.0.0.1 whatever it is told is not reached.
+      # {{data_dir}} is its own directory, kept when it is killed. Of several nodes, {{node.id}} is
+      # this one's name, and {{peers}} are the others as it reaches them: n2=host:port,n3=host:port.
+      command: [@COMMAND@]
+      # When it serves: here, when it accepts connections. Others are
+      # {http: "http://{{node.addr}}/health"} and {log: listening}.
+      ready: { tcp: "{{node.addr}}" }
+      # Who asks it. List only what your server can do; without compare-and-set, leave out cas.
+      client:
+        adapter: [@ADAPTER@]
+        operations: [read, write, cas]
+  # What is asked: reads, writes and compare-and-sets of keys. Whether the answers are linearizable
+  # is checked: each operation must seem to happen at one instant between its call and its answer.
+  workload: register
+  nodes: 1          # 3 or 5, if your server replicates; then break links, too: partition
+  clients: 10
+  time: 10s
+  # expect: [stale-read]    # if a bug is known: then a run passes if, and only if, it is found
 runs:
-  - name: registers
-    target:
-      type: command
-      options:
-        # How a node is started, directly, not by a shell. {{node.addr}} is where it must listen
-        # (host:port; {{node.host}} and {{node.port}} alone), {{data_dir}} is its own directory,
-        # kept when it is killed.
-        # Of several nodes: {{node.id}} is this one's name, and {{peers}} are the others as it
-        # reaches them, n2=host:port,n3=host:port.
-        command: [@COMMAND@]
-        # When it serves: now, when it accepts connections. Others are
-        # {http: "http://{{node.addr}}/health"} and {log: listening}.
-        ready: { tcp: "{{node.addr}}" }
-        # Who asks it. List only what your server can do; leave out cas if it has no compare-and-set.
-        client:
-          adapter: [@ADAPTER@]
-          operations: [read, write, cas]
-    # What is asked: reads, writes and compare-and-sets of a few keys. Whether the answers are
-    # linearizable is checked: each operation must seem to happen at one instant between its call
-    # and its answer.
-    workload: register
-    nodes: 1        # 3 or 5, if your server replicates; then break links, too: partition
-    clients: 6
-    rate: 200       # operations a second, of all clients together
-    time: 10s
-    # What is broken meanwhile, in turn: SIGKILL and start again, SIGSTOP and go on. Begin with
-    # `none` if you are not sure that the rest works.
+  # Nothing is broken. Many operations at once find races: ask for as many as your server can do.
+  - name: load
+    rate: 1000      # operations a second, of all clients together
+    nemesis: none
+  # SIGKILL and start again, SIGSTOP and go on, in turn: what was acknowledged must still be there.
+  - name: faults
+    rate: 200
     nemesis:
       faults: [kill, pause]
       quiet: 800ms..1200ms    # whole again before each fault; longer, if your server starts slowly
       hold: 200ms..500ms      # how long each lasts
-    # expect: [stale-read]    # if a bug is known: then the run passes if, and only if, it is found
 "#;
 
 #[cfg(test)]
