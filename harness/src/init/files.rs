@@ -318,7 +318,7 @@ mod tests {
         let arguments = arguments.map(str::to_owned);
         let all = request_of(&program("bin/kv"), &arguments);
         let yaml: serde_json::Value = serde_yaml::from_str(&all[0].text).unwrap();
-        let command = &yaml["runs"][0]["target"]["options"]["command"];
+        let command = &yaml["defaults"]["target"]["options"]["command"];
         let mut expected = vec!["{{suite.dir}}/../bin/kv".to_owned()];
         expected.extend(arguments);
         assert_eq!(*command, serde_json::json!(expected));
