@@ -6,19 +6,25 @@
   POST /k       -> 200 if the value was FROM and is now TO (body: "FROM TO"), else 409
 
 Every value is kept in a file, so that nothing acknowledged is lost when the server is killed.
-`server.py --fixed` is the same without the bug.
+`server.py --fixed` is the same without the bug. `server.py --lazy` has another one: it answers
+before it has written, and writes every two seconds.
 """
 import os
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 address, folder = sys.argv[1], sys.argv[2]
-fixed = "--fixed" in sys.argv
+lazy = "--lazy" in sys.argv
+fixed = lazy or "--fixed" in sys.argv
 lock = threading.Lock()
+unwritten = {}
 
 
 def read(key):
+    if key in unwritten:
+        return unwritten[key]
     try:
         with open(os.path.join(folder, key)) as file:
             return file.read()
@@ -27,12 +33,26 @@ def read(key):
 
 
 def write(key, value):
+    if lazy:
+        unwritten[key] = value
+    else:
+        store(key, value)
+
+
+def store(key, value):
     new = os.path.join(folder, f"{key}.{threading.get_ident()}.new")
     with open(new, "w") as file:
         file.write(value)
         file.flush()
         os.fsync(file.fileno())
     os.replace(new, os.path.join(folder, key))
+
+
+def store_later():
+    while True:
+        time.sleep(2)
+        for key, value in list(unwritten.items()):
+            store(key, value)
 
 
 def compare_and_set(key, old, new):
@@ -78,5 +98,6 @@ class Handler(BaseHTTPRequestHandler):
 
 
 host, port = address.rsplit(":", 1)
+threading.Thread(target=store_later, daemon=True).start()
 print("listening on", address, flush=True)
 ThreadingHTTPServer((host, int(port)), Handler).serve_forever()

@@ -14,6 +14,7 @@
 //! | [`recorder`] | stamps what happens and brings it to disk |
 //! | [`follow`] | judges a history while it is being written |
 //! | [`explore`] | reference nodes in virtual time, thousands of schedules |
+//! | [`init`] | the files that a test of one's own system begins with |
 //! | [`judge`] | verdicts from what is on disk, in a bounded child process |
 //! | [`leftovers`] | what could outlive a run, and how it is undone |
 //! | [`prove`] | every planted bug, again and again |
@@ -34,6 +35,7 @@ pub mod drive;
 pub mod explore;
 pub mod follow;
 pub mod holds;
+pub mod init;
 pub mod judge;
 pub mod leftovers;
 pub mod logging;

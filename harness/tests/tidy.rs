@@ -30,7 +30,7 @@ const TOP_LEVEL: [&str; 16] = [
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
-    "README.zh.md",
+    "README.zh-CN.md",
     "checkers",
     "docs",
     "harness",
@@ -295,4 +295,62 @@ fn nothing_names_the_machine_it_was_written_on() {
             assert!(!text.contains(&path), "{} contains {path}", file.display());
         }
     }
+}
+
+/// The fenced code of a page, without comments, which are in the page's language.
+fn code_of(page: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(root().join(page)).unwrap();
+    let fenced = text.split("\n```").skip(1).step_by(2);
+    let lines = fenced.flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>());
+    let code = lines.map(|line| line.split(" #").next().unwrap_or("").trim_end().to_owned());
+    code.collect()
+}
+
+#[test]
+fn the_readmes_name_the_same_commands_and_each_other() {
+    let (english, chinese) = (code_of("README.md"), code_of("README.zh-CN.md"));
+    assert!(english.len() > 20, "{english:?}");
+    assert_eq!(english, chinese);
+    let read = |page: &str| std::fs::read_to_string(root().join(page)).unwrap();
+    assert!(read("README.md").contains("(README.zh-CN.md)"));
+    assert!(read("README.zh-CN.md").contains("(README.md)"));
+}
+
+/// Every Markdown page that people read.
+fn pages() -> Vec<PathBuf> {
+    let mut folders = vec![root().join("docs"), root().join("results")];
+    let mut pages = Vec::new();
+    for name in ["README.md", "README.zh-CN.md", "ARCHITECTURE.md"] {
+        pages.push(root().join(name));
+    }
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.extension() {
+                Some(end) if end == "md" => pages.push(path),
+                None if path.is_dir() && path.file_name() != Some("runs".as_ref()) => {
+                    folders.push(path);
+                }
+                _ => {}
+            }
+        }
+    }
+    pages
+}
+
+#[test]
+fn links_between_pages_lead_somewhere() {
+    let mut broken = Vec::new();
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for link in text.split("](").skip(1) {
+            let link = link.split(')').next().unwrap_or("");
+            let file = link.split('#').next().unwrap_or("");
+            let elsewhere = file.is_empty() || file.contains("://");
+            if !elsewhere && !page.parent().unwrap().join(file).exists() {
+                broken.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
 }

@@ -12,6 +12,7 @@ mod explain;
 mod export;
 mod follow;
 mod github;
+mod init;
 mod list;
 mod merge;
 mod node;
@@ -39,6 +40,7 @@ const AFTER_HELP: &str = "\
 Examples:
   tribunal                          run the built-in demo: a pass and a found bug, in 20 s
   tribunal run lock                 every fault against the lock manager
+  tribunal init                     begin a test of your own system
   tribunal run my-suite.yaml        your own suite; `tribunal list` says what it can name
   tribunal run my-suite.yaml --dry-run
                                     check a suite and print what would run
@@ -66,6 +68,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Begin a test of your own system: a suite, an adapter, a CI file
+    Init(init::Init),
     /// Run a suite: a YAML file, or a built-in one by name
     Run(Box<run::Run>),
     /// Try every planted bug with several seeds: how surely, and how fast, is it found?
@@ -150,6 +154,7 @@ pub fn main() -> ExitCode {
 fn obey(command: Option<Command>) -> ExitCode {
     let done = match command {
         None => run::run(run::Run::demo()),
+        Some(Command::Init(args)) => init::init(&args),
         Some(Command::Run(args)) => run::run(*args),
         Some(Command::Prove(args)) => prove::run(&args),
         Some(Command::Replay(args)) => replay::replay(&args),

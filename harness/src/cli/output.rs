@@ -55,6 +55,10 @@ pub(super) fn print_run(run: &Finished) {
         ),
     );
     fact("report", &dir.report().display().to_string());
+    let violation = verdict.class == ResultClass::Violation;
+    if let Some(anomaly) = verdict.headline().filter(|_| violation) {
+        fact("explain", &format!("tribunal explain {}", anomaly.name));
+    }
     fact("reproduce", &info.reproduce);
     anstream::println!();
 }

@@ -75,10 +75,7 @@ pub enum ClusterError {
         log: PathBuf,
     },
     /// Nodes did not become ready in time.
-    #[error(
-        "not ready within {within:?}: {}; raise `ready:` or `recovery:` in the suite if they need longer",
-        listed(nodes)
-    )]
+    #[error("not ready within {within:?}: {}; {}", listed(nodes), advice(nodes))]
     NotReady {
         /// How long they were waited for.
         within: Duration,
@@ -123,6 +120,18 @@ fn quoted(last: &str) -> String {
         let _ = write!(text, "\n    {line}");
     }
     text
+}
+
+/// What to do. A server that does not listen where it was told to is never ready.
+fn advice(nodes: &[Unready]) -> &'static str {
+    let refused = |node: &Unready| node.detail.contains("Connection refused");
+    if nodes.iter().any(refused) {
+        "nothing listens there: is the node given its host as well as its port, and does it listen \
+         on that host, not on 127.0.0.1? If it only needs longer, raise `ready:` or `recovery:` in \
+         the suite"
+    } else {
+        "raise `ready:` or `recovery:` in the suite if they need longer"
+    }
 }
 
 fn listed(nodes: &[Unready]) -> String {
