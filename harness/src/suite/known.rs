@@ -101,9 +101,7 @@ fn issue(value: &Json) -> Read<KnownIssue> {
     check_keys("a known issue", map, &KEYS)?;
     let needs = |key: &str, why: &str| {
         Problem::new(format!("a known issue needs `{key}`"))
-            .help(format!(
-                "{why}; write null nowhere: what nobody owns is not known"
-            ))
+            .help(why)
             .on(Part::Entry)
     };
     let words = |key: &'static str, why: &str| {
