@@ -15,6 +15,10 @@
 //! | [`follow`] | judges a history while it is being written |
 //! | [`explore`] | reference nodes in virtual time, thousands of schedules |
 //! | [`init`] | the files that a test of one's own system begins with |
+//! | [`known`] | which violations are known issues |
+//! | [`baseline`] | the figures of runs, saved and compared |
+//! | [`triage`] | violations by what they have in common |
+//! | [`artifacts`] | what a pipeline keeps of its runs |
 //! | [`judge`] | verdicts from what is on disk, in a bounded child process |
 //! | [`leftovers`] | what could outlive a run, and how it is undone |
 //! | [`prove`] | every planted bug, again and again |
@@ -26,6 +30,8 @@
 //! | [`topology`] | who is linked to whom, and how far apart |
 //! | [`cli`] | the command line and its exit codes |
 
+pub mod artifacts;
+pub mod baseline;
 pub mod campaign;
 pub mod cli;
 pub mod clock;
@@ -37,6 +43,7 @@ pub mod follow;
 pub mod holds;
 pub mod init;
 pub mod judge;
+pub mod known;
 pub mod leftovers;
 pub mod logging;
 pub mod messages;
@@ -56,3 +63,4 @@ pub mod standstill;
 pub mod status;
 pub mod suite;
 pub mod topology;
+pub mod triage;

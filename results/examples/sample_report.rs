@@ -329,6 +329,7 @@ fn verdict(history: &History) -> RunVerdict {
             ..Evidence::default()
         },
         gates: Vec::new(),
+        ..RunVerdict::default()
     }
 }
 

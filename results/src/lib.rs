@@ -22,6 +22,8 @@
 //! | [`reasons`] | every reason that a verdict can give |
 //! | [`rate`] | rates, their intervals, and what they let one claim |
 //! | [`record`] | all that a checker may look at |
+//! | [`shift`] | how much larger measurements are than others, with an interval |
+//! | [`signature`] | what two failures have in common that are the same finding |
 //! | [`verdict`] | what the checkers concluded, result classes, exit codes |
 //! | [`schema`] | the JSON schemas of all these |
 //! | [`run`] | `run.json`, and where each file of a run lies |
@@ -51,6 +53,8 @@ pub mod report;
 pub mod run;
 pub mod scalar;
 pub mod schema;
+pub mod shift;
+pub mod signature;
 pub mod verdict;
 
 pub use assumptions::Assumptions;
@@ -63,6 +67,7 @@ pub use operation::{Kind, Operation};
 pub use outcome::{Answer, Grant, Outcome, Reason, Row};
 pub use record::{NodeLog, Record};
 pub use scalar::Scalar;
+pub use signature::Signature;
 pub use verdict::{Anomaly, Evidence, ResultClass, RunVerdict, Validity, Verdict};
 
 /// Name of a node, such as `n1`.

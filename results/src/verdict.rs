@@ -1,6 +1,6 @@
 //! What the checkers concluded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -11,6 +11,8 @@ use crate::{Nanos, Scalar};
 
 /// How many anomalies a verdict lists in full; the rest are counted.
 pub const ANOMALIES_LISTED_MAX: usize = 16;
+/// The figure with the names of all anomalies, where more were found than are listed.
+const NAMES: &str = "names";
 
 /// A checker's answer. Worse is larger, so the whole is the maximum of its parts.
 #[derive(
@@ -95,18 +97,36 @@ impl Verdict {
     }
 
     /// The property is violated. The summary is the first anomaly's sentence; `anomalies` must
-    /// not be empty, and of more than [`ANOMALIES_LISTED_MAX`] only the first are kept.
+    /// not be empty, and of more than [`ANOMALIES_LISTED_MAX`] only the first are kept; of the others
+    /// the figure `names` says what they are called.
     pub fn invalid(checker: &str, mut anomalies: Vec<Anomaly>, total: u64) -> Self {
         let summary = anomalies
             .first()
             .map(|a| a.sentence.clone())
             .unwrap_or_default();
         let total = total.max(anomalies.len() as u64);
+        let all: BTreeSet<String> = anomalies.iter().map(|a| a.name.clone()).collect();
+        let known = anomalies.len() > ANOMALIES_LISTED_MAX && anomalies.len() as u64 == total;
         anomalies.truncate(ANOMALIES_LISTED_MAX);
         let mut verdict = Self::of(checker, Validity::Invalid, summary);
         verdict.anomalies = anomalies;
         verdict.anomalies_total = total;
-        verdict
+        match known {
+            true => verdict.figure(NAMES, all.into_iter().collect::<Vec<_>>()),
+            false => verdict,
+        }
+    }
+
+    /// What its contradictions are called, each name at least once.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let listed = self.anomalies.iter().map(|anomaly| anomaly.name.as_str());
+        let others = self.figures.get(NAMES).and_then(Json::as_array);
+        listed.chain(others.into_iter().flatten().filter_map(Json::as_str))
+    }
+
+    /// Whether [`names`](Self::names) has the name of every contradiction that was counted.
+    pub fn names_are_complete(&self) -> bool {
+        self.anomalies_total <= self.anomalies.len() as u64 || self.figures.contains_key(NAMES)
     }
 
     /// The same with a figure.
@@ -370,6 +390,14 @@ pub struct RunVerdict {
     /// What became of the gates that the plan sets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Judged>,
+    /// What a violation is known by: [signatures](crate::signature) as text, one for each kind of
+    /// finding.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<String>,
+    /// Tickets of the known issues that account for all of a violation; empty if something is new.
+    /// Who sums up runs says so: the file of a run does not have it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<String>,
 }
 
 /// The checkers that say whether the system came back; all others say whether it was right.

@@ -45,7 +45,16 @@ pub(super) fn conclude(runs: &[(&RunInfo, &RunVerdict)]) -> anyhow::Result<()> {
     for line in annotations(runs) {
         anstream::println!("{line}");
     }
-    let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) else {
+    add_to_summary(&markdown::render(runs))
+}
+
+/// Adds Markdown to the step's summary.
+///
+/// # Errors
+/// If it cannot be written.
+pub(super) fn add_to_summary(text: &str) -> anyhow::Result<()> {
+    let path = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty());
+    let Some(path) = path.filter(|_| is_here()) else {
         return Ok(());
     };
     let path = Path::new(&path);
@@ -54,7 +63,7 @@ pub(super) fn conclude(runs: &[(&RunInfo, &RunVerdict)]) -> anyhow::Result<()> {
         .append(true)
         .open(path);
     options
-        .and_then(|mut file| file.write_all(markdown::render(runs).as_bytes()))
+        .and_then(|mut file| file.write_all(text.as_bytes()))
         .with_context(|| format!("cannot write the step's summary to {}", path.display()))
 }
 
@@ -62,7 +71,7 @@ pub(super) fn conclude(runs: &[(&RunInfo, &RunVerdict)]) -> anyhow::Result<()> {
 fn annotations(runs: &[(&RunInfo, &RunVerdict)]) -> Vec<String> {
     let of = |class| {
         runs.iter()
-            .filter(move |(_, verdict)| verdict.class == class)
+            .filter(move |(_, verdict)| verdict.class == class && verdict.known.is_empty())
     };
     let failing: Vec<_> = ResultClass::BY_WEIGHT
         .into_iter()

@@ -9,6 +9,7 @@ use tribunal_results::run::RunInfo;
 use tribunal_results::{ResultClass, RunVerdict};
 
 use super::campaign::share;
+use super::known::{self, KnownIssues};
 use super::{Done, Failure, exit, github, output};
 use crate::campaign::Tally;
 use crate::campaign::shard::Part;
@@ -35,10 +36,13 @@ pub(super) struct Merge {
     /// All runs together must show, at 95 % confidence, that fewer than this share of them fail
     #[arg(long, value_name = "SHARE", value_parser = share)]
     claim: Option<f64>,
+    #[command(flatten)]
+    known: KnownIssues,
 }
 
 /// Puts the results of several directories together.
 pub(super) fn merge(args: &Merge) -> Done {
+    let issues = args.known.read()?;
     let found = recorded::find(&args.folders).map_err(Failure::usage)?;
     if found.runs.is_empty() {
         anstream::eprintln!("there is no run in these directories");
@@ -49,7 +53,15 @@ pub(super) fn merge(args: &Merge) -> Done {
     print_failing(&found.runs);
     output::print_counts(found.runs.iter().map(Recorded::class), 0);
     anstream::println!("{}", claim::of_runs(tally.rate()));
-    let mut classes: Vec<ResultClass> = found.runs.iter().map(Recorded::class).collect();
+    let mut runs = found.runs;
+    let mut verdicts: Vec<RunVerdict> = runs.iter().map(verdict).collect();
+    let infos: Vec<&RunInfo> = runs.iter().map(|run| &run.info).collect();
+    let mut marked: Vec<&mut RunVerdict> = verdicts.iter_mut().collect();
+    known::mark(&issues, &infos, &mut marked, false);
+    let mut classes = known::counted(&verdicts);
+    for (run, verdict) in runs.iter_mut().zip(verdicts) {
+        run.verdict = Some(verdict);
+    }
     for missing in Part::missing(&found.parts) {
         let unsure = output::UNSURE;
         anstream::println!("{unsure}incomplete{unsure:#}  {missing}");
@@ -59,7 +71,7 @@ pub(super) fn merge(args: &Merge) -> Done {
         let held = super::campaign::print_claim(&tally, claim);
         classes.extend((!held).then_some(ResultClass::Insufficient));
     }
-    write(args, &found.runs)?;
+    write(args, &runs)?;
     Ok(ResultClass::combine(classes).map_or(exit::INSUFFICIENT, ResultClass::exit_code))
 }
 

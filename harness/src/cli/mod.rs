@@ -3,16 +3,20 @@
 //! Exit codes are decided here and nowhere else; they are documented in [`exit`].
 
 mod adapter;
+mod artifacts;
 mod campaign;
 mod check;
+mod compare;
 mod completions;
 mod doctor;
 pub mod exit;
 mod explain;
 mod export;
+mod files;
 mod follow;
 mod github;
 mod init;
+mod known;
 mod list;
 mod merge;
 mod node;
@@ -27,6 +31,7 @@ mod schema;
 mod serve;
 mod shrink;
 mod stop;
+mod triage;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -82,6 +87,10 @@ enum Command {
     Check(check::Check),
     /// Draw the reports of a recorded run again
     Report(report::ReportArgs),
+    /// Group the violations of many runs: how often, and how to see them again fastest
+    Triage(triage::Triage),
+    /// Compare the figures of runs with a saved baseline, or save one
+    Compare(compare::Compare),
     /// Write a history for others: a trace to look at, Jepsen's EDN, elle-cli's JSON
     Export(export::Export),
     /// Print the JSON schemas of verdicts, histories and what else a run leaves
@@ -161,6 +170,8 @@ fn obey(command: Option<Command>) -> ExitCode {
         Some(Command::Shrink(args)) => shrink::run(&args),
         Some(Command::Check(args)) => check::check(&args),
         Some(Command::Report(args)) => report::report(&args),
+        Some(Command::Triage(args)) => triage::triage(&args),
+        Some(Command::Compare(args)) => compare::compare(&args),
         Some(Command::Export(args)) => export::export(&args),
         Some(Command::Schema(args)) => schema::schema(&args),
         #[cfg(feature = "serve")]

@@ -19,6 +19,8 @@ pub(super) const FAINT: Style = Style::new().dimmed();
 
 /// Facts of an anomaly that are printed; the report has all.
 const FACTS_SHOWN_MAX: usize = 6;
+/// Signatures of a run that are printed; the verdict has all.
+const SIGNATURES_SHOWN_MAX: usize = 4;
 
 /// The style of a result class.
 pub(super) const fn style_of(class: ResultClass) -> Style {
@@ -87,6 +89,9 @@ pub(super) fn print_verdict(info: &RunInfo, verdict: &RunVerdict) {
     anstream::println!("  {FAINT}safety    {FAINT:#} {safety} · liveness {liveness}");
     let evidence = report::text::evidence_line(&verdict.evidence);
     anstream::println!("  {FAINT}evidence  {FAINT:#} {evidence}");
+    for signature in verdict.signatures.iter().take(SIGNATURES_SHOWN_MAX) {
+        anstream::println!("  {FAINT}signature {FAINT:#} {}", visible(signature));
+    }
     for gate in &verdict.gates {
         let style = match gate.met {
             Some(true) => GOOD,

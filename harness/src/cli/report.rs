@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use tribunal_results::run::RunDir;
 
+use super::artifacts::{self, Artifacts};
 use super::merge::{self, Merge};
 use super::{Done, Failure, check, exit, output};
 use crate::show;
@@ -23,12 +24,16 @@ pub(super) struct ReportArgs {
 enum Several {
     /// Put the results of several directories together: of shards, of machines, of days
     Merge(Merge),
+    /// Copy what a pipeline keeps: what is small always, whole runs that failed up to a budget
+    Artifacts(Artifacts),
 }
 
 /// Draws reports from `run.json`, `verdict.json` and the history; judges nothing.
 pub(super) fn report(args: &ReportArgs) -> Done {
-    if let Some(Several::Merge(merge)) = &args.several {
-        return merge::merge(merge);
+    match &args.several {
+        Some(Several::Merge(merge)) => return merge::merge(merge),
+        Some(Several::Artifacts(kept)) => return artifacts::artifacts(kept),
+        None => {}
     }
     let Some(run) = &args.run else {
         return Err(Failure::usage(anyhow::anyhow!("which run?")));

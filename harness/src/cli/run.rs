@@ -13,13 +13,15 @@ use tribunal_results::run::RunInfo;
 use tribunal_results::{ResultClass, RunVerdict, report};
 
 use super::campaign::Campaign;
-use super::{Done, Failure, Out, campaign, exit, github, output, profile, quoted, stop};
+use super::known::{self, KnownIssues};
+use super::{Done, Failure, Out, campaign, exit, files, github, output, profile, quoted, stop};
 use crate::campaign::Ask;
 use crate::campaign::shard::Part;
 use crate::corpus::Corpus;
 use crate::plan::Plan;
 use crate::run::{Circumstances, Finished, execute};
 use crate::status::Status;
+use crate::suite::known::KnownIssue;
 use crate::suite::{self, Catalogue, Overrides, Source};
 
 /// The suite that runs when none is named.
@@ -78,6 +80,8 @@ pub(super) struct Run {
     /// Directory of failing runs: those of this suite are done first, and what fails now is added
     #[arg(long, value_name = "DIR", conflicts_with_all = campaign::OPTIONS)]
     seed_corpus: Option<PathBuf>,
+    #[command(flatten)]
+    known: KnownIssues,
     /// Stop all nodes (SIGSTOP) at the first contradiction, expected or not; on a terminal they
     /// stay so, to be looked at, until Ctrl-C. After a violation no other run is done
     #[arg(long)]
@@ -128,6 +132,7 @@ impl Run {
                     .map_or_else(|| PathBuf::from("results/runs"), PathBuf::from),
             },
             seed_corpus: None,
+            known: KnownIssues::default(),
             fail_fast: false,
             without_bug: false,
             dry_run: false,
@@ -215,8 +220,13 @@ pub(super) fn run(mut args: Run) -> Done {
         args = profile::apply(&name, std::env::args_os().skip(2).collect())?;
     }
     let named = load(&args)?;
+    let known = args.known.read()?;
     if args.dry_run || !args.campaign.asked() {
-        return here(&args, named.into_iter().map(|(_, plan)| plan).collect());
+        return here(
+            &args,
+            named.into_iter().map(|(_, plan)| plan).collect(),
+            &known,
+        );
     }
     let ask = args.ask(named);
     if ask.total() == Some(0) {
@@ -227,7 +237,7 @@ pub(super) fn run(mut args: Run) -> Done {
     part.iter().try_for_each(|part| part.write(args.out()))?;
     let mut runs = Vec::new();
     let ended = campaign::run(&args, &ask, &mut runs)?;
-    conclude(&args, &runs, ended, part)
+    conclude(&args, runs, ended, part, &known)
 }
 
 /// How the runs came to their end together.
@@ -244,7 +254,7 @@ pub(super) struct Ended {
 }
 
 /// Runs plans in this process, one after the other.
-fn here(args: &Run, mut plans: Vec<Plan>) -> Done {
+fn here(args: &Run, mut plans: Vec<Plan>, known: &[KnownIssue]) -> Done {
     let corpus = args.seed_corpus.as_deref().map(Corpus::at).transpose();
     let corpus = corpus.map_err(Failure::usage)?;
     if let Some(corpus) = &corpus {
@@ -272,7 +282,7 @@ fn here(args: &Run, mut plans: Vec<Plan>) -> Done {
     // Before any other thread is there, as it would be left behind.
     let private = private(&plans);
     crate::logging::start();
-    enough_files(&plans)?;
+    files::enough(&plans)?;
     // One runtime carries bytes; the other, of this thread alone, drives clients and stamps.
     let fabric = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(FABRIC_THREADS)
@@ -304,17 +314,26 @@ fn here(args: &Run, mut plans: Vec<Plan>) -> Done {
         failed: played.err(),
         classes: Vec::new(),
     };
-    conclude(args, &runs, ended, part)
+    conclude(args, runs, ended, part, known)
 }
 
 /// Says what the runs came to together, and which exit code that is.
-fn conclude(args: &Run, runs: &[Finished], ended: Ended, part: Option<Part>) -> Done {
+fn conclude(
+    args: &Run,
+    mut runs: Vec<Finished>,
+    ended: Ended,
+    part: Option<Part>,
+    issues: &[KnownIssue],
+) -> Done {
     if args.format == Format::Human {
-        output::print_parted(runs);
-        output::print_totals(runs, ended.not_run);
+        output::print_parted(&runs);
+        output::print_totals(&runs, ended.not_run);
     }
+    let pairs = runs.iter_mut().map(|run| (&run.info, &mut run.verdict));
+    let (infos, mut verdicts): (Vec<_>, Vec<_>) = pairs.unzip();
+    known::mark(issues, &infos, &mut verdicts, args.in_json());
     // Whatever failed, what the other runs found is told and counts.
-    let written = write_combined(args, runs).and_then(|()| match part {
+    let written = write_combined(args, &runs).and_then(|()| match part {
         Some(part) if !ended.stopped => Part {
             ended: true,
             ..part
@@ -323,7 +342,7 @@ fn conclude(args: &Run, runs: &[Finished], ended: Ended, part: Option<Part>) -> 
         _ => Ok(()),
     });
     let failed = ended.failed.or(written.err());
-    let mut classes: Vec<ResultClass> = runs.iter().map(|run| run.verdict.class).collect();
+    let mut classes = known::counted(runs.iter().map(|run| &run.verdict));
     classes.extend(ended.classes);
     classes.extend((ended.not_run > 0 && ended.stopped).then_some(ResultClass::Interrupted));
     classes.extend(failed.as_ref().map(|_| ResultClass::HarnessError));
@@ -517,41 +536,6 @@ pub(super) fn writable(out: &std::path::Path) -> Result<(), Failure> {
             )
         })
         .map_err(Failure::usage)
-}
-
-/// Many nodes and clients need many sockets: takes as many as the system lets us, and finds out
-/// before anything starts whether they suffice.
-fn enough_files(plans: &[Plan]) -> Result<(), Failure> {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return Ok(());
-    };
-    if soft < hard
-        && let Err(e) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
-    {
-        tracing::warn!("cannot raise the limit of open files: {e}");
-    }
-    let Some(plan) = plans.iter().max_by_key(|plan| files_of(plan)) else {
-        return Ok(());
-    };
-    let need = files_of(plan);
-    if need <= hard {
-        return Ok(());
-    }
-    Err(Failure::usage(anyhow::anyhow!(
-        "{} needs about {need} open files for its {} nodes and {} clients, but at most {hard} are \
-         allowed; raise the limit with `ulimit -n {need}`, or ask for less",
-        plan.name,
-        plan.nodes,
-        plan.clients,
-    )))
-}
-
-/// About how many files and sockets a run keeps open: a listener a link, two ends of a connection
-/// between each two nodes in each direction, three for each client, and some for the rest.
-fn files_of(plan: &Plan) -> u64 {
-    let (nodes, clients) = (plan.nodes as u64, plan.clients as u64);
-    nodes * nodes + 2 * nodes * nodes.saturating_sub(1) + 3 * clients + 64
 }
 
 pub(super) fn print_json(run: &Finished) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 use tribunal_results::gates::{self, Judged};
 use tribunal_results::reasons::TOO_LITTLE;
 use tribunal_results::verdict::LIVENESS;
-use tribunal_results::{Anomaly, ResultClass, RunVerdict, Validity, Verdict};
+use tribunal_results::{Anomaly, ResultClass, RunVerdict, Signature, Validity, Verdict};
 
 use super::Judgement;
 use crate::plan::Plan;
@@ -19,7 +19,7 @@ pub fn conclude(plan: &Plan, judgement: &Judgement, ending: &Ending) -> RunVerdi
         }
         other => other,
     };
-    RunVerdict {
+    let mut verdict = RunVerdict {
         class: conclusion.class,
         reason: conclusion.reason,
         claim: conclusion.claim,
@@ -27,7 +27,12 @@ pub fn conclude(plan: &Plan, judgement: &Judgement, ending: &Ending) -> RunVerdi
         verdicts: judgement.verdicts.clone(),
         evidence: judgement.evidence.clone(),
         gates,
-    }
+        ..RunVerdict::default()
+    };
+    let (workload, target) = (&plan.workload.workload, &plan.target.target);
+    let signatures = Signature::of(&verdict, workload, target, plan.target.bug.as_deref());
+    verdict.signatures = signatures.iter().map(Signature::to_string).collect();
+    verdict
 }
 
 /// What follows if a gate was missed, or could not be judged. What was not measured comes first: it

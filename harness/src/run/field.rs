@@ -121,10 +121,7 @@ impl Stage {
         status: &Status,
         phases: &mut Phases,
     ) -> anyhow::Result<()> {
-        let target = tribunal_targets::find(&plan.target.target)
-            .ok_or_else(|| anyhow::anyhow!("there is no target {}", plan.target.target))?;
-        let target = System::new(target, &plan.target.options)
-            .map_err(|e| anyhow::anyhow!("options of the target: {}: {e}", e.path))?;
+        let target = system(plan)?;
         let nodes: Vec<NodeId> = node_names(plan.nodes)
             .iter()
             .map(|n| n.as_str().into())
@@ -551,6 +548,14 @@ fn open_clients(
         Arc::new(open),
         holds,
     ))
+}
+
+/// What a plan tests.
+fn system(plan: &Plan) -> anyhow::Result<System> {
+    let target = tribunal_targets::find(&plan.target.target)
+        .ok_or_else(|| anyhow::anyhow!("there is no target {}", plan.target.target))?;
+    System::new(target, &plan.target.options)
+        .map_err(|e| anyhow::anyhow!("options of the target: {}: {e}", e.path))
 }
 
 /// The load of a plan.

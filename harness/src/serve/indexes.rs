@@ -162,13 +162,8 @@ fn load(dir: &RunDir, clients: usize, read: &AtomicU64) -> anyhow::Result<Loaded
 /// The verdict on a run that has none yet.
 fn unjudged() -> RunVerdict {
     RunVerdict {
-        gates: Vec::new(),
         class: ResultClass::Interrupted,
-        reason: String::new(),
-        claim: String::new(),
-        expected: Vec::new(),
-        verdicts: Vec::new(),
-        evidence: Default::default(),
+        ..RunVerdict::default()
     }
 }
 

@@ -33,6 +33,7 @@
 //! | `write`, `flow` | plan → YAML |
 //! | `schema` | what editors complete and underline |
 //! | [`profiles`] | options of `tribunal run` under a name |
+//! | [`known`] | violations that somebody works on |
 //! | `error` | what is wrong, shown on its own lines |
 
 pub mod catalogue;
@@ -41,6 +42,7 @@ mod error;
 mod expand;
 mod flow;
 mod gates;
+pub mod known;
 mod locate;
 mod naming;
 mod place;

@@ -13,7 +13,8 @@ use crate::{ResultClass, RunVerdict};
 /// The JUnit file about these runs.
 ///
 /// What is about the system (violation, inconclusive, insufficient) is a failure, what is about
-/// us (harness error, interrupted) an error; the `type` names the result class. What else is told
+/// us (harness error, interrupted) an error; the `type` names the result class. A violation that is
+/// a known issue is skipped, with its ticket. What else is told
 /// of a run stands twice: as the suite's properties, named after the case, and as what the case
 /// printed. So the file is valid by Jenkins' schema, by which a case has no properties.
 ///
@@ -39,9 +40,11 @@ pub fn render(runs: &[(&RunInfo, &RunVerdict)]) -> Result<String, ReportError> {
     let mut report = Report::new("tribunal");
     report.set_time(total);
     report.add_test_suites(suites.into_values());
-    // Of the root the schema knows no count of what was skipped, and nothing ever is. Two characters
-    // that XML has not are let through.
-    let xml = report.to_string()?.replacen(" skipped=\"0\"", "", 1);
+    // Of the root the schema knows no count of what was skipped: known issues. Two characters that
+    // XML has not are let through.
+    let known = runs.iter().filter(|(_, verdict)| !verdict.known.is_empty());
+    let skipped = format!(" skipped=\"{}\"", known.count());
+    let xml = report.to_string()?.replacen(&skipped, "", 1);
     Ok(xml.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}"))
 }
 
@@ -69,7 +72,7 @@ fn case(suite: &str, info: &RunInfo, verdict: &RunVerdict) -> TestCase {
 }
 
 /// What is told of each run: how to find it, how to repeat it, what it can show.
-fn properties(info: &RunInfo, verdict: &RunVerdict) -> [(&'static str, String); 11] {
+fn properties(info: &RunInfo, verdict: &RunVerdict) -> [(&'static str, String); 12] {
     let evidence = &verdict.evidence;
     let bitten: u64 = evidence.faults_bitten.values().sum();
     [
@@ -78,6 +81,7 @@ fn properties(info: &RunInfo, verdict: &RunVerdict) -> [(&'static str, String); 
         ("evidence", evidence_line(evidence)),
         ("class", verdict.class.name().to_owned()),
         ("reason", verdict.reason.clone()),
+        ("signature", verdict.signatures.join(" ")),
         ("operations.ok", evidence.total.ok.to_string()),
         ("operations.fail", evidence.total.fail.to_string()),
         ("operations.info", evidence.total.info.to_string()),
@@ -88,6 +92,13 @@ fn properties(info: &RunInfo, verdict: &RunVerdict) -> [(&'static str, String); 
 }
 
 fn status(info: &RunInfo, verdict: &RunVerdict) -> TestCaseStatus {
+    if !verdict.known.is_empty() {
+        // Neither green nor red; what was found is told beside it.
+        let mut status = TestCaseStatus::skipped();
+        let tickets = verdict.known.join(", ");
+        status.set_message(format!("known issue {tickets}: {}", verdict.claim));
+        return status;
+    }
     let kind = match verdict.class {
         ResultClass::Pass => return TestCaseStatus::success(),
         ResultClass::Violation

@@ -12,6 +12,8 @@ const BYTES_MAX: usize = 190_000;
 const TABLE_BYTES_MAX: usize = 90_000;
 /// The longest text of others that is quoted, in characters.
 const QUOTE_MAX: usize = 600;
+/// Signatures that are listed of one run.
+const SIGNATURES_MAX: usize = 8;
 
 /// The summary of these runs: a table of all, then each that did not pass. Below 200 kB however
 /// many there are; it says how many were left out.
@@ -102,10 +104,18 @@ impl fmt::Display for Row<'_> {
             [] => "none".into(),
             faults => faults.join(", "),
         };
+        let reason = match verdict.known.as_slice() {
+            [] => verdict.reason.clone(),
+            known => format!("{} (known: {})", verdict.reason, known.join(", ")),
+        };
+        let sign = match verdict.known.is_empty() {
+            true => sign(verdict.class),
+            false => "🔕",
+        };
         writeln!(
             f,
             "| {} | {} / {} | {} | {}{} | {} | {}: {} |",
-            sign(verdict.class),
+            sign,
             cell(&info.suite),
             cell(&info.plan),
             info.seed,
@@ -113,7 +123,7 @@ impl fmt::Display for Row<'_> {
             cell(&bug),
             cell(&faults),
             verdict.class.name(),
-            cell(&verdict.reason),
+            cell(&reason),
         )
     }
 }
@@ -146,6 +156,12 @@ impl fmt::Display for Part<'_> {
         if !info.directory.is_empty() {
             writeln!(f, "- bundle: {}", code(&info.directory))?;
         }
+        for signature in verdict.signatures.iter().take(SIGNATURES_MAX) {
+            writeln!(f, "- signature: {}", code(signature))?;
+        }
+        if !verdict.known.is_empty() {
+            writeln!(f, "- known issue: {}", cell(&verdict.known.join(", ")))?;
+        }
         writeln!(f, "- evidence: {}", cell(&evidence_line(&verdict.evidence)))?;
         for gate in &verdict.gates {
             writeln!(f, "- gate: {} {}", gate.sign(), cell(&gate.words()))?;
@@ -155,7 +171,7 @@ impl fmt::Display for Part<'_> {
 }
 
 /// A text as one line that Markdown and HTML take literally, also within a table.
-fn cell(text: &str) -> String {
+pub fn cell(text: &str) -> String {
     let mut out = String::new();
     for c in clip(text, QUOTE_MAX).chars() {
         match c {
@@ -176,7 +192,7 @@ fn cell(text: &str) -> String {
 }
 
 /// A text as a code span, fenced by more backticks than it holds in a row.
-fn code(text: &str) -> String {
+pub fn code(text: &str) -> String {
     let line: String = clip(text, QUOTE_MAX)
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })

@@ -69,6 +69,8 @@ pub(crate) fn verdict(class: ResultClass, text: &str, anomalies: Vec<Anomaly>) -
             ..Evidence::default()
         },
         gates: Vec::new(),
+        signatures: vec![text.into()],
+        known: Vec::new(),
     }
 }
 
