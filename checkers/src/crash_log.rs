@@ -60,11 +60,20 @@ impl Checker for CrashLog {
     fn check(&self, record: &Record, _: Budget) -> Verdict {
         let assume = &record.assume;
         let crashes = record.logs.iter().flat_map(|log| crashes(log, assume));
-        let anomalies: Vec<Anomaly> = crashes.chain(exits(record)).collect();
+        let (for_want_of_space, exits): (Vec<_>, Vec<_>) =
+            exits(record).partition(|exit| is_for_want_of_space(exit, record));
+        let anomalies: Vec<Anomaly> = crashes.chain(exits).collect();
         let lines: usize = record.logs.iter().map(|log| log.lines.len()).sum();
         let verdict = if !anomalies.is_empty() {
             let total = anomalies.len() as u64;
             Verdict::invalid(NAME, anomalies, total)
+        } else if let Some(first) = for_want_of_space.first() {
+            let text = format!(
+                "the machine's disk is full, which is no fault of the system; free some space and \
+                 run again. Seen: {}",
+                first.sentence
+            );
+            Verdict::unknown(NAME, "disk-full", text)
         } else if !record.is_run && record.logs.is_empty() {
             Verdict::valid(NAME, "no logs to look at: only a history was given")
         } else {
@@ -121,6 +130,13 @@ fn holds<'a>(line: &str, patterns: impl IntoIterator<Item = &'a str>) -> Option<
     })
 }
 
+/// Whether a node ended because the disk that it shares with everything else was full: its last
+/// words say so, and no fault had taken the space away.
+fn is_for_want_of_space(exit: &Anomaly, record: &Record) -> bool {
+    exit.sentence.contains("No space left on device")
+        && !record.faults.iter().any(|fault| fault == "disk-full")
+}
+
 fn exits(record: &Record) -> impl Iterator<Item = Anomaly> {
     let died = record
         .history
@@ -162,6 +178,33 @@ mod tests {
             ..Record::default()
         };
         CrashLog.check(&record, Budget::default())
+    }
+
+    #[test]
+    fn a_node_that_ends_as_the_machines_disk_is_full_is_not_to_blame() {
+        let died = |detail: &str, fault: Option<&str>| {
+            let text = format!(
+                r#"{{"format":"tribunal-history","version":2,"nodes":["n1"]}}
+{{"index":0,"time":5,"process":"nemesis","node":"n1","type":"info","f":"node","value":{{"state":"died","detail":"{detail}"}}}}
+"#
+            );
+            let record = Record {
+                history: tribunal_results::journal::read(text.as_bytes())
+                    .unwrap()
+                    .history,
+                faults: fault.map(str::to_owned).into_iter().collect(),
+                is_run: true,
+                ..Record::default()
+            };
+            CrashLog.check(&record, Budget::default())
+        };
+        let full = "exit code 64: cannot write: No space left on device (os error 28)";
+        let verdict = died(full, None);
+        assert_eq!(verdict.unknown.unwrap().code, "disk-full");
+        for (detail, fault) in [("exit code 64", None), (full, Some("disk-full"))] {
+            let verdict = died(detail, fault);
+            assert_eq!(verdict.anomalies[0].name, "unexpected-exit", "{detail}");
+        }
     }
 
     #[test]

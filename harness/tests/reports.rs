@@ -74,7 +74,7 @@ fn a_violation_exits_1_with_its_reports_and_those_of_all_runs() {
     workload: lock
     time: 1s
     expect: valid
-  - { name: fine, target: lock-manager, workload: lock, time: 1s }
+  - { name: fine, target: lock-manager, workload: { type: lock, try_share: 0 }, time: 1s }
 ";
     let output = ran(&run, body, &["--junit", &junit, "--summary", &summary]);
     assert_eq!(output.status.code(), Some(1), "{}", text_of(&output));
@@ -365,7 +365,7 @@ fn who_leads_is_in_the_record_and_on_the_page() {
     // Somebody leads at first; a leader that is killed does no longer, and another comes.
     assert!(leads(true) >= 2 && leads(false) >= 1, "{leaders:#?}");
     let page = read(&latest, "report.html");
-    assert!(page.contains("node leads, as it says") && page.contains(", led from "));
+    assert!(page.contains("node leads, as it says") && page.contains(", led "));
 }
 
 #[test]

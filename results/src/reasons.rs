@@ -31,7 +31,7 @@ const fn of(code: &'static str, of: Of, meaning: &'static str) -> ReasonCode {
 
 /// All codes but the names of anomalies.
 #[rustfmt::skip]
-pub static REASONS: [ReasonCode; 24] = [
+pub static REASONS: [ReasonCode; 25] = [
     of("valid", Of::Run, "Every checker says valid, on enough evidence."),
     of("expected-anomaly", Of::Run, "An anomaly was found that the plan expects."),
     of("expected-anomaly-missing", Of::Run, "The plan expects an anomaly that was not found."),
@@ -54,6 +54,7 @@ pub static REASONS: [ReasonCode; 24] = [
     of("undrained", Of::Inconclusive, "A queue was not emptied at the end, so that what is missing may still be in it."),
     of("unsettled", Of::Inconclusive, "The record ends before replicas could settle."),
     of("malformed-journal", Of::Inconclusive, "The message journal contradicts itself."),
+    of("disk-full", Of::Inconclusive, "A node ended because the machine's disk was full."),
     of("machine-stood-still", Of::Inconclusive, "The machine itself stood still while the system was waited for."),
     of("partial", Of::Inconclusive, "Operations were left out of a history from elsewhere, and may have changed what others read."),
 ];

@@ -306,9 +306,9 @@ fn trends_tell_rates_with_intervals_and_two_runs_are_compared() {
         put(out, "a", "21-x", "harness-error", "");
     });
     let all = site.get("/trends").body;
-    // Wilson's interval of 1 of 10.
+    // The exact interval (Clopper, Pearson) of 1 of 10.
     assert!(
-        all.contains("10.0 % (1.8–40.4 %)") && all.contains("0.0 % (0.0–27.8 %)"),
+        all.contains("10.0 % (0.3–44.5 %)") && all.contains("0.0 % (0.0–30.8 %)"),
         "{all}"
     );
     let one = site.get("/trends?suite=a&plan=plan").body;
