@@ -148,7 +148,7 @@ impl fmt::Display for Part<'_> {
             .map(|verdict| verdict.anomalies_total);
         let more = found.fold(0, u64::saturating_add).saturating_sub(1);
         if more > 0 {
-            writeln!(f, "- and {} more", counted(more, "contradiction"))?;
+            writeln!(f, "- and {}", counted(more, "more contradiction"))?;
         }
         if let Some(error) = &info.error {
             writeln!(f, "- **error**: {}", cell(error))?;
