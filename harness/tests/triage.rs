@@ -414,7 +414,7 @@ fn a_comparison_that_compares_nothing_is_never_green() {
     // A violation is worse than any figure.
     Fake::violation(7, &["non-linearizable"]).write(&then);
     let text = exits(&tribunal(&["compare", &file, &then]), 1);
-    assert!(text.contains("left out  1 runs: violation"), "{text}");
+    assert!(text.contains("left out  1 run: violation"), "{text}");
     // What is no baseline, none, and a figure that does not exist.
     let wrong = format!("{then}/s/p-0/run.json");
     exits(&tribunal(&["compare", &wrong, &then]), 64);
@@ -430,6 +430,21 @@ fn a_comparison_that_compares_nothing_is_never_green() {
     exits(&tribunal(&["compare", "--save", &file, &empty]), 3);
 }
 
+/// `tribunal report artifacts` of runs.
+fn artifacts(out: &str, small: &Path, full: &Path, more: &[&str]) -> Output {
+    let (small, full) = (small.display().to_string(), full.display().to_string());
+    let words = [
+        "report",
+        "artifacts",
+        out,
+        "--small",
+        &small,
+        "--full",
+        &full,
+    ];
+    tribunal(&[&words, more].concat())
+}
+
 #[test]
 fn a_pipeline_keeps_what_is_small_always_and_failing_runs_up_to_its_budget() {
     let (run, out) = with_violations(2, 1);
@@ -439,19 +454,10 @@ fn a_pipeline_keeps_what_is_small_always_and_failing_runs_up_to_its_budget() {
         for folder in [&small, &full] {
             let _absent = std::fs::remove_dir_all(folder);
         }
-        let (small, full) = (small.display().to_string(), full.display().to_string());
-        let words = [
-            "report",
-            "artifacts",
-            &out,
-            "--small",
-            &small,
-            "--full",
-            &full,
-        ];
-        tribunal(&[&words[..], &["--artifact-budget", budget]].concat())
+        artifacts(&out, &small, &full, &["--artifact-budget", budget])
     };
-    exits(&keep("1MB"), 0);
+    let text = exits(&keep("1MB"), 0);
+    assert!(text.contains(" 2 whole runs in "), "{text}");
     for (folder, file, there) in [
         (&small, "junit.xml", true),
         (&small, "s/p-1/verdict.json", true),
@@ -466,6 +472,7 @@ fn a_pipeline_keeps_what_is_small_always_and_failing_runs_up_to_its_budget() {
     }
     // One and a half runs: the second without what is large.
     let text = exits(&keep("15kB"), 0);
+    assert!(text.contains(" 1 whole run in "), "{text}");
     assert!(text.contains("left out"), "{text}");
     assert!(full.join("s/p-1/history.jsonl").exists());
     assert!(!full.join("s/p-2/history.jsonl").exists());
@@ -480,30 +487,10 @@ fn a_pipeline_keeps_what_is_small_always_and_failing_runs_up_to_its_budget() {
     );
 
     let (_passed, out) = with_violations(0, 1);
-    let inside = format!("{out}/keep");
-    let full = run.folder().join("none").display().to_string();
-    let words = [
-        "report",
-        "artifacts",
-        &out,
-        "--small",
-        &inside,
-        "--full",
-        &full,
-    ];
-    let text = exits(&tribunal(&words), 64);
+    let (inside, full) = (Path::new(&out).join("keep"), run.folder().join("none"));
+    let text = exits(&artifacts(&out, &inside, &full, &[]), 64);
     assert!(text.contains("choose a directory outside"), "{text}");
-    let small = small.display().to_string();
-    let words = [
-        "report",
-        "artifacts",
-        &out,
-        "--small",
-        &small,
-        "--full",
-        &full,
-    ];
-    let text = exits(&tribunal(&words), 0);
+    let text = exits(&artifacts(&out, &small, &full, &[]), 0);
     assert!(text.contains("every run passed"), "{text}");
-    assert!(!Path::new(&full).exists());
+    assert!(!full.exists());
 }

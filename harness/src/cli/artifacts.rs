@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
+use tribunal_results::report::text::counted;
 
 use super::{Done, Failure, exit, output};
 use crate::artifacts;
@@ -69,17 +70,19 @@ pub(super) fn artifacts(args: &Artifacts) -> Done {
     let small = artifacts::small(&from, &args.small, &runs)?;
     let kept = artifacts::full(&from, &args.full, &runs, args.artifact_budget)?;
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
-    let (count, shown) = (runs.len(), args.small.display());
+    let (count, shown) = (runs.len() as u64, args.small.display());
     anstream::println!(
-        "small  {:.1} MB of {count} runs in {shown}",
-        megabytes(small)
+        "small  {:.1} MB of {} in {shown}",
+        megabytes(small),
+        counted(count, "run")
     );
-    let (whole, shown) = (kept.whole, args.full.display());
+    let (whole, shown) = (kept.whole as u64, args.full.display());
     match (kept.full, kept.left_out.len()) {
         (0, 0) => anstream::println!("full   nothing: every run passed"),
         (bytes, _) => anstream::println!(
-            "full   {:.1} MB, {whole} whole runs in {shown}",
-            megabytes(bytes)
+            "full   {:.1} MB, {} in {shown}",
+            megabytes(bytes),
+            counted(whole, "whole run")
         ),
     }
     if !kept.left_out.is_empty() {

@@ -8,6 +8,7 @@ use clap::Args;
 use tribunal_results::ResultClass;
 use tribunal_results::gates::{self, FIGURES};
 use tribunal_results::report::markdown::cell;
+use tribunal_results::report::text::counted;
 
 use super::{Done, Failure, exit, github, output};
 use crate::baseline::{self, Baseline, Change, Fate, Measured, Noise};
@@ -149,7 +150,8 @@ fn save(file: &Path, folders: &[PathBuf]) -> Done {
     }
     baseline.write(file)?;
     for plan in &baseline.plans {
-        anstream::println!("{}  {} runs", plan.what.name(), plan.runs);
+        let runs = counted(plan.runs, "run");
+        anstream::println!("{}  {runs}", plan.what.name());
     }
     anstream::println!("saved to {}", file.display());
     Ok(ResultClass::combine(classes).map_or(exit::PASS, ResultClass::exit_code))
@@ -170,7 +172,8 @@ fn left_out(runs: &[Recorded]) -> Vec<ResultClass> {
     }
     for (why, count) in out {
         let unsure = output::UNSURE;
-        anstream::println!("{unsure}left out{unsure:#}  {count} runs: {why}");
+        let runs = counted(count as u64, "run");
+        anstream::println!("{unsure}left out{unsure:#}  {runs}: {why}");
     }
     classes
 }
@@ -231,11 +234,8 @@ fn tables(then: &Baseline, now: &Baseline, noise: &Noise) -> Vec<Table> {
 
 fn print(table: &Table) {
     let faint = output::FAINT;
-    let (then, now) = (table.then, table.now);
-    anstream::println!(
-        "{}  {faint}{then} runs then, {now} now{faint:#}",
-        table.name
-    );
+    let (then, now) = (counted(table.then, "run"), table.now);
+    anstream::println!("{}  {faint}{then} then, {now} now{faint:#}", table.name);
     if let Some(not) = &table.not {
         let unsure = output::UNSURE;
         anstream::println!("  {unsure}?{unsure:#} {not}");
@@ -286,8 +286,8 @@ fn elsewhere(then: &Baseline, now: &Baseline) {
 fn markdown(tables: &[Table]) -> String {
     let mut out = String::from("## Tribunal: compared with the baseline\n");
     for table in tables {
-        let (name, then, now) = (cell(&table.name), table.then, table.now);
-        out.push_str(&format!("\n### {name} ({then} runs then, {now} now)\n\n"));
+        let (name, then, now) = (cell(&table.name), counted(table.then, "run"), table.now);
+        out.push_str(&format!("\n### {name} ({then} then, {now} now)\n\n"));
         if let Some(not) = &table.not {
             out.push_str(&format!("? {not}\n"));
             continue;

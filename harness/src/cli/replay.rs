@@ -84,7 +84,7 @@ pub(super) fn replay(args: &Replay) -> Done {
     let batch = Batch {
         file,
         out: args.out.out.clone(),
-        signature: case.signature.clone(),
+        sought: case.sought.clone(),
         jobs: jobs(args.jobs),
         forget: false,
     };
@@ -155,7 +155,7 @@ fn announce(case: &Case) {
         info.seed,
         info.target,
         case.executed.len(),
-        case.signature,
+        case.sought,
     );
 }
 
@@ -175,7 +175,7 @@ fn print(tally: &Tally, tried: &Tried) {
 }
 
 fn conclude(case: &Case, tally: &Tally) {
-    anstream::println!("{} showed again in {}", case.signature, rate(tally.rate()));
+    anstream::println!("{} showed again in {}", case.sought, rate(tally.rate()));
     if tally.other > 0 {
         anstream::println!("  something else was found in {} of them", tally.other);
     }

@@ -57,7 +57,7 @@ pub(super) struct Shrink {
 /// Makes a run smaller.
 pub(super) fn run(args: &Shrink) -> Done {
     let case = replay::read(&args.run)?;
-    if case.signature.is_empty() {
+    if case.sought.is_empty() {
         anstream::eprintln!("{} found nothing to look for", case.dir.path().display());
         return Ok(exit::INSUFFICIENT);
     }
@@ -91,7 +91,7 @@ fn write(file: &Path, case: &Case, shrunk: &Shrunk) -> anyhow::Result<()> {
     let (from, to) = (case.executed.len(), shrunk.plan.nemesis.schedule.len());
     let seconds = shrunk.took.as_secs();
     let rate = replay::rate(shrunk.rate);
-    let (what, trials) = (&case.signature, shrunk.trials);
+    let (what, trials) = (&case.sought, shrunk.trials);
     let yaml = suite::plan_to_yaml(&shrunk.plan).context("cannot put the plan into YAML")?;
     let text = format!(
         "# Made from {} by `tribunal shrink`: {from} faults → {to}, {} → {}.\n\

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use tribunal_results::Signature;
-use tribunal_results::report::text::visible;
+use tribunal_results::report::text::{counted, visible};
 
 use super::{Done, Failure, exit, output};
 use crate::recorded;
@@ -92,6 +92,7 @@ fn people(groups: &[Group<'_>], runs: usize) {
     if more > 0 {
         anstream::println!("and {more} more, rarer groups");
     }
-    let groups = groups.len();
-    anstream::println!("{runs} runs, {groups} groups of violations");
+    let (runs, groups) = (counted(runs as u64, "run"), groups.len() as u64);
+    let groups = counted(groups, "group");
+    anstream::println!("{runs}, {groups} of violations");
 }

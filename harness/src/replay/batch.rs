@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tribunal_results::ResultClass;
 
-use super::Signature;
+use super::Sought;
 use crate::pool::{self, Next};
 use crate::prove::trial::{Told, tribunal};
 
@@ -31,7 +31,7 @@ pub struct Batch {
     /// Where run directories go.
     pub out: PathBuf,
     /// What is looked for.
-    pub signature: Signature,
+    pub sought: Sought,
     /// How many trials go on at once.
     pub jobs: usize,
     /// Whether run directories are removed when they were looked at.
@@ -97,7 +97,7 @@ impl Batch {
 
     fn shown(&self, told: &Told) -> Shown {
         let verdict = &told.verdict;
-        if let Some(anomaly) = self.signature.find(verdict) {
+        if let Some(anomaly) = self.sought.find(verdict) {
             let at = Duration::from_nanos(anomaly.span.1);
             return Shown::Same(anomaly.name.clone(), at);
         }

@@ -20,9 +20,9 @@ const BEYOND_THE_END: Duration = Duration::from_millis(500);
 
 /// The names of the anomalies that count as the same finding.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Signature(BTreeSet<String>);
+pub struct Sought(BTreeSet<String>);
 
-impl Signature {
+impl Sought {
     /// What a verdict found. If the plan names anomalies of which at least one must be found, and
     /// one was, then all of these are the same finding.
     pub fn of(plan: &Plan, verdict: &RunVerdict) -> Self {
@@ -46,7 +46,7 @@ impl Signature {
     }
 }
 
-impl std::fmt::Display for Signature {
+impl std::fmt::Display for Sought {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.0.is_empty() {
             return f.write_str("anything");
@@ -70,7 +70,7 @@ pub struct Case {
     /// What was run.
     pub info: RunInfo,
     /// What it found.
-    pub signature: Signature,
+    pub sought: Sought,
     /// What was injected: the steps that do it again.
     pub executed: Vec<Step>,
     /// When what it found was complete, since its workload began.
@@ -85,16 +85,16 @@ impl Case {
     pub fn read(dir: RunDir, plan: Plan) -> anyhow::Result<Self> {
         let (info, verdict) = show::read(&dir).context("this is no run that came to its end")?;
         let journal = child::history(&dir.history())?;
-        let signature = Signature::of(&plan, &verdict);
+        let sought = Sought::of(&plan, &verdict);
         let begun = begun(&journal.history);
-        let found = signature.find(&verdict);
+        let found = sought.find(&verdict);
         Ok(Self {
             executed: executed(&journal.history, &plan.nemesis),
             found_at: found.map(|a| Duration::from_nanos(a.span.1.saturating_sub(begun))),
             dir,
             plan,
             info,
-            signature,
+            sought,
         })
     }
 

@@ -10,4 +10,4 @@ pub mod batch;
 pub mod case;
 
 pub use self::batch::{Batch, Shown};
-pub use self::case::{Case, Signature};
+pub use self::case::{Case, Sought};

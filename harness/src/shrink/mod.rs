@@ -30,7 +30,7 @@ use tribunal_results::proof::Rate;
 use self::ddmin::Ddmin;
 use crate::clock::Clock;
 use crate::plan::Plan;
-use crate::replay::{Batch, Case, Shown, Signature};
+use crate::replay::{Batch, Case, Shown, Sought};
 use crate::suite;
 
 /// How long nothing may be broken before a fault, first tried.
@@ -87,7 +87,7 @@ pub async fn shrink(
 ) -> anyhow::Result<Shrunk> {
     let mut search = Search {
         ask,
-        signature: &case.signature,
+        sought: &case.sought,
         stop,
         clock: Clock::start(),
         tell,
@@ -112,7 +112,7 @@ struct Kept {
 
 struct Search<'a, T> {
     ask: &'a Ask,
-    signature: &'a Signature,
+    sought: &'a Sought,
     stop: watch::Receiver<bool>,
     clock: Clock,
     tell: T,
@@ -150,7 +150,7 @@ impl<T: FnMut(String)> Search<'_, T> {
             anyhow::bail!(
                 "{} did not show again in {} trials of what was executed; try `tribunal replay` \
                  with more, or a seed that shows it more often",
-                self.signature,
+                self.sought,
                 rate.trials
             );
         }
@@ -339,7 +339,7 @@ impl<T: FnMut(String)> Search<'_, T> {
         let batch = Batch {
             file,
             out: folder.path().join("runs"),
-            signature: self.signature.clone(),
+            sought: self.sought.clone(),
             jobs: self.ask.jobs,
             forget: true,
         };
