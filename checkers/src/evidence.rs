@@ -147,7 +147,8 @@ pub fn gather(record: &Record) -> Evidence {
             + cross_counts(history)
             + cross_holds(history)
             + cross_permits(history)
-            + cross_identifiers(history),
+            + cross_identifiers(history)
+            + crate::log::cross_polls(history),
         concurrency_peak: concurrency_peak(history),
         ..Evidence::default()
     };
@@ -384,6 +385,7 @@ fn final_reads(history: &History, installed: &[&FaultSpan], end: Nanos) -> u64 {
                 | Operation::TryAcquire { .. }
                 | Operation::AcquirePermits { .. }
                 | Operation::Generate { .. }
+                | Operation::Custom { .. }
         )
     })
 }

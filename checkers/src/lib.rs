@@ -94,6 +94,7 @@ pub mod causal_reverse;
 pub mod convergence;
 pub mod counter;
 pub mod crash_log;
+pub mod echo;
 pub mod evidence;
 pub mod exact;
 pub mod fencing;
@@ -104,6 +105,7 @@ pub mod lamport_clocks;
 pub mod leases;
 pub mod linearizable;
 pub mod list_append;
+pub mod log;
 pub mod long_fork;
 pub mod model;
 pub mod monotonic;
@@ -112,6 +114,7 @@ pub mod monotonic_writes;
 pub mod mutual_exclusion;
 pub mod normal;
 pub mod pram;
+pub mod protocol;
 pub mod read_atomic;
 pub mod read_committed;
 pub mod read_your_writes;
@@ -253,6 +256,9 @@ pub static ALL: &[&dyn Checker] = &[
     &hybrid_clocks::HybridClocks,
     &vector_clocks::VectorClocks,
     &causal_delivery::CausalDelivery,
+    &echo::Echo,
+    &log::Log,
+    &protocol::ProtocolCheck,
     &recovery::Recovery,
     &crash_log::CrashLog,
     &stats::Stats,

@@ -14,7 +14,7 @@ use tribunal_checkers::{ALL, Budget, find, verify};
 use tribunal_results::{Anomaly, Record};
 
 /// Checkers whose anomalies name no calls: they count, or read logs and fault spans.
-const NO_CALLS: [&str; 4] = ["stats", "evidence", "crash-log", "recovery"];
+const NO_CALLS: [&str; 5] = ["stats", "evidence", "crash-log", "recovery", "protocol"];
 
 /// Anomalies some of whose calls are there to explain, and may be left out; each with the reason.
 const EXPLAINED: [(&str, &str); 17] = [

@@ -48,9 +48,6 @@ impl Target for Nothing {
     fn operations(&self) -> &'static [Kind] {
         &Kind::ALL
     }
-    fn survives(&self) -> &'static [&'static str] {
-        &[]
-    }
     fn bugs(&self) -> &'static [PlantedBug] {
         &[]
     }
@@ -132,6 +129,7 @@ fn record(path: &std::path::Path) -> anyhow::Result<()> {
                 process,
                 node: "n1".into(),
                 address,
+                nodes: [].into(),
                 timeout: Duration::from_secs(1),
             };
             Session::new(System::Registered(&NOTHING), spec)

@@ -182,6 +182,7 @@ async fn drive(
                 process,
                 node,
                 address,
+                nodes: [].into(),
                 timeout: Duration::from_secs(1),
             },
         )

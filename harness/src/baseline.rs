@@ -1,5 +1,6 @@
 //! The figures of runs, saved to compare later ones with.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -55,7 +56,7 @@ pub struct Measured {
 }
 
 /// What a plan's runs have in common.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct What {
     /// The suite.
     pub suite: String,
@@ -73,6 +74,12 @@ pub struct What {
     pub clients: usize,
     /// The faults asked for.
     pub faults: Vec<String>,
+    /// How long new operations were asked, in milliseconds; not known of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_ms: Option<u64>,
+    /// How many operations a second were to be asked; not known of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
 }
 
 impl What {
@@ -86,7 +93,39 @@ impl What {
             nodes: info.nodes.len(),
             clients: info.clients,
             faults: info.faults.clone(),
+            time_ms: info.time_ms,
+            rate: info.rate,
         }
+    }
+
+    /// What is not as it was, each in words: `time 5 s then, 10 s now`. What one of them does not
+    /// know is no difference.
+    pub fn changes(&self, now: &Self) -> Vec<String> {
+        let none = || "none".to_owned();
+        let list = |faults: &[String]| match faults {
+            [] => none(),
+            faults => faults.join("+"),
+        };
+        let bug = |what: &Self| what.bug.clone().unwrap_or_else(none);
+        let time = |what: &Self| what.time_ms.map(|ms| format!("{} s", ms as f64 / 1_000.0));
+        let rate = |what: &Self| what.rate.map(|rate| format!("{rate}/s"));
+        let count = |count: usize| Some(count.to_string());
+        let both = |of: &dyn Fn(&Self) -> Option<String>| Some((of(self)?, of(now)?));
+        let fields = [
+            ("target", both(&|what| Some(what.target.clone()))),
+            ("bug", both(&|what| Some(bug(what)))),
+            ("workload", both(&|what| Some(what.workload.clone()))),
+            ("nodes", both(&|what| count(what.nodes))),
+            ("clients", both(&|what| count(what.clients))),
+            ("faults", both(&|what| Some(list(&what.faults)))),
+            ("time", both(&time)),
+            ("rate", both(&rate)),
+        ];
+        let changed = fields.into_iter().filter_map(|(name, both)| {
+            let (then, now) = both.filter(|(then, now)| then != now)?;
+            Some(format!("{name} {then} then, {now} now"))
+        });
+        changed.collect()
     }
 
     /// How it is called.
@@ -108,22 +147,21 @@ impl Baseline {
         let mut counted: Vec<&Recorded> = runs.iter().filter(|run| counts(run)).collect();
         counted.sort_by(|a, b| b.info.started.cmp(&a.info.started));
         let latest = counted.first().map(|run| &run.info);
-        let mut plans: BTreeMap<What, Measured> = BTreeMap::new();
+        let mut plans: Vec<Measured> = Vec::new();
         for run in &counted {
             let what = What::of(&run.info);
-            let plan = plans.entry(what.clone()).or_insert_with(|| Measured {
-                what,
-                runs: 0,
-                figures: BTreeMap::new(),
-            });
-            plan.add(run);
+            match plans.iter_mut().find(|plan| plan.what == what) {
+                Some(plan) => plan.add(run),
+                None => plans.push(Measured::first(what, run)),
+            }
         }
+        plans.sort_by(|a, b| a.what.partial_cmp(&b.what).unwrap_or(Ordering::Equal));
         Self {
             format: FORMAT.into(),
             version: VERSION,
             tribunal: latest.map(|info| info.version.clone()).unwrap_or_default(),
             machine: latest.map(|info| info.machine.clone()).unwrap_or_default(),
-            plans: plans.into_values().collect(),
+            plans,
         }
     }
 
@@ -160,6 +198,17 @@ impl Baseline {
 }
 
 impl Measured {
+    fn first(what: What, run: &Recorded) -> Self {
+        let (runs, figures) = (0, BTreeMap::new());
+        let mut plan = Self {
+            what,
+            runs,
+            figures,
+        };
+        plan.add(run);
+        plan
+    }
+
     fn add(&mut self, run: &Recorded) {
         let Some(verdict) = &run.verdict else { return };
         self.runs += 1;
@@ -302,6 +351,8 @@ mod tests {
                 nodes: 3,
                 clients: 6,
                 faults: Vec::new(),
+                time_ms: Some(5_000),
+                rate: None,
             },
             runs: values.len() as u64,
             figures: [(figure.to_owned(), values.to_vec())].into(),
@@ -333,6 +384,25 @@ mod tests {
         assert_eq!(fate("ok_operations", &[100.0], &[80.0]), Fate::Worse);
         assert_eq!(fate("ok_operations", &[100.0], &[200.0]), Fate::Held);
         assert_eq!(fate("ok_operations", &[100.0], &[91.0]), Fate::Held);
+    }
+
+    #[test]
+    fn what_is_not_as_it_was_is_told_and_what_is_not_known_is_no_difference() {
+        let then = measured("latency_p99", &[1.0]).what;
+        assert!(then.changes(&then).is_empty());
+        let now = What {
+            time_ms: Some(10_000),
+            rate: Some(50.0),
+            nodes: 5,
+            faults: vec!["kill".into(), "pause".into()],
+            ..then.clone()
+        };
+        let told = [
+            "nodes 3 then, 5 now",
+            "faults none then, kill+pause now",
+            "time 5 s then, 10 s now",
+        ];
+        assert_eq!(then.changes(&now), told);
     }
 
     #[test]

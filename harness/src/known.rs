@@ -90,6 +90,28 @@ pub fn tickets(standings: &[Standing<'_>], info: &RunInfo, verdict: &RunVerdict)
     tickets
 }
 
+/// The issues whose time is not over.
+pub fn unexpired(issues: &[KnownIssue], today: Date) -> Vec<KnownIssue> {
+    let live = issues.iter().filter(|issue| today <= issue.expires);
+    live.cloned().collect()
+}
+
+/// The tickets of a violation all of whose findings are known, looked at by itself: how often an
+/// issue shows takes many runs, and is weighed when there are no more.
+pub fn tickets_alone(
+    unexpired: &[KnownIssue],
+    info: &RunInfo,
+    verdict: &RunVerdict,
+) -> Vec<String> {
+    let of = |issue| Standing {
+        issue,
+        rate: Rate::of(0, 0),
+        state: State::Known,
+    };
+    let standings: Vec<Standing<'_>> = unexpired.iter().map(of).collect();
+    tickets(&standings, info, verdict)
+}
+
 /// What a run counts as: a violation that is known does not.
 pub fn counted(verdict: &RunVerdict) -> ResultClass {
     match verdict.known.is_empty() {
@@ -170,6 +192,17 @@ mod tests {
         assert_eq!(state("2026-07-01"), State::Expired);
         let expired = standings(&issues, &[(&info, &known)], day("2026-07-01"));
         assert!(tickets(&expired, &info, &known).is_empty());
+    }
+
+    #[test]
+    fn alone_a_run_goes_by_what_it_found_and_not_by_how_often() {
+        let (info, issues) = (info(), [issue("stale-read", Some(0.01))]);
+        let live = unexpired(&issues, day("2026-06-30"));
+        let alone =
+            |names: &[&str]| tickets_alone(&live, &info, &verdict("violation", names, names.len()));
+        assert_eq!(alone(&["stale-read"]), ["T-stale-read"]);
+        assert!(alone(&["stale-read", "other"]).is_empty());
+        assert!(unexpired(&issues, day("2026-07-01")).is_empty());
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`messages`] | the message journal of a run |
+//! | [`Test`] | a test written in Rust, with parts of one's own |
+//! | [`parts`] | what runs are made of |
 //! | [`plan`] | one run to do, fully resolved and seeded |
 //! | [`pool`] | work done several at a time |
 //! | [`campaign`] | a suite again and again, several runs at a time |
@@ -45,8 +47,10 @@ pub mod init;
 pub mod judge;
 pub mod known;
 pub mod leftovers;
+pub mod line_journal;
 pub mod logging;
 pub mod messages;
+pub mod parts;
 pub mod plan;
 pub mod pool;
 pub mod prove;
@@ -62,5 +66,13 @@ pub mod shrink;
 pub mod standstill;
 pub mod status;
 pub mod suite;
+pub mod test;
 pub mod topology;
 pub mod triage;
+
+pub use test::{Concluded, Test, own};
+// What parts of one's own are made with.
+pub use {
+    rand_pcg, tribunal_checkers as checkers, tribunal_nemesis as nemesis,
+    tribunal_results as results, tribunal_targets as targets, tribunal_workloads as workloads,
+};

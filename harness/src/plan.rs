@@ -9,6 +9,7 @@ use tribunal_results::gates::Gates;
 use tribunal_results::options::Time;
 use tribunal_results::verdict::EvidenceFloor;
 
+use crate::parts::Parts;
 use crate::topology::Topology;
 
 /// What is tested.
@@ -34,6 +35,24 @@ pub struct WorkloadPlan {
     /// Its options, an object.
     #[serde(default, skip_serializing_if = "Json::is_null")]
     pub options: Json,
+}
+
+/// Something published about a system, which a run shows again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Finding {
+    /// The sentence that a report would have; `{version}` stands for the system and its version.
+    pub says: String,
+    /// Where it was published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+impl Finding {
+    /// The sentence, of that system and version.
+    pub fn says_of(&self, version: &str) -> String {
+        self.says.replace("{version}", version)
+    }
 }
 
 /// What judging may cost.
@@ -90,16 +109,22 @@ pub struct Plan {
     /// Thresholds for what it measures.
     #[serde(default, skip_serializing_if = "Gates::is_empty")]
     pub gates: Gates,
+    /// What it means if what is expected is found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finding: Option<Finding>,
+    /// Where what it names is found.
+    #[serde(skip)]
+    pub parts: Parts,
 }
 
 impl Plan {
     /// What the target and the workload say that checkers may take for granted.
     pub fn assume(&self) -> Assumptions {
         let mut assume = Assumptions::default();
-        if let Some(target) = tribunal_targets::find(&self.target.target) {
+        if let Some(target) = self.parts.target(&self.target.target) {
             target.assume(&self.target.options, &mut assume);
         }
-        if let Some(workload) = tribunal_workloads::find(&self.workload.workload) {
+        if let Some(workload) = self.parts.workload(&self.workload.workload) {
             workload.assume(&self.workload.options, &mut assume);
         }
         // Every event of a node that stamps ticks, and is journalled.

@@ -53,7 +53,9 @@ pub fn write_all(
         .map(|node| last_lines(dir, node))
         .collect();
     let plan_yaml = suite::plan_to_yaml(plan).context("cannot put the plan into YAML")?;
-    let colours = colours();
+    let mut colours = colours();
+    let own = plan.parts.faults.iter();
+    colours.extend(own.map(|fault| (fault.name().into(), fault.colour().into())));
     let report = Report {
         info,
         verdict,

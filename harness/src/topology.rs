@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use tribunal_nemesis::fabric::{Bandwidth, Delay, Rule};
+use tribunal_nemesis::fabric::{Bandwidth, Delay, Distribution, Rule};
 use tribunal_results::NodeId;
 use tribunal_results::options::{Rate, Time};
 use tribunal_targets::Shape;
@@ -21,6 +21,9 @@ pub struct Topology {
     /// The most that is added to it, drawn anew for whatever is read at once.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub jitter: Time,
+    /// How that is spread.
+    #[serde(default, skip_serializing_if = "is_uniform")]
+    pub distribution: Distribution,
     /// What each link carries, one way; as much as the machine can if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bandwidth: Option<Rate>,
@@ -45,14 +48,30 @@ pub struct LinkLatency {
     pub bandwidth: Option<Rate>,
 }
 
+fn is_uniform(distribution: &Distribution) -> bool {
+    *distribution == Distribution::Uniform
+}
+
 fn is_zero(time: &Time) -> bool {
     time.0.is_zero()
 }
 
 impl Topology {
     /// What each link does while nothing else is in force; links that do nothing are left out.
-    pub fn rules(&self, nodes: &[NodeId]) -> BTreeMap<(NodeId, NodeId), Rule> {
+    /// Every node is linked to all services, which are not linked to each other.
+    pub fn rules(&self, nodes: &[NodeId], services: &[&str]) -> BTreeMap<(NodeId, NodeId), Rule> {
         let mut rules = BTreeMap::new();
+        let served = services.iter().map(|name| NodeId::from(*name));
+        for service in served {
+            for node in nodes {
+                for (from, to) in [(node, &service), (&service, node)] {
+                    let rule = self.late(from, to);
+                    if rule != Rule::default() {
+                        rules.insert((from.clone(), to.clone()), rule);
+                    }
+                }
+            }
+        }
         for (i, from) in nodes.iter().enumerate() {
             for (j, to) in nodes.iter().enumerate().filter(|(j, _)| *j != i) {
                 let rule = match self.shape.links(i, j, nodes.len()) {
@@ -76,6 +95,7 @@ impl Topology {
         let delay = Delay {
             base: latency.unwrap_or(self.latency).0,
             jitter: self.jitter.0,
+            distribution: self.distribution,
             ..Delay::default()
         };
         let bandwidth = bandwidth.or(self.bandwidth).map(|rate| Bandwidth {
@@ -140,13 +160,13 @@ mod tests {
     }
 
     fn rule(topology: &Topology, from: &str, to: &str) -> Option<Rule> {
-        let rules = topology.rules(&nodes());
+        let rules = topology.rules(&nodes(), &[]);
         rules.get(&(from.into(), to.into())).copied()
     }
 
     #[test]
     fn a_mesh_without_latency_changes_nothing() {
-        assert!(Topology::default().rules(&nodes()).is_empty());
+        assert!(Topology::default().rules(&nodes(), &[]).is_empty());
     }
 
     #[test]
@@ -155,6 +175,7 @@ mod tests {
             shape: Shape::Ring,
             latency: Time::millis(2),
             jitter: Time::millis(1),
+            distribution: Distribution::default(),
             bandwidth: None,
             links: vec![LinkLatency {
                 from: "n4".into(),

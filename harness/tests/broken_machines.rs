@@ -51,9 +51,6 @@ impl Target for Script {
     fn operations(&self) -> &'static [Kind] {
         &[]
     }
-    fn survives(&self) -> &'static [&'static str] {
-        &[]
-    }
     fn bugs(&self) -> &'static [PlantedBug] {
         &[]
     }

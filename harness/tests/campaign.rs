@@ -111,6 +111,68 @@ fn nothing_is_begun_after_the_time_given_and_a_claim_is_lost_with_a_violation() 
     );
 }
 
+/// A file of known issues that has all that the wrong target is found by.
+fn known_issues(run: &Run, expires: &str) -> String {
+    let path = run.folder().join(format!("known-{expires}.yaml"));
+    let names = [
+        "non-linearizable",
+        "stale-read",
+        "lost-write",
+        "future-read",
+    ];
+    let issue = |name: &str| {
+        format!(
+            "  - {{ signature: linearizable/{name}/register/quorum-register/read-one, \
+             ticket: S-7, owner: ann, expires: {expires} }}\n"
+        )
+    };
+    let issues: String = names.into_iter().map(issue).collect();
+    std::fs::write(&path, format!("issues:\n{issues}")).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn a_known_issue_ends_no_search_and_breaks_no_claim_and_is_counted_apart() {
+    let run = Run::new();
+    let (suite, out) = (suite(&run), run.out());
+    let known = known_issues(&run, "2999-12-31");
+    let base = [
+        "run",
+        &suite,
+        "--out",
+        &out,
+        "--fail-fast",
+        "--known-issues",
+    ];
+    let search = |file: &str, more: &[&str]| tribunal(&[&base[..], &[file], more].concat());
+    let wrong = ["--only", "wrong", "--until-fail", "--repeat", "2"];
+    let text = text_of(&search(&known, &wrong));
+    assert!(
+        text.contains("2 more runs showed known issues only"),
+        "{text}"
+    );
+    assert!(text.contains("known: S-7"), "{text}");
+    assert!(text.contains("known issue S-7 (ann)"), "{text}");
+    assert_eq!(seeds(&out).len(), 2, "the search went on: {text}");
+
+    // The right target's runs alone make the claim: 1 − 0.05^(1/2) is below 78 %.
+    let claim = search(&known, &["--claim", "78%", "--repeat", "9"]);
+    let text = text_of(&claim);
+    assert_eq!(claim.status.code(), Some(0), "{text}");
+    let holds = "fewer than 78 % of runs fail, those with known issues apart";
+    assert!(text.contains(holds), "{text}");
+    assert!(text.contains("0 of 2 runs failed"), "{text}");
+    let merged = tribunal(&["report", "merge", &out, "--known-issues", &known]);
+    let text = text_of(&merged);
+    assert!(text.contains("showed known issues only"), "{text}");
+
+    // Once its time is over it is a failure again.
+    let expired = search(&known_issues(&run, "2020-01-01"), &wrong);
+    let text = text_of(&expired);
+    assert_eq!(expired.status.code(), Some(1), "{text}");
+    assert!(text.contains("1 of 1 runs failed"), "{text}");
+}
+
 #[test]
 fn an_interrupted_campaign_ends_its_runs_well() {
     let run = Run::new();

@@ -68,9 +68,6 @@ impl Target for Scripts {
     fn operations(&self) -> &'static [Kind] {
         &[]
     }
-    fn survives(&self) -> &'static [&'static str] {
-        &[]
-    }
     fn bugs(&self) -> &'static [PlantedBug] {
         &[]
     }

@@ -93,6 +93,28 @@ fn a_node_that_never_becomes_ready_is_told_with_its_last_line() {
 }
 
 #[test]
+fn a_node_that_advertises_one_address_is_told_it_and_seen_there_by_all() {
+    let run = Run::new();
+    let options = "        command: [sh, -c, \"echo {{node.id}} {{node.addr}} {{node.advertised}} {{cluster[ ]:$addr}}; exec sleep 1000\"]\n        \
+                   client: {adapter: [sh]}\n";
+    let printed = |options: &str| -> Vec<Vec<String>> {
+        let text = text_of(&run_with(&run, options, ""));
+        let said = text.split("it printed: ").skip(1);
+        said.map(|said| said.split([' ', ';']).map(str::to_owned).collect())
+            .collect()
+    };
+    let advertised = printed(&format!("{options}        advertises: true\n"));
+    let [n1, n2] = &advertised[..] else {
+        panic!("{advertised:?}");
+    };
+    assert_ne!(n1[1], n1[2], "it is dialled through the fabric");
+    assert_eq!(n2[3], n1[2], "n2 sees n1 where n1 says that it is");
+    assert_eq!(n1[4], n2[2]);
+    let plain = printed(options);
+    assert_eq!(plain[0][1], plain[0][2], "{plain:?}");
+}
+
+#[test]
 fn a_program_that_forks_children_and_leaves_is_told_and_leaves_nothing_behind() {
     let run = Run::new();
     let marker = run.folder().display();

@@ -149,13 +149,37 @@ fn a_profile_gives_what_the_command_line_does_not() {
         dry(&["--time", "2s"])
     );
     assert!(dry(&["flp"]).contains("suite: flp"), "{}", dry(&["flp"]));
-    let many = there(&run, &["run", "--profile", "many", "--out", "runs"], &[]);
+    let many = [
+        "run",
+        "--profile",
+        "many",
+        "--out",
+        "runs",
+        "--junit",
+        "j.xml",
+    ];
+    let many = there(&run, &many, &[]);
     assert_eq!(many.status.code(), Some(0), "{}", text_of(&many));
     assert!(
         text_of(&many).contains("0 of 2 runs failed"),
         "{}",
         text_of(&many)
     );
+    // Each run knows its profile, also those that a campaign did in other processes.
+    let junit = std::fs::read_to_string(run.folder().join("j.xml")).unwrap();
+    assert!(
+        junit.contains("<testsuite name=\"register × many\""),
+        "{junit}"
+    );
+    let merge = ["report", "merge", "runs", "--junit", "m.xml"];
+    assert_eq!(there(&run, &merge, &[]).status.code(), Some(0));
+    let merged = std::fs::read_to_string(run.folder().join("m.xml")).unwrap();
+    assert!(
+        merged.contains("<testsuite name=\"register × many\""),
+        "{merged}"
+    );
+    let hidden = text_of(&tribunal(&["run", "--help"]));
+    assert!(!hidden.contains("--of-profile"), "{hidden}");
 }
 
 #[test]

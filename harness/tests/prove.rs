@@ -81,6 +81,53 @@ fn a_suite_without_planted_bugs_has_nothing_to_prove() {
     assert_eq!(proven.status.code(), Some(3), "{}", text_of(&proven));
 }
 
+/// What was published about leases of a majority, and where it does not show.
+const FINDINGS: &str = "
+suite: findings
+defaults:
+  target: lock-quorum
+  workload: { type: mutex, locks: 1, hold: 500ms..900ms, long_share: 0, abandon_share: 0 }
+  nodes: 3
+  time: 6s
+runs:
+  - name: two-holders
+    nemesis: { faults: [pause], quiet: 100ms..300ms, hold: 600ms..900ms }
+    expect: [double-hold]
+    finding: { says: \"{version} grants a lock | twice\", source: Kleppmann 2016 }
+  - name: no-fault
+    nemesis: none
+";
+
+#[test]
+fn a_published_finding_is_proven_with_the_runs_beside_it_as_controls() {
+    let run = Run::new();
+    let suite = suite(&run, FINDINGS);
+    let record = run.folder().join("record.md");
+    let proven = tribunal(&[
+        "prove",
+        &suite,
+        "--seeds",
+        "2",
+        "--at-least",
+        "0.5",
+        "--out",
+        &run.out(),
+        "--markdown",
+        record.to_str().unwrap(),
+    ]);
+    let text = text_of(&proven);
+    assert_eq!(proven.status.code(), Some(0), "{text}");
+    assert!(text.contains("1 of 1 published findings"), "{text}");
+    let record = std::fs::read_to_string(record).unwrap();
+    for words in [
+        "| lock-quorum | two-holders | Kleppmann 2016 | ",
+        "| lock-quorum | no-fault | 0 of 2 |",
+        "- lock-quorum grants a lock \\| twice\n",
+    ] {
+        assert!(record.contains(words), "{words}: {record}");
+    }
+}
+
 const MESSAGES: &str = "
 suite: messages
 runs:
@@ -110,7 +157,8 @@ fn messages_are_journalled_and_clocks_judged_even_when_nodes_are_killed() {
     }
     let file = std::fs::File::open(dir.join("messages.jsonl")).unwrap();
     let messages = message::read(std::io::BufReader::new(file)).unwrap();
-    let (mut sent, mut least) = (rustc_hash::FxHashMap::default(), [u64::MAX; 2]);
+    let mut sent = rustc_hash::FxHashMap::default();
+    let mut took: [Vec<u64>; 2] = Default::default();
     for event in &messages.events {
         match event.act {
             message::Act::Send { message, to } => {
@@ -121,14 +169,19 @@ fn messages_are_journalled_and_clocks_judged_even_when_nodes_are_killed() {
                     continue;
                 };
                 let slow = usize::from((*from, event.node) == (0, 1));
-                least[slow] = least[slow].min(event.time.saturating_sub(*at));
+                took[slow].push(event.time.saturating_sub(*at));
             }
             _ => {}
         }
     }
     // Each link is as late as the suite says, and only that one much later.
-    // An answer may be seen before the delivery that it answers is noted, which then dates it.
-    assert!((2_000_000..29_000_000).contains(&least[0]), "{least:?}");
-    assert!(least[1] >= 29_000_000, "{least:?}");
+    // In the median: an answer may be seen before the delivery that it answers is noted, which then
+    // dates it, and on a busy machine what is sent may be noted late.
+    let [usual, slow] = took.map(|mut took| {
+        took.sort_unstable();
+        took[took.len() / 2]
+    });
+    assert!((3_000_000..29_000_000).contains(&usual), "{usual}");
+    assert!(slow >= 29_000_000, "{slow}");
     assert!(!messages.losses.is_empty(), "connections were reset");
 }

@@ -21,6 +21,8 @@ struct Fake<'a> {
     /// When the finding was complete, in seconds.
     after: u64,
     latency_ms: u64,
+    /// How long it asked, and at which rate; not known of old runs.
+    asked: Option<(u64, f64)>,
 }
 
 impl Default for Fake<'_> {
@@ -33,6 +35,7 @@ impl Default for Fake<'_> {
             total: 0,
             after: 1,
             latency_ms: 10,
+            asked: None,
         }
     }
 }
@@ -57,16 +60,18 @@ impl Fake<'_> {
             std::fs::write(folder.join(name), value.to_string()).unwrap();
         };
         let day = self.seed % 28 + 1;
-        save(
-            "run.json",
-            &json!({
+        let mut info = json!({
                 "class": self.class, "suite": "s", "plan": self.plan, "target": "store",
                 "workload": "register", "faults": ["kill"], "seed": self.seed, "nodes": ["n1"],
                 "clients": 3, "started": format!("2026-01-{day:02}T00:00:00.000Z"), "command": [],
                 "reproduce": format!("tribunal run s --only {} --seed {}", self.plan, self.seed),
                 "version": "1", "machine": {}, "phases": [],
-            }),
-        );
+        });
+        if let Some((time_ms, rate)) = self.asked {
+            info["time_ms"] = time_ms.into();
+            info["rate"] = rate.into();
+        }
+        save("run.json", &info);
         let anomalies: Vec<Json> = self
             .anomalies
             .iter()
@@ -399,6 +404,36 @@ fn figures_are_compared_with_a_baseline_and_a_worse_one_exits_4() {
     let one = latencies(&run, "one", "p", &[15]);
     let text = exits(&tribunal(&["compare", &file, &one]), 4);
     assert!(text.contains("too few runs for an interval"), "{text}");
+}
+
+#[test]
+fn figures_of_another_time_or_rate_are_not_compared_and_it_is_said() {
+    let run = Run::new();
+    let asked = |folder: &str, asked: Option<(u64, f64)>| {
+        let out = run.folder().join(folder).display().to_string();
+        let fake = Fake {
+            asked,
+            ..Fake::default()
+        };
+        fake.write(&out);
+        out
+    };
+    let file = run.folder().join("baseline.json").display().to_string();
+    let then = asked("then", Some((5_000, 1_000.0)));
+    exits(&tribunal(&["compare", "--save", &file, &then]), 0);
+    exits(&tribunal(&["compare", &file, &then]), 0);
+    let longer = asked("longer", Some((10_000, 1_000.0)));
+    let text = exits(&tribunal(&["compare", &file, &longer]), 3);
+    let why = "another plan now (time 5 s then, 10 s now)";
+    assert!(text.contains(why), "{text}");
+    let faster = asked("faster", Some((5_000, 2_000.0)));
+    let text = exits(&tribunal(&["compare", &file, &faster]), 3);
+    assert!(text.contains("(rate 1000/s then, 2000/s now)"), "{text}");
+    // Runs of older versions do not say it; nor do baselines of these.
+    let old = asked("old", None);
+    exits(&tribunal(&["compare", &file, &old]), 0);
+    exits(&tribunal(&["compare", "--save", &file, &old]), 0);
+    exits(&tribunal(&["compare", &file, &longer]), 0);
 }
 
 #[test]

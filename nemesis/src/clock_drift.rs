@@ -5,57 +5,41 @@ use std::time::Duration;
 use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
 use serde::Deserialize;
-use serde_json::Value as Json;
-use tribunal_results::options::{OptionError, TimeRange, decode};
+use tribunal_results::options::{OptionError, TimeRange};
 
-use crate::aim::Aim;
-use crate::clock_jump::some_clock;
-use crate::skew::{ClockKind, Move, Skew, choose, cure, move_clocks, signed};
-use crate::{Fault, Field, Healed, Injected, Injection, Need, Pending};
+use crate::skew::{ClockFault, Move, Skew, signed};
 
 /// The fault `clock-drift`.
 #[derive(Debug)]
 pub struct ClockDrift;
 
+/// How its clocks are moved.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Options {
-    /// Whose clocks.
-    nodes: Aim,
+pub struct Options {
     /// By how much in each second, and which way; drawn for each node.
     rate: Move,
-    /// Which of their clocks.
-    clocks: Vec<ClockKind>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
-            nodes: Aim::default(),
             rate: Move {
                 by: TimeRange::millis(10, 500),
                 ahead: None,
             },
-            clocks: vec![ClockKind::Realtime],
         }
     }
 }
 
-impl Fault for ClockDrift {
-    fn name(&self) -> &'static str {
-        "clock-drift"
-    }
+impl ClockFault for ClockDrift {
+    const NAME: &'static str = "clock-drift";
+    const ABOUT: &'static str =
+        "makes the clocks that nodes read run fast or slow, each process by itself";
+    const COLOUR: &'static str = "#6ec6bf";
+    type Options = Options;
 
-    fn about(&self) -> &'static str {
-        "makes the clocks that nodes read run fast or slow, each process by itself"
-    }
-
-    fn colour(&self) -> &'static str {
-        "#6ec6bf"
-    }
-
-    fn check_options(&self, options: &Json) -> Result<(), OptionError> {
-        let options: Options = decode(options)?;
+    fn check(options: &Options) -> Result<(), OptionError> {
         if options.rate.ahead != Some(true) && options.rate.by.to.0 >= Duration::from_secs(1) {
             return Err(OptionError::new(
                 "rate",
@@ -63,31 +47,15 @@ impl Fault for ClockDrift {
                  ±10ms..500ms",
             ));
         }
-        some_clock(&options.clocks)
+        Ok(())
     }
 
-    fn needs(&self) -> Option<Need> {
-        Some(Need::Clocks)
-    }
-
-    fn resolve(&self, options: &Json, field: &Field, rng: &mut Pcg64Mcg) -> Option<Injection> {
-        let options: Options = decode(options).ok()?;
-        choose(self.name(), &options.nodes, field, rng, |_, rng| {
-            let drift_ppb = options.rate.draw_ns(rng.random(), rng.random());
-            let skew = Skew {
-                clocks: options.clocks.clone(),
-                drift_ppb,
-                ..Skew::default()
-            };
-            (skew, format!("by {} a second", signed(drift_ppb)))
-        })
-    }
-
-    fn inject<'a>(&'a self, injection: &'a Injection, field: &'a Field) -> Pending<'a, Injected> {
-        Box::pin(move_clocks(injection, field))
-    }
-
-    fn heal<'a>(&'a self, injection: &'a Injection, field: &'a Field) -> Pending<'a, Healed> {
-        Box::pin(cure(injection, field))
+    fn draw(options: &Options, rng: &mut Pcg64Mcg) -> (Skew, String) {
+        let drift_ppb = options.rate.draw_ns(rng.random(), rng.random());
+        let skew = Skew {
+            drift_ppb,
+            ..Skew::default()
+        };
+        (skew, format!("by {} a second", signed(drift_ppb)))
     }
 }

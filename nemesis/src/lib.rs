@@ -62,6 +62,7 @@ use network::OnLinks;
 use rand_pcg::Pcg64Mcg;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use skew::OnClocks;
 use tribunal_results::options::OptionError;
 use tribunal_results::{NodeId, NodeState};
 pub use tribunal_targets::{MemberChange, Pending, Status};
@@ -279,9 +280,9 @@ pub static ALL: &[&dyn Fault] = &[
     &OnLinks(duplication::Duplication),
     &OnLinks(reordering::Reordering),
     &OnLinks(corruption::Corruption),
-    &clock_jump::ClockJump,
-    &clock_drift::ClockDrift,
-    &clock_strobe::ClockStrobe,
+    &OnClocks(clock_jump::ClockJump),
+    &OnClocks(clock_drift::ClockDrift),
+    &OnClocks(clock_strobe::ClockStrobe),
     &disk_full::DiskFull,
     &disk_error::DiskError,
     &slow_fsync::SlowFsync,

@@ -337,6 +337,7 @@ fn info() -> RunInfo {
     RunInfo {
         class: ResultClass::Violation,
         suite: "pull-request".into(),
+        profile: None,
         plan: "register-chaos".into(),
         target: "quorum-register".into(),
         bug: Some("no-write-back".into()),
@@ -347,6 +348,8 @@ fn info() -> RunInfo {
         seed: 8_812,
         nodes: NODES.map(Into::into).into(),
         clients: 10,
+        time_ms: Some(20_000),
+        rate: Some(1_000.0),
         started: "2026-11-22T21:04:09Z".into(),
         command: ["tribunal", "run", "pull-request", "--seed", "8812"]
             .map(Into::into)
@@ -370,6 +373,7 @@ fn info() -> RunInfo {
         .into(),
         overhead_ms: 2_704.0,
         directory: "results/runs/mine/20260301T093000Z-paxos-kv".into(),
+        finding: None,
         error: None,
     }
 }

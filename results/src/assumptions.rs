@@ -42,6 +42,20 @@ pub struct Assumptions {
     /// Texts that mean none: a line with one of them is passed over.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub harmless_patterns: Vec<String>,
+    /// What it means if a node breaks the protocol that it speaks with the controller; absent if
+    /// it speaks none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Protocol>,
+}
+
+/// What it means if a node breaks the protocol that it speaks with the controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// It is told.
+    Told,
+    /// It is a violation.
+    Strict,
 }
 
 impl Default for Assumptions {
@@ -65,6 +79,7 @@ impl Default for Assumptions {
             isolation: None,
             crash_patterns: Vec::new(),
             harmless_patterns: Vec::new(),
+            protocol: None,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What proving the checkers came to: how surely each planted bug is found, and whether anything
-//! is found where nothing is wrong.
+//! What proving the checkers came to: how surely each planted bug, and each published finding about
+//! a system of others, is found, and whether anything is found where nothing is wrong.
 
 use std::collections::BTreeMap;
 
@@ -18,15 +18,21 @@ pub struct Miss {
     pub reproduce: String,
 }
 
-/// One planted bug.
+/// One planted bug, or one published finding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Detection {
     /// The target.
     pub target: String,
-    /// The bug.
+    /// The planted bug; of a published finding, the run that shows it.
     pub bug: String,
     /// The run of the suite that shows it.
     pub run: String,
+    /// What a report says of it, of a published finding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finding: Option<String>,
+    /// Where that was published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// How often it was found in time, of the trials that came to a verdict.
     pub rate: Rate,
     /// When half of the findings were there: seconds of the run until the contradiction was
@@ -44,7 +50,8 @@ pub struct Detection {
     pub broken: Vec<Miss>,
 }
 
-/// One target without its bug, under the same load and the same faults.
+/// One target without its bug, under the same load and the same faults; or what a suite of published
+/// findings runs to show that nothing is found where nothing is wrong.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Control {
     /// The target.

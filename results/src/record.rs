@@ -3,6 +3,10 @@
 use crate::verdict::EvidenceFloor;
 use crate::{Assumptions, History, Messages, Nanos, NodeId};
 
+/// What a line of a node's log begins with that says what the node did against the protocol which
+/// it speaks with the controller.
+pub const VIOLATION: &str = "protocol violation:";
+
 /// The last lines that one node wrote.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeLog {

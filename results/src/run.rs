@@ -16,6 +16,9 @@ pub struct RunInfo {
     pub class: ResultClass,
     /// The suite.
     pub suite: String,
+    /// The profile whose options were taken, if one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
     /// The plan's name within the suite.
     pub plan: String,
     /// The target.
@@ -33,6 +36,13 @@ pub struct RunInfo {
     pub nodes: Vec<String>,
     /// The number of concurrent clients.
     pub clients: usize,
+    /// How long new operations were to be asked, in milliseconds; missing in records of older
+    /// versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_ms: Option<u64>,
+    /// How many operations a second were to be asked; missing in records of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
     /// The directory of the run, where it was written; empty in records of older versions.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub directory: String,
@@ -52,6 +62,9 @@ pub struct RunInfo {
     /// stopping, judging, drawing.
     #[serde(default)]
     pub overhead_ms: f64,
+    /// What a published report would say of what was found, if the suite says so and it was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finding: Option<String>,
     /// What failed, if the harness did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -184,6 +184,39 @@ mod tests {
     }
 
     #[test]
+    fn a_signature_is_the_same_of_every_run_whatever_else_differs() {
+        let of = |sentence: &str, key: i64, call: u64| {
+            let mut found = anomaly("stale-read");
+            found.sentence = sentence.into();
+            found.key = Some(key.into());
+            found.calls = vec![call];
+            found.span = (call, 2 * call);
+            let verdict = Verdict::invalid("linearizable", vec![found], 1);
+            texts(&violation(vec![verdict], "stale-read"), None)
+        };
+        assert_eq!(of("p1 read 3", 1, 7), of("p9 read 5", 2, 4_711));
+    }
+
+    #[test]
+    fn a_run_of_another_workload_target_or_bug_could_not_have_shown_it() {
+        let info = |workload: &str, target: &str, bug: Option<&str>| -> RunInfo {
+            serde_json::from_value(serde_json::json!({
+                "class": "pass", "suite": "s", "plan": "p", "target": target, "bug": bug,
+                "workload": workload, "faults": [], "seed": 1, "nodes": [], "clients": 1,
+                "started": "", "command": [], "reproduce": "", "version": "", "machine": {},
+                "phases": [],
+            }))
+            .unwrap()
+        };
+        let known: Signature = "c/stale-read/register/store/bug".parse().unwrap();
+        assert!(known.concerns(&info("register", "store", Some("bug"))));
+        assert!(!known.concerns(&info("register", "store", None)));
+        assert!(!known.concerns(&info("register", "store", Some("other"))));
+        assert!(!known.concerns(&info("register", "other", Some("bug"))));
+        assert!(!known.concerns(&info("set", "store", Some("bug"))));
+    }
+
+    #[test]
     fn the_text_of_a_signature_is_read_back() {
         for text in ["a/b/c/d", "a/b/c/d/e", "-/b/c/d", "a/b%2Fx/c/d%2525"] {
             let read: Signature = text.parse().unwrap();

@@ -300,13 +300,15 @@ fn junit_of_all_classes_and_hostile_texts_is_valid() {
 }
 
 #[test]
-fn runs_are_gathered_by_workload_and_faults_and_told_by_seed_bundle_and_evidence() {
+fn runs_are_gathered_by_workload_and_profile_and_told_by_seed_bundle_and_evidence() {
     let (mut a, mut b) = (
         info(ResultClass::Pass, ""),
         info(ResultClass::Violation, ""),
     );
     (a.seed, b.seed) = (1, 2);
+    (a.profile, b.profile) = (Some("pr".into()), Some("pr".into()));
     let mut c = a.clone();
+    c.profile = None;
     c.faults = vec!["pause".into()];
     let fine = verdict(ResultClass::Pass, "", vec![]);
     let found = verdict(ResultClass::Violation, "", vec![anomaly("", vec![])]);
@@ -317,7 +319,7 @@ fn runs_are_gathered_by_workload_and_faults_and_told_by_seed_bundle_and_evidence
         .iter()
         .map(|suite| suite.attribute("name").unwrap())
         .collect();
-    assert_eq!(names, ["register × kill", "register × pause"]);
+    assert_eq!(names, ["register × pr", "register × suite"]);
     let suite = &root.children[0];
     let cases: Vec<_> = suite
         .children
@@ -332,6 +334,7 @@ fn runs_are_gathered_by_workload_and_faults_and_told_by_seed_bundle_and_evidence
     };
     assert_eq!(property("plan@2.seed"), "2");
     assert_eq!(property("plan@2.bundle"), "/runs/");
+    assert_eq!(property("plan@2.faults"), "kill");
     assert!(property("plan@1.evidence").contains("ok"));
     assert_eq!(property("plan@2.reason"), found.reason);
 }

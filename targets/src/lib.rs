@@ -13,6 +13,8 @@ pub mod client;
 pub mod clock;
 pub mod command;
 pub mod database;
+#[cfg(feature = "etcd")]
+pub mod etcd;
 pub mod eventual_kv;
 pub mod http;
 pub mod lock_lamport;
@@ -20,16 +22,31 @@ pub mod lock_manager;
 pub mod lock_quorum;
 pub mod lock_ring;
 mod locks;
+pub mod maelstrom;
+#[cfg(feature = "mariadb")]
+pub mod mariadb;
+#[cfg(feature = "nats")]
+pub mod nats;
+pub mod network;
 pub mod node;
 pub mod paxos_kv;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod primary_backup;
+pub mod program;
 pub mod quorum_register;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod semaphore;
 pub mod shape;
+#[cfg(any(feature = "mariadb", feature = "postgres"))]
+mod sql;
 mod system;
 pub mod transaction;
 pub mod twophase_kv;
 pub mod wire;
+#[cfg(feature = "zookeeper")]
+pub mod zookeeper;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -104,6 +121,12 @@ pub struct Launch {
     pub files: Vec<(PathBuf, String)>,
     /// How it is told that the run is over.
     pub stop: Stop,
+    /// Where it runs; in its own directory if absent.
+    pub cwd: Option<PathBuf>,
+    /// What it reads as its standard input; nothing if absent.
+    pub stdin: Option<PathBuf>,
+    /// Where its standard output goes; to its log if absent.
+    pub stdout: Option<PathBuf>,
 }
 
 /// What a node says of itself.
@@ -155,6 +178,9 @@ pub struct ClientSpec {
     pub node: NodeId,
     /// Where it reaches that node.
     pub address: SocketAddr,
+    /// Every node in order, that one included, at the address where clients reach it: for clients
+    /// that look for another node by themselves, or ask several at once.
+    pub nodes: Arc<[(NodeId, SocketAddr)]>,
     /// The most that one operation may take, and the opening too.
     pub timeout: Duration,
 }
@@ -199,7 +225,9 @@ pub trait Target: Send + Sync {
     fn operations(&self) -> &'static [Kind];
 
     /// The faults under which it keeps its claims, by name.
-    fn survives(&self) -> &'static [&'static str];
+    fn survives(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// The links between nodes without which it does not work.
     fn shape(&self) -> Shape {
@@ -215,8 +243,28 @@ pub trait Target: Send + Sync {
         false
     }
 
+    /// Whether each node needs a network address of its own with all ports, as on a machine of its
+    /// own: it listens at several ports, or tells others its address. Its runs are then on
+    /// `fabric: switch`, and [`NodeSpec::listen`] is where its clients are, whatever else it
+    /// listens at.
+    fn needs_own_address(&self, _options: &Json) -> bool {
+        false
+    }
+
+    /// Looks on this machine for what its nodes are started with, and returns name and version of
+    /// it; `None` for systems that are part of this program, or of which nothing is known. May wait
+    /// for programs to say their version.
+    ///
+    /// # Errors
+    /// What is missing, and how to install it.
+    fn installed(&self, _options: &Json) -> Result<Option<String>, String> {
+        Ok(None)
+    }
+
     /// Its planted bugs; none for systems of others.
-    fn bugs(&self) -> &'static [PlantedBug];
+    fn bugs(&self) -> &'static [PlantedBug] {
+        &[]
+    }
 
     /// Checks its options, before anything starts.
     ///
@@ -238,6 +286,21 @@ pub trait Target: Send + Sync {
     fn configured(&self, _options: &Json) -> Option<Result<Arc<dyn Target>, OptionError>> {
         None
     }
+
+    /// The number of its first node: 0 for n0, n1, …
+    fn first_node(&self, _options: &Json) -> usize {
+        1
+    }
+
+    /// Whether what its nodes and clients send are lines that the target itself carries, as a
+    /// [network](network::Network) says: then, the names of whoever else takes part.
+    fn carries_lines(&self) -> Option<&'static [&'static str]> {
+        None
+    }
+
+    /// Told before the first node starts, if it [carries lines](Self::carries_lines): what
+    /// happens to them, and the seed of its own choices.
+    fn attach(&self, _network: Arc<dyn network::Network>, _seed: u64) {}
 
     /// Told before the first node starts: what the environment of every process must hold that
     /// the target itself starts, so that none outlives the run.
@@ -312,6 +375,19 @@ pub static ALL: &[&dyn Target] = &[
     &twophase_kv::TARGET,
     &database::TARGET,
     &command::TARGET,
+    &maelstrom::TARGET,
+    #[cfg(feature = "etcd")]
+    &etcd::TARGET,
+    #[cfg(feature = "mariadb")]
+    &mariadb::TARGET,
+    #[cfg(feature = "nats")]
+    &nats::TARGET,
+    #[cfg(feature = "postgres")]
+    &postgres::TARGET,
+    #[cfg(feature = "redis")]
+    &redis::TARGET,
+    #[cfg(feature = "zookeeper")]
+    &zookeeper::TARGET,
 ];
 
 /// The target of that name.

@@ -50,6 +50,7 @@ impl Ground {
             process: 1,
             node: "n1".into(),
             address: ([127, 0, 0, 1], 1).into(),
+            nodes: [].into(),
             timeout: Duration::from_secs(2),
         };
         Self {
@@ -216,7 +217,7 @@ fn faults(checks: &[Check]) -> Vec<&str> {
 }
 
 fn has(program: &str) -> bool {
-    command::program::find(program).is_ok()
+    tribunal_targets::program::find(program).is_ok()
 }
 
 #[tokio::test]

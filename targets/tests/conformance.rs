@@ -101,6 +101,7 @@ impl Cluster {
             process,
             node: self.specs[node].id.clone(),
             address: self.specs[node].listen,
+            nodes: [].into(),
             timeout: TIMEOUT,
         };
         Session::new(self.target, spec)

@@ -34,6 +34,7 @@ async fn node(behaviour: Behaviour) -> (ClientSpec, mpsc::Receiver<String>) {
         process: 7,
         node: "n1".into(),
         address: listener.local_addr().unwrap(),
+        nodes: [].into(),
         timeout: Duration::from_millis(200),
     };
     let (hellos, heard) = mpsc::channel(100);
@@ -200,6 +201,7 @@ async fn nobody_listening_is_refused() {
         process: 1,
         node: "n1".into(),
         address: listener.local_addr().unwrap(),
+        nodes: [].into(),
         timeout: Duration::from_secs(1),
     };
     drop(listener);

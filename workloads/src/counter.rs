@@ -2,7 +2,7 @@
 //! at once, and once?
 //!
 //! Every other counter is decremented too. At the end, after a rest, every counter is read at every
-//! node.
+//! node. With the option `eventual` an increment need not be counted at once, only in the end.
 
 use serde_json::Value as Json;
 use tribunal_results::options::OptionError;
@@ -34,7 +34,14 @@ impl Workload for Counter {
     }
 
     fn checkers(&self) -> &'static [&'static str] {
-        &["counter"]
+        &["counter", "convergence"]
+    }
+
+    fn judges(&self, options: &Json) -> &'static [&'static str] {
+        match Options::checked(options).is_ok_and(|options| options.eventual()) {
+            true => &["convergence"],
+            false => &["counter"],
+        }
     }
 
     fn assume(&self, options: &Json, assume: &mut Assumptions) {

@@ -10,10 +10,12 @@ pub mod cache;
 pub mod causal;
 pub mod convergence;
 pub mod counter;
+pub mod echo;
 pub mod fenced_mutex;
 pub mod generator;
 pub mod list_append;
 pub mod lock;
+pub mod log;
 pub mod mutex;
 pub mod register;
 pub mod rw_register;
@@ -119,6 +121,8 @@ pub static ALL: &[&dyn Workload] = &[
     &list_append::ListAppend,
     &rw_register::RwRegister,
     &bank::Bank,
+    &echo::Echo,
+    &log::Log,
 ];
 
 /// The workload of that name.

@@ -3,7 +3,8 @@
 //! Groups of neighbouring threads, so that each spans nodes, work on a key each; a key is given
 //! up after some two hundred operations, so that judging it stays cheap. In each group some
 //! threads only read: writes that block can't starve the reads that would show what went wrong.
-//! Every value is written at most once in a run, so that a read names its write. At the end the
+//! Every value is written at most once in a run, so that a read names its write, unless `values`
+//! says how few there are. At the end the
 //! last keys of each group are read through several nodes.
 
 mod writes;
@@ -18,7 +19,7 @@ use crate::generator::{
     Stagger, TimeLimit, UntilOk,
 };
 use crate::{FINALE_MAX, Program, Setting, Workload};
-use writes::{Shares, Writes};
+use writes::{Shares, Values, Writes};
 
 /// The share of a group's threads that only read.
 const READERS_SHARE: f64 = 0.4;
@@ -46,6 +47,8 @@ struct Options {
     read_share: f64,
     /// The share of compare-and-sets among operations that are no reads, where the target has it.
     cas_share: f64,
+    /// How many different values are written, from 0 on; each value only once if absent.
+    values: Option<u64>,
 }
 
 impl Default for Options {
@@ -56,6 +59,7 @@ impl Default for Options {
             operations_per_key: 200,
             read_share: 0.5,
             cas_share: 0.3,
+            values: None,
         }
     }
 }
@@ -89,6 +93,12 @@ impl Options {
         }
         crate::check_share("read_share", options.read_share)?;
         crate::check_share("cas_share", options.cas_share)?;
+        if options
+            .values
+            .is_some_and(|values| !(2..=1_000_000).contains(&values))
+        {
+            return Err(OptionError::new("values", "must be between 2 and 1000000"));
+        }
         Ok(options)
     }
 
@@ -130,12 +140,13 @@ impl Workload for Register {
             false => 0.0,
         };
         let (read_share, stride) = (options.read_share, stride(options.operations_per_key));
+        let few = options.values;
         let keys = PerKey::new(
             seed.named("groups"),
             setting.clients,
             options.groups(setting.clients),
             options.operations_per_key,
-            move |turn| one_key(turn, read_share, cas_share, stride),
+            move |turn| one_key(turn, read_share, cas_share, few.ok_or(stride)),
         );
         let finale = Stagger::new(
             seed.named("finale"),
@@ -165,7 +176,13 @@ fn stride(operations_per_key: u64) -> u64 {
 }
 
 /// The load on one key: a few threads only read, the others do everything.
-fn one_key(turn: KeyTurn, read_share: f64, cas_share: f64, stride: u64) -> Box<dyn Generator> {
+/// `values` is how many different values there are, or else the stride of unique ones.
+fn one_key(
+    turn: KeyTurn,
+    read_share: f64,
+    cas_share: f64,
+    values: Result<u64, u64>,
+) -> Box<dyn Generator> {
     let key = name_of(turn.key);
     let readers = (turn.threads as f64 * READERS_SHARE).ceil() as usize;
     let readers = readers.min(turn.threads.saturating_sub(1));
@@ -175,8 +192,11 @@ fn one_key(turn: KeyTurn, read_share: f64, cas_share: f64, stride: u64) -> Box<d
         read: ((read_share - reserved) / (1.0 - reserved)).max(0.0),
         cas: cas_share,
     };
-    let first_value = turn.key * stride + 1;
-    let writes = Writes::new(turn.seed.named("writes"), key.clone(), first_value, shares);
+    let values = match values {
+        Ok(count) => Values::Few(count),
+        Err(stride) => Values::Unique(turn.key * stride + 1),
+    };
+    let writes = Writes::new(turn.seed.named("writes"), key.clone(), values, shares);
     Box::new(Reserve::new(
         turn.seed.named("reserve"),
         vec![(turn.threads - readers, Box::new(writes))],

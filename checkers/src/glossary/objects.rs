@@ -65,6 +65,66 @@ pub(super) static ENTRIES: &[Entry] = &[
         example: example!("unique-ids", "duplicate-id-of-two-clients"),
     },
     Entry {
+        name: "wrong-echo",
+        what: "An echo differs from what was said.",
+        cause: "Numbers that pass through floating point, texts that are cut or recoded, answers \
+                to somebody else's request.",
+        example: example!("echo", "wrong-echo-of-a-large-number"),
+    },
+    Entry {
+        name: "lost-message",
+        what: "A message was acknowledged with an offset, and a later poll passed over that \
+               offset: whoever reads the log will never get it.",
+        cause: "Acknowledged before it was kept, or overwritten by a node that took the same place.",
+        example: example!("log", "lost-message-passed-over"),
+    },
+    Entry {
+        name: "skipped-message",
+        what: "A poll passed over a message that others found there.",
+        cause: "Offsets that are given out before messages are kept, so that a later message is \
+                there earlier; replicas that miss some.",
+        example: example!("log", "skipped-message-that-came-late"),
+    },
+    Entry {
+        name: "phantom-message",
+        what: "A poll returned a message that nobody had sent to that log, or that was refused.",
+        cause: "Logs that are mixed up, or a refusal of what was kept all the same.",
+        example: example!("log", "phantom-message-of-nobody"),
+    },
+    Entry {
+        name: "inconsistent-offset",
+        what: "One offset of a log holds two different messages.",
+        cause: "Two nodes that take the same place in a log, or a log that is cut and written anew.",
+        example: example!("log", "inconsistent-offset-of-two-sends"),
+    },
+    Entry {
+        name: "duplicate-message",
+        what: "A message that was sent once is in the log twice.",
+        cause: "A send that is tried again although it had succeeded.",
+        example: example!("log", "duplicate-message-at-two-offsets"),
+    },
+    Entry {
+        name: "unordered-poll",
+        what: "The offsets that a poll returned do not rise, or begin before the one asked for.",
+        cause: "Messages that are returned in the order in which they came, or replicas put \
+                together without sorting.",
+        example: example!("log", "unordered-poll-that-falls"),
+    },
+    Entry {
+        name: "offset-went-back",
+        what: "A client sent twice to one log, one after the other, and the second message was \
+               given a lower offset.",
+        cause: "Nodes that give out offsets of their own.",
+        example: example!("log", "offset-went-back-for-one-client"),
+    },
+    Entry {
+        name: "phantom-commit",
+        what: "An offset is said to be committed beyond all that anybody committed: whoever goes on \
+               from there misses messages.",
+        cause: "Offsets that are counted on, or of another log.",
+        example: example!("log", "phantom-commit-of-nobody"),
+    },
+    Entry {
         name: "lost-row",
         what: "A row that was inserted is missing from the final read.",
         cause: "Acknowledged before it was durable, or lost on failover.",

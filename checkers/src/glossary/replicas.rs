@@ -118,6 +118,13 @@ pub(super) static ENTRIES: &[Entry] = &[
         example: example!("recovery", "not-serving-though-all-are-ready"),
     },
     Entry {
+        name: "protocol-violation",
+        what: "A node printed something that is no message, or that is for nobody.",
+        cause: "A log on standard output, an answer after the client had given up, a name that is \
+                wrong.",
+        example: example!("protocol", "protocol-violation-that-counts", log),
+    },
+    Entry {
         name: "crash",
         what: "A node's log tells of a crash.",
         cause: "A panic, an assertion, memory that is used up.",

@@ -11,6 +11,7 @@ mod elements;
 mod levels;
 mod lists;
 mod locks;
+mod logs;
 mod numbers;
 mod objects;
 mod register;
@@ -46,6 +47,19 @@ const CACHES: [&str; 6] = [
     "too-few-replicas",
     "over-capacity",
     "not-least-recently-used",
+];
+
+/// What a log may not do, and an echo.
+const LOGS: [&str; 9] = [
+    "wrong-echo",
+    "lost-message",
+    "skipped-message",
+    "phantom-message",
+    "inconsistent-offset",
+    "duplicate-message",
+    "offset-went-back",
+    "phantom-commit",
+    "unordered-poll",
 ];
 
 /// What the message journal shows.
@@ -154,6 +168,7 @@ pub fn witness(record: &Record, anomaly: &Anomaly) -> Result<(), String> {
         "too-stale" => stale::contradiction(record, anomaly),
         "lost-signal" | "passed-over" => waits::contradiction(record, anomaly),
         name if CACHES.contains(&name) => cache::contradiction(record, anomaly),
+        name if LOGS.contains(&name) => logs::contradiction(history, anomaly, &calls),
         name if CLOCKS.contains(&name) => clocks::contradiction(record, anomaly),
         name => of_object(record, name, anomaly, calls),
     }

@@ -19,10 +19,12 @@ use tribunal_results::ResultClass;
 pub use self::shard::Shard;
 pub use self::tally::Tally;
 use crate::clock::Clock;
+use crate::known;
 use crate::plan::Plan;
 use crate::pool::{self, Next};
 use crate::prove::trial::{Told, tribunal};
 use crate::seed;
+use crate::suite::known::KnownIssue;
 
 /// What to run, and when it is enough.
 #[derive(Clone, Debug)]
@@ -33,9 +35,10 @@ pub struct Ask {
     pub rounds: Option<u64>,
     /// Nothing is begun after so long.
     pub lasts: Option<Duration>,
-    /// Whether the first failing run ends it.
+    /// Whether the first failing run ends it; one that shows known issues only does not.
     pub until_fail: bool,
-    /// The failure rate that is to be excluded: reached, or a run failing, it ends.
+    /// The failure rate that is to be excluded: reached, or a run failing otherwise than by known
+    /// issues, it ends.
     pub claim: Option<f64>,
     /// How many runs go on at once.
     pub jobs: usize,
@@ -45,6 +48,8 @@ pub struct Ask {
     pub same_seeds: bool,
     /// Which part of the campaign is done here.
     pub shard: Shard,
+    /// What violations are known: they are no failures here.
+    pub known: Vec<KnownIssue>,
     /// What each run is told besides its suite, name and seed.
     pub arguments: Vec<OsString>,
     /// Where run directories go.
@@ -62,6 +67,8 @@ pub struct Ran {
     pub retried: u32,
     /// What it came to; or why that is not known.
     pub told: Result<Told, String>,
+    /// The tickets of what it found, if all of that is known.
+    pub known: Vec<String>,
 }
 
 impl Ran {
@@ -93,12 +100,16 @@ impl Ask {
             .take_while(|_| in_time())
             .map(|(round, plan)| self.one(round, plan, stop.clone()));
         let told = |ran: Result<Ran, String>| {
-            let ran = ran.unwrap_or_else(|why| Ran {
+            let mut ran = ran.unwrap_or_else(|why| Ran {
                 name: String::new(),
                 seed: 0,
                 retried: 0,
                 told: Err(why),
+                known: Vec::new(),
             });
+            if let Ok(told) = &ran.told {
+                ran.known = known::tickets_alone(&self.known, &told.run, &told.verdict);
+            }
             tally.add(&ran);
             let next = tally.next(self);
             tell(ran, &tally);
@@ -144,6 +155,7 @@ impl Ask {
                 seed,
                 retried: 0,
                 told: tribunal(arguments.clone(), &out, Some(stop.clone())).await,
+                known: Vec::new(),
             };
             while ran.class() == ResultClass::HarnessError
                 && ran.retried < retries

@@ -12,6 +12,9 @@ pub struct Tally {
     pub passed: u64,
     /// Runs that failed.
     pub failed: u64,
+    /// Runs that failed by known issues only. They count neither way: each was no failure that one
+    /// looks for, and what it found may have hidden one.
+    pub known: u64,
     /// Runs that say neither: they count for nothing.
     pub undecided: u64,
     /// Runs that were done again because the harness had failed.
@@ -22,11 +25,15 @@ impl Tally {
     /// One more.
     pub(super) fn add(&mut self, ran: &Ran) {
         self.retried += u64::from(ran.retried);
-        self.count(ran.class());
+        self.count(ran.class(), !ran.known.is_empty());
     }
 
-    /// One more of a class.
-    pub fn count(&mut self, class: ResultClass) {
+    /// One more of a class, which is a known issue or not.
+    pub fn count(&mut self, class: ResultClass, known: bool) {
+        if known {
+            self.known += 1;
+            return;
+        }
         let count = match failed(class) {
             Some(true) => &mut self.failed,
             Some(false) => &mut self.passed,
@@ -37,7 +44,7 @@ impl Tally {
 
     /// All of them.
     pub const fn total(&self) -> u64 {
-        self.passed + self.failed + self.undecided
+        self.passed + self.failed + self.known + self.undecided
     }
 
     /// How often a run failed, of those that say whether they did.
@@ -66,7 +73,7 @@ mod tests {
     fn a_claim_needs_the_runs_of_the_rule_of_three_and_no_failure() {
         let mut tally = Tally::default();
         for _ in 0..298 {
-            tally.count(ResultClass::Pass);
+            tally.count(ResultClass::Pass, false);
         }
         assert!(!tally.excludes(0.01));
         assert_eq!(tally.lacks(0.01), 1);
@@ -76,13 +83,23 @@ mod tests {
             ResultClass::HarnessError,
             ResultClass::Interrupted,
         ] {
-            tally.count(class);
+            tally.count(class, false);
             assert!(!tally.excludes(0.01), "{class:?} proves nothing");
         }
-        tally.count(ResultClass::Pass);
+        tally.count(ResultClass::Pass, false);
         assert!(tally.excludes(0.01));
-        tally.count(ResultClass::Violation);
+        tally.count(ResultClass::Violation, true);
+        assert!(tally.excludes(0.01), "a known issue is no failure");
+        tally.count(ResultClass::Violation, false);
         assert!(!tally.excludes(0.01));
-        assert_eq!(tally.total(), 304);
+        assert_eq!(tally.total(), 305);
+    }
+
+    #[test]
+    fn a_run_with_a_known_issue_shows_nothing_about_others() {
+        let mut tally = Tally::default();
+        (0..1_000).for_each(|_| tally.count(ResultClass::Violation, true));
+        assert!(!tally.excludes(0.01));
+        assert_eq!((tally.lacks(0.01), tally.rate().trials), (299, 0));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use tribunal_results::options::Time;
 use tribunal_targets::adapter::exam::{Check, Exam, Mark};
-use tribunal_targets::command::program;
+use tribunal_targets::program;
 
 use super::{Done, Failure, exit, output};
 

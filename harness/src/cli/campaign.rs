@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tribunal_results::ResultClass;
 use tribunal_results::options::Time;
 use tribunal_results::report::claim;
-use tribunal_results::report::text::small_percent;
+use tribunal_results::report::text::{counted, small_percent, visible};
 use tribunal_results::run::RunDir;
 
 use super::run::{Ended, Run, print_json};
@@ -29,11 +29,13 @@ pub(super) struct Campaign {
     /// Repeat the runs; begin none any more after so long, such as 20m
     #[arg(long = "for", id = "for", value_name = "TIME", value_parser = Time::parse)]
     lasts: Option<Time>,
-    /// Repeat the runs until one fails; those under way are dropped
+    /// Repeat the runs until one fails; those under way are dropped. One that shows known issues
+    /// only is told, and the search goes on
     #[arg(long)]
     until_fail: bool,
     /// Repeat the runs until they show, at 95 % confidence, that fewer than this share of them
-    /// fail, such as 1% (299 runs without a failure); or until one fails
+    /// fail, such as 1% (299 runs without a failure); or until one fails. One that shows known
+    /// issues only counts neither way
     #[arg(long, value_name = "SHARE", value_parser = share)]
     claim: Option<f64>,
     /// Runs at once, each in a process and on addresses of its own
@@ -106,6 +108,7 @@ impl Campaign {
             retries: self.retries.unwrap_or(0),
             same_seeds: run.one_seed(),
             shard: self.shard,
+            known: Vec::new(),
             arguments,
             out: run.out().to_owned(),
         }
@@ -224,9 +227,13 @@ impl Shown {
             (false, _) => self.line(ran, tally),
         });
         self.bar.set_message(format!(
-            "{} done, {} failed, {} undecided",
+            "{} done, {} failed{}, {} undecided",
             tally.total(),
             tally.failed,
+            match tally.known {
+                0 => String::new(),
+                known => format!(", {known} known"),
+            },
             tally.undecided
         ));
     }
@@ -245,8 +252,12 @@ impl Shown {
             n => format!("  tried again {n} times, as the harness had failed"),
         };
         let (what, seed) = (&ran.name, ran.seed);
+        let known = match ran.known.as_slice() {
+            [] => String::new(),
+            tickets => format!("  known: {}", visible(&tickets.join(", "))),
+        };
         let line = format!(
-            "{done:>5}{of} {style}{name}{style:#} {what}  {faint}seed {seed}{again}{faint:#}"
+            "{done:>5}{of} {style}{name}{style:#} {what}  {faint}seed {seed}{known}{again}{faint:#}"
         );
         match (&ran.told, self.json) {
             (Err(why), true) => anstream::eprintln!("{line}  no verdict: {why}"),
@@ -261,7 +272,7 @@ impl Shown {
         if self.json {
             return;
         }
-        anstream::println!("{}", claim::of_runs(tally.rate()));
+        print_rate(tally);
         if tally.undecided > 0 {
             anstream::println!(
                 "  {} more came to no verdict, and count for nothing",
@@ -280,11 +291,26 @@ impl Shown {
     }
 }
 
+/// Says how many runs failed, and what that lets one claim; known issues apart.
+pub(super) fn print_rate(tally: &Tally) {
+    anstream::println!("{}", claim::of_runs(tally.rate()));
+    if tally.known > 0 {
+        let runs = counted(tally.known, "more run");
+        anstream::println!("  {runs} showed known issues only, and count neither way");
+    }
+}
+
 /// Says whether fewer than a share of runs fail, as far as these show; whether they do.
 pub(super) fn print_claim(tally: &Tally, share: f64) -> bool {
     let (claimed, holds) = (small_percent(share), tally.excludes(share));
+    let besides = match tally.known {
+        0 => "",
+        _ => ", those with known issues apart",
+    };
     match (holds, tally.failed) {
-        (true, _) => anstream::println!("the claim holds: fewer than {claimed} of runs fail"),
+        (true, _) => {
+            anstream::println!("the claim holds: fewer than {claimed} of runs fail{besides}");
+        }
         (false, 0) => anstream::println!(
             "the claim is not shown: {} more runs without a failure would show that fewer than {claimed} fail",
             tally.lacks(share)

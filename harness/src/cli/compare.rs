@@ -208,28 +208,34 @@ impl Table {
 
 fn tables(then: &Baseline, now: &Baseline, noise: &Noise) -> Vec<Table> {
     let one = |old: &Measured| {
-        let mut namesakes = now
-            .plans
-            .iter()
-            .filter(|new| new.what.name() == old.what.name());
-        let new = now.plans.iter().find(|new| new.what == old.what);
-        let not = match (new, namesakes.next()) {
-            (Some(_), _) => None,
-            (None, Some(_)) => Some(
-                "it is another plan now (target, workload, nodes, clients or faults differ); save \
-                 the baseline anew",
-            ),
-            (None, None) => Some("the baseline has it, but no run of it counts now"),
+        let namesakes = now.plans.iter();
+        let namesakes = namesakes.filter(|new| new.what.name() == old.what.name());
+        let changes = namesakes.map(|new| (new, old.what.changes(&new.what)));
+        let nearest = changes.min_by_key(|(_, changes)| changes.len());
+        let (new, not) = match nearest {
+            Some((new, changes)) if changes.is_empty() => (Some(new), None),
+            Some((_, changes)) => (None, Some(another(&changes))),
+            None => {
+                let not = "the baseline has it, but no run of it counts now";
+                (None, Some(not.to_owned()))
+            }
         };
         Table {
             name: old.what.name(),
             then: old.runs,
             now: new.map_or(0, |new| new.runs),
             changes: new.map_or_else(Vec::new, |new| baseline::compare(old, new, noise)),
-            not: not.map(str::to_owned),
+            not,
         }
     };
     then.plans.iter().map(one).collect()
+}
+
+fn another(changes: &[String]) -> String {
+    let changes = changes.join("; ");
+    format!(
+        "it is another plan now ({changes}), so figures cannot be compared; save the baseline anew"
+    )
 }
 
 fn print(table: &Table) {

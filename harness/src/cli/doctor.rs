@@ -5,9 +5,9 @@ use std::path::Path;
 
 use clap::Args;
 use nix::sys::resource::{Resource, getrlimit};
+use serde_json::Value as Json;
 use tribunal_nemesis::fabric::switch;
-
-use tribunal_targets::Pending;
+use tribunal_targets::{Pending, Target};
 
 use super::{Done, Out, exit, output};
 use crate::clock::Clock;
@@ -45,7 +45,7 @@ enum State {
 
 /// Looks at the machine.
 pub(super) fn doctor(args: &Doctor) -> Done {
-    let findings = [
+    let mut findings = vec![
         Finding {
             name: "loopback addresses",
             state: addresses(),
@@ -84,12 +84,13 @@ pub(super) fn doctor(args: &Doctor) -> Done {
             name: "leftovers",
             state: left_over(&args.out.out, args.clean),
         },
-        // The last, as it takes this process away from its network.
-        Finding {
-            name: "network switch",
-            state: network_switch(),
-        },
     ];
+    findings.extend(systems());
+    // The last, as it takes this process away from its network.
+    findings.push(Finding {
+        name: "network switch",
+        state: network_switch(),
+    });
     let mut broken = false;
     for Finding { name, state } in findings {
         let (style, mark, text) = match state {
@@ -181,6 +182,18 @@ fn tried(
         Ok(()) => State::Fine(works.to_owned()),
         Err(why) => State::Lesser(format!("{why}; runs that ask for them are insufficient")),
     }
+}
+
+/// The systems of others that targets start, without options.
+fn systems() -> impl Iterator<Item = Finding> {
+    let state = |target: &dyn Target| match target.installed(&Json::Null) {
+        Ok(version) => version.map(State::Fine),
+        Err(missing) => Some(State::Lesser(missing)),
+    };
+    tribunal_targets::ALL.iter().filter_map(move |target| {
+        let name = target.name();
+        state(*target).map(|state| Finding { name, state })
+    })
 }
 
 fn network_switch() -> State {

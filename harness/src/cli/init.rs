@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use tribunal_targets::command::program;
+use tribunal_targets::program;
 
 use super::{Done, Failure, exit, output, quoted};
 use crate::init::{self, Ci, FOLDER, File, LOOKED_FOR, Language, Program, Request};

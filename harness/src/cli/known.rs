@@ -38,6 +38,16 @@ impl KnownIssues {
     }
 }
 
+fn today() -> jiff::civil::Date {
+    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+    now.date()
+}
+
+/// The issues whose time is not over.
+pub(super) fn unexpired(issues: &[KnownIssue]) -> Vec<KnownIssue> {
+    known::unexpired(issues, today())
+}
+
 /// Marks the violations that are known, and says how each issue stands: a line for each that was
 /// seen. Lines for people go where results do not.
 pub(super) fn mark(
@@ -51,8 +61,7 @@ pub(super) fn mark(
         .zip(verdicts.iter())
         .map(|(info, verdict)| (*info, &**verdict))
         .collect();
-    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
-    let standings = known::standings(issues, &pairs, today.date());
+    let standings = known::standings(issues, &pairs, today());
     let mut lines: Vec<String> = standings.iter().filter_map(line).collect();
     lines.extend(news(&standings, &pairs));
     let tickets: Vec<Vec<String>> = pairs

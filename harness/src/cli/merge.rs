@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use tribunal_results::report::{self, claim};
+use tribunal_results::report;
 use tribunal_results::run::RunInfo;
 use tribunal_results::{ResultClass, RunVerdict};
 
@@ -48,16 +48,18 @@ pub(super) fn merge(args: &Merge) -> Done {
         anstream::eprintln!("there is no run in these directories");
         return Ok(exit::INSUFFICIENT);
     }
-    let mut tally = Tally::default();
-    found.runs.iter().for_each(|run| tally.count(run.class()));
     print_failing(&found.runs);
     output::print_counts(found.runs.iter().map(Recorded::class), 0);
-    anstream::println!("{}", claim::of_runs(tally.rate()));
     let mut runs = found.runs;
     let mut verdicts: Vec<RunVerdict> = runs.iter().map(verdict).collect();
     let infos: Vec<&RunInfo> = runs.iter().map(|run| &run.info).collect();
     let mut marked: Vec<&mut RunVerdict> = verdicts.iter_mut().collect();
     known::mark(&issues, &infos, &mut marked, false);
+    let mut tally = Tally::default();
+    for verdict in &verdicts {
+        tally.count(verdict.class, !verdict.known.is_empty());
+    }
+    super::campaign::print_rate(&tally);
     let mut classes = known::counted(&verdicts);
     for (run, verdict) in runs.iter_mut().zip(verdicts) {
         run.verdict = Some(verdict);

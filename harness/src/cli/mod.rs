@@ -18,6 +18,7 @@ mod github;
 mod init;
 mod known;
 mod list;
+mod maelstrom;
 mod merge;
 mod node;
 mod output;
@@ -27,6 +28,7 @@ mod replay;
 mod report;
 mod run;
 mod schema;
+mod select;
 #[cfg(feature = "serve")]
 mod serve;
 mod shrink;
@@ -112,6 +114,8 @@ enum Command {
     Man(completions::Man),
     /// Try whether an adapter (a client in any language) does what it must
     Adapter(adapter::AdapterArgs),
+    /// Test a node binary written for Maelstrom, unmodified
+    Maelstrom(maelstrom::MaelstromArgs),
     /// Run one reference node (what the controller starts; useful to try one by hand)
     Node(node::Node),
     /// Kill what a controller leaves behind (internal)
@@ -183,6 +187,7 @@ fn obey(command: Option<Command>) -> ExitCode {
         Some(Command::Completions(args)) => completions::completions(&args),
         Some(Command::Man(args)) => completions::man(&args),
         Some(Command::Adapter(args)) => adapter::adapter(&args),
+        Some(Command::Maelstrom(args)) => maelstrom::maelstrom(&args),
         Some(Command::Node(args)) => node::node(args),
         Some(Command::Guard) => return guard::guard_main(),
         Some(Command::Judge(args)) => check::judge(&args),

@@ -80,6 +80,12 @@ pub(super) fn print_verdict(info: &RunInfo, verdict: &RunVerdict) {
             anstream::println!("  · and {more} more in the report");
         }
     }
+    if let Some(finding) = &info.finding {
+        anstream::println!(
+            "  {FAINT}finding   {FAINT:#} {GOOD}✓{GOOD:#} {}",
+            visible(finding)
+        );
+    }
     let word = |validity| match validity {
         Validity::Valid => "held",
         Validity::Invalid => "broken",

@@ -110,7 +110,8 @@ fn read() -> Result<Profiles, Failure> {
         ))
     })?;
     let command = Alone::command();
-    let longs = command.get_arguments().filter_map(|arg| arg.get_long());
+    let shown = command.get_arguments().filter(|arg| !arg.is_hide_set());
+    let longs = shown.filter_map(|arg| arg.get_long());
     let mut known: Vec<&str> = longs
         .filter(|long| !["help", "profile", "dry-run"].contains(long))
         .collect();

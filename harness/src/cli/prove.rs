@@ -1,4 +1,4 @@
-//! `tribunal prove`: how surely every planted bug is found.
+//! `tribunal prove`: how surely every planted bug, or every published finding, is found.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use tribunal_results::options::Time;
-use tribunal_results::proof::Proof;
+use tribunal_results::proof::{Control, Proof};
 use tribunal_results::{ResultClass, report};
 
-use super::{Done, Out, exit, output, run, stop};
-use crate::plan::Plan;
-use crate::prove::{Ask, Proven, prove};
+use super::{Done, Out, exit, output, run, select, stop};
+use crate::prove::{Ask, Proven, has_something_to_find, prove};
+use crate::suite::Overrides;
 
 /// Digits of a share in the table's columns are cut here.
 const WIDTH: usize = 34;
@@ -23,13 +23,17 @@ Examples:
   tribunal prove --seeds 20          the whole proof: about an hour on two processors
   tribunal prove --only stale-read   one bug
   tribunal prove my-suite.yaml       the planted bugs of your own suite
+  tribunal prove findings --skip-missing --within 60s --at-least 0.8 --markdown record.md
+                                     what was published about other systems, as far as those are
+                                     installed; beside it the runs in which nothing may be found
 
 A green run of a checker that finds nothing proves nothing. This shows, bug by bug, how often the
 defect is found, how fast, and that nothing is found where nothing is wrong. Exit codes: 0 proven ·
 1 a bug was missed, or something was found that is not there · 3 nothing selected · 70 a trial came
 to no verdict · 130 interrupted.")]
 pub(super) struct Prove {
-    /// A YAML file, or the name of a built-in suite; only its runs with planted bugs are tried
+    /// A YAML file, or the name of a built-in suite; only its runs with planted bugs are tried, or,
+    /// if it has findings, those and their controls
     #[arg(default_value = "planted")]
     suite: String,
     /// Only the bugs of runs whose name contains this, or matches it if it has a *
@@ -38,7 +42,10 @@ pub(super) struct Prove {
     /// Seeds that each is tried with
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     seeds: u64,
-    /// Don't try the targets without their bugs
+    /// Leave out, and say so, the runs of systems that are not installed here
+    #[arg(long)]
+    skip_missing: bool,
+    /// Don't try the targets without their bugs, nor the controls of findings
     #[arg(long)]
     bugs_only: bool,
     /// Trials at once; by default one for each processor
@@ -58,17 +65,27 @@ pub(super) struct Prove {
     /// Write the proof as a page
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// Write the proof as Markdown tables: a track record
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
 }
 
 /// Proves the checkers.
 pub(super) fn run(args: &Prove) -> Done {
-    let plans = run::plans_of(&args.suite, args.only.clone())?;
-    let plans: Vec<(String, Plan)> = plans
-        .into_iter()
-        .filter(|(_, plan)| plan.target.bug.is_some())
-        .collect();
-    if plans.is_empty() {
-        anstream::eprintln!("{} has no run with a planted bug", args.suite);
+    let mut plans = select::plans(
+        &args.suite,
+        &Overrides {
+            only: args.only.clone(),
+            ..Overrides::default()
+        },
+    )?;
+    let has_findings = plans.iter().any(|(_, plan)| plan.finding.is_some());
+    plans.retain(|(_, plan)| {
+        let tried = plan.target.bug.is_some() || has_findings;
+        tried && (!args.skip_missing || select::is_here(plan))
+    });
+    if !plans.iter().any(|(_, plan)| has_something_to_find(plan)) {
+        anstream::eprintln!("{} has no run with a planted bug or finding", args.suite);
         return Ok(exit::INSUFFICIENT);
     }
     run::writable(&args.out.out)?;
@@ -119,7 +136,7 @@ fn try_all(ask: &Ask, proof: &mut Proof) -> anyhow::Result<bool> {
         let faint = output::FAINT;
         anstream::println!(
             "{faint}{:<WIDTH$} {:>9} {:>10} {:>8} {:>8} {:>7}  found as{faint:#}",
-            "planted bug",
+            "planted bug or finding",
             "found",
             "95 %",
             "median",
@@ -170,7 +187,7 @@ fn print(proof: &Proof, proven: &Proven, done: usize, of: usize) {
             };
             anstream::println!(
                 "{:<WIDTH$} {style}{:>9}{style:#} {:>10}  false alarms, under {} {faint}{done}/{of}{faint:#}",
-                format!("{} without bug", row.target),
+                control_name(control),
                 row.rate,
                 row.interval,
                 row.run,
@@ -186,12 +203,19 @@ fn print(proof: &Proof, proven: &Proven, done: usize, of: usize) {
     }
 }
 
+fn control_name(control: &Control) -> String {
+    format!("{} where nothing is wrong", control.target)
+}
+
 fn write(args: &Prove, proof: &Proof) -> anyhow::Result<()> {
     let save = |path: &PathBuf, text: String| {
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
     };
     if let Some(path) = &args.json {
         save(path, serde_json::to_string_pretty(proof)?)?;
+    }
+    if let Some(path) = &args.markdown {
+        save(path, report::proof::markdown(proof))?;
     }
     if let Some(path) = &args.html {
         save(

@@ -14,24 +14,16 @@ use tribunal_results::{ResultClass, RunVerdict, report};
 
 use super::campaign::Campaign;
 use super::known::{self, KnownIssues};
+use super::select::{self, DEFAULT_SUITE};
 use super::{Done, Failure, Out, campaign, exit, files, github, output, profile, quoted, stop};
 use crate::campaign::Ask;
 use crate::campaign::shard::Part;
 use crate::corpus::Corpus;
 use crate::plan::Plan;
-use crate::run::{Circumstances, Finished, execute};
+use crate::run::{Circumstances, Finished, Threads, execute};
 use crate::status::Status;
 use crate::suite::known::KnownIssue;
-use crate::suite::{self, Catalogue, Overrides, Source};
-
-/// The suite that runs when none is named.
-const DEFAULT_SUITE: &str = "demo";
-
-/// Stands for all built-in suites but the demo.
-const ALL_SUITES: &str = "all";
-
-/// Threads that carry bytes between nodes.
-const FABRIC_THREADS: usize = 2;
+use crate::suite::{self, Overrides};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -56,7 +48,7 @@ pub(super) struct Run {
     /// Seed of every random choice, the same for all runs; otherwise each run has its own, made
     /// of its name
     #[arg(long)]
-    seed: Option<u64>,
+    pub(super) seed: Option<u64>,
     /// How long each run asks new operations, such as 30s
     #[arg(long, value_parser = Time::parse)]
     time: Option<Time>,
@@ -73,6 +65,9 @@ pub(super) struct Run {
     /// `tribunal config show --resolved`)
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
+    /// The profile to record, whose options are given already: what a campaign tells its runs
+    #[arg(long, hide = true, value_name = "NAME")]
+    of_profile: Option<String>,
     #[command(flatten)]
     campaign: Campaign,
     #[command(flatten)]
@@ -89,12 +84,15 @@ pub(super) struct Run {
     /// Run targets with planted bugs without them: then nothing may be found
     #[arg(long)]
     without_bug: bool,
+    /// Leave out, and say so, the runs of systems that are not installed here
+    #[arg(long)]
+    skip_missing: bool,
     /// Print the plans and run nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Print results only
     #[arg(long, short)]
-    quiet: bool,
+    pub(super) quiet: bool,
     /// How to print results
     #[arg(long, value_enum, default_value = "human")]
     format: Format,
@@ -117,8 +115,17 @@ enum Format {
 impl Run {
     /// What `tribunal` alone means.
     pub(super) fn demo() -> Self {
+        let out = Out {
+            out: std::env::var_os("TRIBUNAL_OUT")
+                .map_or_else(|| PathBuf::from("results/runs"), PathBuf::from),
+        };
+        Self::of(DEFAULT_SUITE.into(), out)
+    }
+
+    /// A suite as it is.
+    pub(super) fn of(suite: String, out: Out) -> Self {
         Self {
-            suite: DEFAULT_SUITE.into(),
+            suite,
             only: None,
             seed: None,
             time: None,
@@ -126,15 +133,14 @@ impl Run {
             clients: None,
             rate: None,
             profile: None,
+            of_profile: None,
             campaign: Campaign::default(),
-            out: Out {
-                out: std::env::var_os("TRIBUNAL_OUT")
-                    .map_or_else(|| PathBuf::from("results/runs"), PathBuf::from),
-            },
+            out,
             seed_corpus: None,
             known: KnownIssues::default(),
             fail_fast: false,
             without_bug: false,
+            skip_missing: false,
             dry_run: false,
             quiet: false,
             format: Format::Human,
@@ -158,7 +164,11 @@ impl Run {
     fn reproduce(&self, plan: &Plan) -> String {
         // As it was called, so that the line works where the program is not on the path.
         let program = std::env::args().next().unwrap_or_else(|| "tribunal".into());
-        let mut command = vec![quoted(&program), "run".into(), quoted(&self.suite)];
+        let mut command = vec![
+            quoted(&program),
+            "run".into(),
+            quoted(select::suite_of(plan, &self.suite)),
+        ];
         command.push(format!(
             "--only {} --seed {}",
             quoted(&plan.name),
@@ -190,6 +200,8 @@ impl Run {
     pub(super) fn ask(&self, plans: Vec<(String, Plan)>) -> Ask {
         let mut arguments: Vec<OsString> = self.otherwise().into_iter().map(Into::into).collect();
         arguments.extend(self.fail_fast.then(|| "--fail-fast".into()));
+        let profile = self.of_profile.iter();
+        arguments.extend(profile.map(|name| format!("--of-profile={name}").into()));
         self.campaign.ask(plans, arguments, self)
     }
 
@@ -218,8 +230,16 @@ impl Run {
 pub(super) fn run(mut args: Run) -> Done {
     if let Some(name) = args.profile.take() {
         args = profile::apply(&name, std::env::args_os().skip(2).collect())?;
+        args.of_profile = Some(name);
     }
-    let named = load(&args)?;
+    let mut named = load(&args)?;
+    if args.skip_missing {
+        named.retain(|(_, plan)| select::is_here(plan));
+        if named.is_empty() {
+            anstream::eprintln!("nothing is left to run: `tribunal doctor` says what to install");
+            return Ok(exit::INSUFFICIENT);
+        }
+    }
     let known = args.known.read()?;
     if args.dry_run || !args.campaign.asked() {
         return here(
@@ -228,7 +248,8 @@ pub(super) fn run(mut args: Run) -> Done {
             &known,
         );
     }
-    let ask = args.ask(named);
+    let mut ask = args.ask(named);
+    ask.known = known::unexpired(&known);
     if ask.total() == Some(0) {
         return campaign::nothing(ask.shard);
     }
@@ -283,17 +304,7 @@ fn here(args: &Run, mut plans: Vec<Plan>, known: &[KnownIssue]) -> Done {
     let private = private(&plans);
     crate::logging::start();
     files::enough(&plans)?;
-    // One runtime carries bytes; the other, of this thread alone, drives clients and stamps.
-    let fabric = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(FABRIC_THREADS)
-        .thread_name("fabric")
-        .enable_all()
-        .build()
-        .context("cannot start threads")?;
-    let scheduler = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the scheduler")?;
+    let Threads { fabric, scheduler } = Threads::start()?;
     // Signals are waited for on a thread that nothing keeps busy.
     let stop = {
         let _entered = fabric.enter();
@@ -394,6 +405,7 @@ async fn run_all(
             out: args.out.out.clone(),
             command: std::env::args().collect(),
             reproduce: args.reproduce(plan),
+            profile: args.of_profile.clone(),
             stop: stop.clone(),
             fail_fast: args.fail_fast,
             fabric: fabric.clone(),
@@ -455,7 +467,7 @@ fn announce(plan: &Plan) {
 }
 
 fn load(args: &Run) -> Result<Vec<(String, Plan)>, Failure> {
-    let mut plans = load_from(&args.suite, &args.overrides())?;
+    let mut plans = select::plans(&args.suite, &args.overrides())?;
     for (_, plan) in plans.iter_mut().filter(|_| args.without_bug) {
         without_bug(plan);
     }
@@ -465,63 +477,6 @@ fn load(args: &Run) -> Result<Vec<(String, Plan)>, Failure> {
 fn without_bug(plan: &mut Plan) {
     plan.target.bug = None;
     plan.expect.clear();
-}
-
-/// The plans of a suite, each with the suite's name or file.
-pub(super) fn plans_of(suite: &str, only: Option<String>) -> Result<Vec<(String, Plan)>, Failure> {
-    let overrides = Overrides {
-        only,
-        ..Overrides::default()
-    };
-    load_from(suite, &overrides)
-}
-
-fn load_from(suite: &str, overrides: &Overrides) -> Result<Vec<(String, Plan)>, Failure> {
-    let built_in = suite::built_in().iter().find(|known| known.name == suite);
-    if built_in.is_none() && suite == ALL_SUITES {
-        return load_all(overrides);
-    }
-    let source = match built_in {
-        Some(suite) => Source::BuiltIn(suite.name),
-        None => Source::File(PathBuf::from(suite)),
-    };
-    let plans = suite::load(&source, &Catalogue::built_in(), overrides).map_err(unloaded)?;
-    Ok(plans
-        .into_iter()
-        .map(|plan| (suite.to_owned(), plan))
-        .collect())
-}
-
-/// The runs of every built-in suite, as far as they are selected. The demo has none of its own.
-fn load_all(overrides: &Overrides) -> Result<Vec<(String, Plan)>, Failure> {
-    let mut all = Vec::new();
-    let mut nothing = None;
-    for known in suite::built_in().iter().filter(|s| s.name != DEFAULT_SUITE) {
-        let source = Source::BuiltIn(known.name);
-        match suite::load(&source, &Catalogue::built_in(), overrides) {
-            Ok(plans) => all.extend(plans.into_iter().map(|plan| (known.name.to_owned(), plan))),
-            Err(e) if e.nothing_selected() => nothing = Some(e),
-            Err(e) => return Err(unloaded(e)),
-        }
-    }
-    match nothing {
-        Some(e) if all.is_empty() => Err(unloaded(e)),
-        _ => Ok(all),
-    }
-}
-
-fn unloaded(error: suite::SuiteError) -> Failure {
-    let code = match error.nothing_selected() {
-        true => exit::INSUFFICIENT,
-        false => exit::USAGE,
-    };
-    // `render` ends in colour codes of its own, which anstream strips where there is no
-    // terminal.
-    Failure {
-        code,
-        error: anyhow::anyhow!(error.render(true)),
-        rendered: true,
-    }
 }
 
 /// Finds out before anything starts whether results can be written.

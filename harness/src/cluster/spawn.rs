@@ -4,6 +4,7 @@
 //! process), so nodes are never started from a pool that retires idle threads. The thread lives
 //! as long as any clone of its [`Spawner`], hence as long as the cluster and its nodes.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -172,13 +173,26 @@ pub(super) fn command(
         std::fs::write(path, content)?;
     }
     let (stdout, stderr, mark) = logs.open()?;
+    let told =
+        |path: &PathBuf, e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+    let stdin = match &launch.stdin {
+        Some(path) => File::open(path).map_err(|e| told(path, e))?.into(),
+        None => Stdio::null(),
+    };
+    let stdout = match &launch.stdout {
+        Some(path) => File::options()
+            .write(true)
+            .open(path)
+            .map_err(|e| told(path, e))?,
+        None => stdout,
+    };
     let mut command = Command::new(program);
     command
         .args(&launch.args)
         .envs(launch.env.iter().map(|(name, value)| (name, value)))
         .envs(marks)
-        .current_dir(&spec.data)
-        .stdin(Stdio::null())
+        .current_dir(launch.cwd.as_ref().unwrap_or(&spec.data))
+        .stdin(stdin)
         .stdout(stdout)
         .stderr(stderr)
         .process_group(0)

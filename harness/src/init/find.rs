@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use tribunal_targets::command::program;
+use tribunal_targets::program;
 
 use super::Language;
 

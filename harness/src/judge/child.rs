@@ -22,20 +22,25 @@ const LOG_BYTES_MAX: u64 = 1 << 20;
 /// # Errors
 /// If the output is closed. What is wrong with the record is a finding, too.
 pub fn judge(dir: &RunDir, plan: &Plan, output: &mut impl Write) -> anyhow::Result<()> {
+    find(dir, plan, |finding| say(output, &finding))
+}
+
+/// Judges a run directory and tells what it finds, until nobody listens.
+pub(super) fn find(
+    dir: &RunDir,
+    plan: &Plan,
+    mut tell: impl FnMut(Finding) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let record = match read(dir, plan) {
         Ok(record) => record,
-        Err(e) => return say(output, &Finding::Error(format!("{e:#}"))),
+        Err(e) => return tell(Finding::Error(format!("{e:#}"))),
     };
-    say(
-        output,
-        &Finding::Evidence(Box::new(evidence::gather(&record))),
-    )?;
+    tell(Finding::Evidence(Box::new(evidence::gather(&record))))?;
     for name in super::checkers_of(plan) {
-        let finding = match tribunal_checkers::find(name) {
+        tell(match plan.parts.checker(name) {
             Some(checker) => run(checker, &record, budget(plan)),
             None => Finding::Error(format!("there is no checker {name}")),
-        };
-        say(output, &finding)?;
+        })?;
     }
     Ok(())
 }

@@ -166,7 +166,9 @@ fn not_found(plan: &Plan, found: &[&Anomaly]) -> String {
 }
 
 fn claim_of_pass(plan: &Plan, judgement: &Judgement) -> String {
-    let workload: Vec<&str> = tribunal_workloads::find(&plan.workload.workload)
+    let workload: Vec<&str> = plan
+        .parts
+        .workload(&plan.workload.workload)
         .map(|workload| workload.checkers().to_vec())
         .unwrap_or_default();
     let properties: Vec<&str> = judgement

@@ -33,6 +33,16 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    fn take(&mut self, finding: Finding) {
+        match finding {
+            Finding::Evidence(evidence) => self.evidence = *evidence,
+            Finding::Verdict(verdict) => self.verdicts.push(*verdict),
+            Finding::Error(error) => self.fail(error),
+            // Only those say it who find nothing for a judgement.
+            Finding::Followed(_) => {}
+        }
+    }
+
     /// The judging itself failed; the first cause is kept.
     fn fail(&mut self, error: String) {
         self.error.get_or_insert(error);
@@ -47,6 +57,8 @@ enum Finding {
     Verdict(Box<Verdict>),
     /// A checker panicked, or the record cannot be read.
     Error(String),
+    /// Of how many operations those who follow a run have been told so far.
+    Followed(u64),
 }
 
 /// The checkers of what nodes sent each other, where that is journalled.
@@ -54,9 +66,16 @@ const MESSAGES: [&str; 2] = ["lamport-clocks", "vector-clocks"];
 
 /// The checkers of a plan, by name, in the order in which they judge.
 pub fn checkers_of(plan: &Plan) -> Vec<&'static str> {
-    let workload = tribunal_workloads::find(&plan.workload.workload);
+    let workload = plan.parts.workload(&plan.workload.workload);
     let of_workload = workload.map_or(&[][..], |w| w.judges(&plan.workload.options));
-    let of_messages = MESSAGES.into_iter().filter(|_| plan.messages);
-    let named = of_workload.iter().copied().chain(of_messages);
+    let speaks = plan.assume().protocol.is_some();
+    // Nodes of others stamp nothing.
+    let of_messages = MESSAGES.into_iter().filter(|_| plan.messages && !speaks);
+    let of_protocol = speaks.then_some("protocol");
+    let named = of_workload
+        .iter()
+        .copied()
+        .chain(of_messages)
+        .chain(of_protocol);
     named.chain(ALWAYS).collect()
 }

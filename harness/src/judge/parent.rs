@@ -8,7 +8,7 @@ use tokio::process::{Child, Command};
 use tribunal_results::Verdict;
 use tribunal_results::run::RunDir;
 
-use super::{Finding, Judgement, checkers_of};
+use super::{Judgement, checkers_of};
 use crate::plan::Plan;
 
 /// The variable that tells the judging process how much memory it may use, in MiB.
@@ -18,6 +18,9 @@ pub const MEMORY_VARIABLE: &str = "TRIBUNAL_JUDGE_MEMORY_MIB";
 ///
 /// A checker that did not finish within them gets the verdict unknown.
 pub async fn in_child(dir: &RunDir, plan: &Plan) -> Judgement {
+    if plan.parts.judge_here() {
+        return in_thread(dir, plan).await;
+    }
     let mut judgement = Judgement::default();
     let mut child = match start(dir, plan) {
         Ok(child) => child,
@@ -47,11 +50,7 @@ pub async fn in_child(dir: &RunDir, plan: &Plan) -> Judgement {
             if let Err(e) = child.kill().await {
                 tracing::warn!("cannot end the judging process: {e}");
             }
-            let shown = plan.judge.time;
-            Some((
-                "budget-time",
-                format!("judging took longer than {shown} (`judge: time`)"),
-            ))
+            Some(too_long(plan))
         }
     };
     if judgement.error.is_none() {
@@ -60,8 +59,42 @@ pub async fn in_child(dir: &RunDir, plan: &Plan) -> Judgement {
     judgement
 }
 
-fn start(dir: &RunDir, plan: &Plan) -> std::io::Result<Child> {
-    Command::new(std::env::current_exe()?)
+fn too_long(plan: &Plan) -> (&'static str, String) {
+    let shown = plan.judge.time;
+    let text = format!("judging took longer than {shown} (`judge: time`)");
+    ("budget-time", text)
+}
+
+/// Judges with checkers that only this process knows. A thread cannot be ended from outside: one
+/// that takes too long goes on unheard.
+async fn in_thread(dir: &RunDir, plan: &Plan) -> Judgement {
+    let mut judgement = Judgement::default();
+    let (findings, mut found) = tokio::sync::mpsc::unbounded_channel();
+    let (of, by) = (dir.clone(), plan.clone());
+    let judge = move || {
+        let tell = |finding| Ok(findings.send(finding)?);
+        // Only that nobody listens any more can fail.
+        let _unheard = super::child::find(&of, &by, tell);
+    };
+    let thread = std::thread::Builder::new().name("judge".into());
+    if let Err(e) = thread.spawn(judge) {
+        judgement.fail(format!("cannot start the judging thread: {e}"));
+        return judgement;
+    }
+    let listen = async {
+        while let Some(finding) = found.recv().await {
+            judgement.take(finding);
+        }
+    };
+    let ended = tokio::time::timeout(plan.judge.time.0, listen).await;
+    if judgement.error.is_none() {
+        mark_unfinished(&mut judgement, plan, ended.err().map(|_| too_long(plan)));
+    }
+    judgement
+}
+
+fn start(dir: &RunDir, plan: &Plan) -> anyhow::Result<Child> {
+    let child = Command::new(plan.parts.program()?)
         .arg("judge")
         .arg(dir.path())
         .env(MEMORY_VARIABLE, plan.judge.memory_mib.to_string())
@@ -71,7 +104,8 @@ fn start(dir: &RunDir, plan: &Plan) -> std::io::Result<Child> {
         .kill_on_drop(true)
         // Ctrl-C is for the controller, which still wants a verdict.
         .process_group(0)
-        .spawn()
+        .spawn()?;
+    Ok(child)
 }
 
 async fn listen(
@@ -82,9 +116,7 @@ async fn listen(
         let mut lines = BufReader::new(output).lines();
         while let Some(line) = lines.next_line().await? {
             match serde_json::from_str(&line) {
-                Ok(Finding::Evidence(evidence)) => judgement.evidence = *evidence,
-                Ok(Finding::Verdict(verdict)) => judgement.verdicts.push(*verdict),
-                Ok(Finding::Error(error)) => judgement.fail(error),
+                Ok(finding) => judgement.take(finding),
                 Err(e) => judgement.fail(format!("the judging process said {line:?}: {e}")),
             }
         }

@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -22,11 +24,10 @@ pub async fn follow(dir: &RunDir, plan: &Plan, output: &mut impl Write) -> anyho
     let path = dir.history();
     let mut growth = Growth::of(&path)?;
     let named = checkers_of(plan);
-    let checkers = named
-        .iter()
-        .filter_map(|name| tribunal_checkers::find(name));
+    let checkers = named.iter().filter_map(|name| plan.parts.checker(name));
     let choice = Choice::Named(checkers.collect());
     let mut follower = Follower::open(&path, choice, super::child::budget(plan))?;
+    let mut told = 0;
     loop {
         let over = dir.verdict().exists();
         if let Some(verdict) = follower.advance()?.into_iter().next() {
@@ -35,6 +36,11 @@ pub async fn follow(dir: &RunDir, plan: &Plan, output: &mut impl Write) -> anyho
         if over {
             return Ok(());
         }
+        let followed = follower.history().calls().len() as u64;
+        if followed > told {
+            told = followed;
+            super::child::say(output, &Finding::Followed(followed))?;
+        }
         growth.next().await?;
     }
 }
@@ -42,6 +48,7 @@ pub async fn follow(dir: &RunDir, plan: &Plan, output: &mut impl Write) -> anyho
 /// The controller's side.
 pub struct Watch {
     child: Child,
+    followed: Arc<AtomicU64>,
 }
 
 impl Watch {
@@ -59,7 +66,14 @@ impl Watch {
             .kill_on_drop(true)
             .process_group(0)
             .spawn()?;
-        Ok(Self { child })
+        let followed = Arc::default();
+        Ok(Self { child, followed })
+    }
+
+    /// Of how many operations the checkers have been told, as long as
+    /// [`contradiction`](Self::contradiction) is waited for.
+    pub fn followed(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.followed)
     }
 
     /// Waits for the first contradiction; for ever if there is none.
@@ -67,8 +81,12 @@ impl Watch {
         if let Some(output) = self.child.stdout.take() {
             let mut lines = BufReader::new(output).lines();
             while let Ok(Some(line)) = lines.next_line().await {
-                if let Ok(Finding::Verdict(verdict)) = serde_json::from_str(&line) {
-                    return *verdict;
+                match serde_json::from_str(&line) {
+                    Ok(Finding::Verdict(verdict)) => return *verdict,
+                    Ok(Finding::Followed(count)) => {
+                        self.followed.store(count, Ordering::Relaxed);
+                    }
+                    _ => {}
                 }
             }
         }

@@ -1,4 +1,5 @@
-//! Proves the checkers: every planted bug with several seeds, and the same targets without it.
+//! Proves the checkers: every planted bug with several seeds, and the same targets without it; or
+//! every published finding of a suite, and the runs beside it in which nothing may be found.
 //!
 //! Each trial is a run in a process of its own (`tribunal run … --fail-fast`), so trials share
 //! nothing but the machine, and end at their contradiction where a checker can follow the run.
@@ -24,7 +25,8 @@ use crate::pool::{self, Next};
 /// What to prove, and how.
 #[derive(Clone, Debug)]
 pub struct Ask {
-    /// The plans with planted bugs, each with the name or file of its suite.
+    /// The plans with planted bugs, or with findings and without, each with the name or file of its
+    /// suite.
     pub plans: Vec<(String, Plan)>,
     /// How many seeds each is tried with.
     pub seeds: u64,
@@ -101,23 +103,38 @@ impl Subject {
             suite: self.suite.clone(),
             run: self.plan.name.clone(),
             seed,
-            without_bug: self.control,
+            without_bug: self.control && self.plan.target.bug.is_some(),
             out: ask.out.clone(),
         }
     }
 }
 
-/// Every plan with a bug, and then each target, load and schedule of faults once without it.
+/// Whether something must be found in that plan.
+pub fn has_something_to_find(plan: &Plan) -> bool {
+    plan.target.bug.is_some() || (plan.finding.is_some() && !plan.expect.is_empty())
+}
+
+/// Every plan in which something must be found; then each target, load and schedule of faults with
+/// a bug once without it, and the plans in which nothing may be found.
 fn subjects(ask: &Ask) -> Vec<Subject> {
     let of = |(suite, plan): &(String, Plan), control| Subject {
         suite: suite.clone(),
         plan: plan.clone(),
         control,
     };
-    let bugs: Vec<Subject> = ask.plans.iter().map(|plan| of(plan, false)).collect();
+    let looked_for = ask
+        .plans
+        .iter()
+        .filter(|(_, plan)| has_something_to_find(plan));
+    let bugs: Vec<Subject> = looked_for.map(|plan| of(plan, false)).collect();
     let mut seen = Vec::new();
     let mut controls = Vec::new();
-    for named in ask.plans.iter().filter(|_| ask.controls) {
+    let quiet = |plan: &Plan| plan.target.bug.is_some() || plan.expect.is_empty();
+    for named in ask
+        .plans
+        .iter()
+        .filter(|(_, plan)| ask.controls && quiet(plan))
+    {
         let mut bare = named.1.clone();
         (bare.target.bug, bare.name, bare.seed) = (None, String::new(), 0);
         bare.expect.clear();

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use tribunal_results::proof::{Control, Detection, Miss, Rate};
 
+use crate::plan::{Finding, Plan};
+
 use super::{Ask, Came, Proven, Subject, Trial};
 
 /// What the trials of one subject came to together.
@@ -44,7 +46,22 @@ fn detection(subject: &Subject, ask: &Ask, trials: &[(u64, Trial, Came)]) -> Det
     let hits = times.len() as u64;
     Detection {
         target: subject.plan.target.target.clone(),
-        bug: subject.plan.target.bug.clone().unwrap_or_default(),
+        bug: subject
+            .plan
+            .target
+            .bug
+            .clone()
+            .unwrap_or_else(|| subject.plan.name.clone()),
+        finding: subject
+            .plan
+            .finding
+            .as_ref()
+            .map(|finding| said(finding, &subject.plan)),
+        source: subject
+            .plan
+            .finding
+            .as_ref()
+            .and_then(|finding| finding.source.clone()),
         run: subject.plan.name.clone(),
         rate: Rate::of(hits, hits + missed.len() as u64),
         median_s: times.get(times.len() / 2).copied(),
@@ -54,6 +71,13 @@ fn detection(subject: &Subject, ask: &Ask, trials: &[(u64, Trial, Came)]) -> Det
         missed,
         broken,
     }
+}
+
+/// What a report says, of the version that is here.
+fn said(finding: &Finding, plan: &Plan) -> String {
+    let target = plan.parts.target(&plan.target.target);
+    let installed = target.and_then(|target| target.installed(&plan.target.options).ok()?);
+    finding.says_of(&installed.unwrap_or_else(|| plan.target.target.clone()))
 }
 
 fn control(subject: &Subject, trials: &[(u64, Trial, Came)]) -> Control {

@@ -17,21 +17,21 @@ use tribunal_nemesis::{Field, schedule};
 use tribunal_results::journal::Header;
 use tribunal_results::run::RunDir;
 use tribunal_results::{Body, FaultEvent, NodeEvent, NodeId, Process};
-use tribunal_targets::client::Session;
-use tribunal_targets::{ClientSpec, Router, System};
+use tribunal_targets::System;
 use tribunal_workloads::generator::Generator;
-use tribunal_workloads::{Program, Setting};
 
 use super::freeze::{self, Freezer, Frozen};
+use super::load::{open_clients, program};
 use super::lookout::Lookouts;
 use super::phases::Phases;
-use super::wiring::{homes, links, node_specs};
+use super::wiring::{addresses, carried, ends, has_one_address, homes, links, node_specs, system};
 use super::{Circumstances, node_names};
-use crate::clock::{Clock, nanos};
+use crate::clock::Clock;
 use crate::cluster::{Block, Cluster, ClusterError, Lookout, Owners, Setup};
 use crate::drive::Clients;
 use crate::holds::Holds;
 use crate::judge::Watch;
+use crate::line_journal::LineJournal;
 use crate::messages::Journal;
 use crate::plan::Plan;
 use crate::recorder::{Recorder, Totals};
@@ -41,7 +41,7 @@ use crate::status::Status;
 
 /// The name of the clients' side of links.
 pub(super) const CLIENTS: &str = "clients";
-/// How long the final operations may take.
+/// How long the final operations may take, besides the time that replicas have to agree.
 const FINALE: Duration = Duration::from_secs(5);
 /// How long not to ask a system that refuses everything.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
@@ -106,6 +106,7 @@ struct Stage {
     fabric: Option<Arc<Fabric>>,
     cluster: Option<Arc<Cluster>>,
     journal: Option<Arc<Journal>>,
+    lines: Option<Arc<LineJournal>>,
     forwarder: Option<JoinHandle<()>>,
     watch: Option<Watch>,
     lookout: Option<Lookout>,
@@ -122,10 +123,9 @@ impl Stage {
         phases: &mut Phases,
     ) -> anyhow::Result<()> {
         let target = system(plan)?;
-        let nodes: Vec<NodeId> = node_names(plan.nodes)
-            .iter()
-            .map(|n| n.as_str().into())
-            .collect();
+        // Before anything starts that would then only fail to start.
+        (target.installed(&plan.target.options)).map_err(anyhow::Error::msg)?;
+        let nodes: Vec<NodeId> = node_names(plan).iter().map(|n| n.as_str().into()).collect();
         let recorder = self.record(dir, plan)?;
         let watched = Standstills::watch(&recorder, dir);
         self.standstills = Some(watched.context("cannot watch the machine")?);
@@ -134,7 +134,8 @@ impl Stage {
         self.forward(&recorder, node_reports, fault_reports);
         status.watch(&recorder, plan);
         status.phase("starting nodes");
-        let fabric = self.weave(plan, circumstances, &nodes).await?;
+        let fabric = self.weave(plan, dir, circumstances, &nodes).await?;
+        target.attach(Arc::clone(&fabric) as _, seed::stream(plan.seed, "target"));
         let setup = self.setup(target.clone(), plan, dir, &nodes, node_events)?;
         let mut stop = circumstances.stop.clone();
         let raised = phases.during("startup", self.raise(plan, setup, &mut stop));
@@ -147,11 +148,12 @@ impl Stage {
         let mut program = program(plan)?;
         status.phase("running");
         status.begin(&recorder);
-        self.watch = circumstances
-            .fail_fast
-            .then(|| Watch::start(dir.path()))
-            .transpose()
-            .context("cannot start the process that follows the run")?;
+        if circumstances.fail_fast {
+            let watch = Watch::start(dir.path());
+            let watch = watch.context("cannot start the process that follows the run")?;
+            status.follow(watch.followed());
+            self.watch = Some(watch);
+        }
         let cues = Arc::new(Cues::of(&plan.nemesis));
         let _lookouts = Lookouts::post(
             &cues,
@@ -186,7 +188,7 @@ impl Stage {
         let origin = jiff::Timestamp::now()
             .strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
             .to_string();
-        let mut header = Header::new(Some(origin), node_names(plan.nodes));
+        let mut header = Header::new(Some(origin), node_names(plan));
         header.assume = plan.assume();
         let recorder = Recorder::create(&dir.history(), &header, Clock::start())
             .map_err(|e| anyhow::anyhow!("cannot begin the history: {e}"))?;
@@ -199,6 +201,7 @@ impl Stage {
     async fn weave(
         &mut self,
         plan: &Plan,
+        dir: &RunDir,
         circumstances: &Circumstances,
         nodes: &[NodeId],
     ) -> anyhow::Result<Arc<Fabric>> {
@@ -207,13 +210,22 @@ impl Stage {
         let one_address = has_one_address(plan);
         let nature = Nature {
             owners: one_address.then(|| Arc::new(Owners::of(&block, CLIENTS.into())) as _),
-            base: plan.topology.rules(nodes),
-            listener: self.listen(plan, nodes),
+            base: plan
+                .topology
+                .rules(nodes, carried(plan).unwrap_or_default()),
+            listener: self.listen(plan, dir, nodes)?,
             // Reference nodes speak the wire protocol, and so do their clients.
-            is_framed: tribunal_targets::find(&plan.target.target)
+            is_framed: plan
+                .parts
+                .target(&plan.target.target)
                 .is_some_and(|target| target.reference().is_some()),
         };
+        let carried = carried(plan);
         let fabric = match plan.fabric {
+            _ if carried.is_some() => {
+                let addresses = addresses(nodes, &block);
+                Fabric::open_lines(nature, &ends(nodes, carried), &addresses, seed)
+            }
             Kind::Proxy => {
                 let opening = Fabric::open_as(nature, links(nodes, &block, one_address), seed);
                 circumstances.fabric.spawn(opening).await?
@@ -230,14 +242,31 @@ impl Stage {
     }
 
     /// Begins to follow messages, if a journal of them is asked for.
-    fn listen(&mut self, plan: &Plan, nodes: &[NodeId]) -> Option<Listener> {
-        let recorder = self.recorder.as_ref().filter(|_| plan.messages)?;
+    fn listen(
+        &mut self,
+        plan: &Plan,
+        dir: &RunDir,
+        nodes: &[NodeId],
+    ) -> anyhow::Result<Option<Listener>> {
+        let Some(recorder) = self.recorder.as_ref().filter(|_| plan.messages) else {
+            return Ok(None);
+        };
+        if let Some(services) = carried(plan) {
+            let ends = ends(nodes, Some(services));
+            let journal = LineJournal::create(&dir.messages(), &ends, *recorder.clock());
+            let journal = Arc::new(journal.context("cannot begin the message journal")?);
+            self.lines = Some(Arc::clone(&journal));
+            return Ok(Some(Listener {
+                tap: journal,
+                nodes: ends,
+            }));
+        }
         let journal = Arc::new(Journal::new(nodes, *recorder.clock()));
         self.journal = Some(Arc::clone(&journal));
-        Some(Listener {
+        Ok(Some(Listener {
             tap: journal,
             nodes: nodes.to_vec(),
-        })
+        }))
     }
 
     /// Where each node listens.
@@ -259,7 +288,7 @@ impl Stage {
             anyhow::bail!("there is no fabric");
         };
         let specs = node_specs(plan, dir, nodes, block, fabric, has_one_address(plan))?;
-        let program = std::env::current_exe().context("cannot find this program")?;
+        let program = plan.parts.program()?;
         Ok(Setup {
             target,
             specs,
@@ -424,8 +453,10 @@ impl Stage {
             (ended[0], ended.iter().sum::<u64>())
         };
         let (ok, all) = ended();
+        // Replicas may be left alone before they are read.
+        let within = FINALE + Duration::from_millis(plan.assume().settle_ms);
         loop {
-            clients.run_for(FINALE, &mut *finale, stop).await;
+            clients.run_for(within, &mut *finale, stop).await;
             let (now_ok, now_all) = ended();
             let is_asked_enough = now_ok > ok || now_all == all;
             let is_time_over = standstills.left(since, plan.recovery.0).is_zero();
@@ -454,6 +485,9 @@ impl Stage {
         if let Some(Err(e)) = self.journal.take().map(|journal| journal.write(dir)) {
             problems.push(format!("cannot write the message journal: {e}"));
         }
+        if let Some(Err(e)) = self.lines.take().map(|journal| journal.finish()) {
+            problems.push(format!("cannot write the message journal: {e}"));
+        }
         if let Some(forwarder) = self.forwarder.take() {
             match tokio::time::timeout(REPORTS_WITHIN, forwarder).await {
                 Ok(Ok(())) => {}
@@ -466,12 +500,6 @@ impl Stage {
         }
         problems
     }
-}
-
-/// Whether all dial each node at one address.
-fn has_one_address(plan: &Plan) -> bool {
-    tribunal_targets::find(&plan.target.target)
-        .is_some_and(|target| target.advertises_one_address(&plan.target.options))
 }
 
 /// What `work` comes to, or `None` if the user stops the run before.
@@ -507,78 +535,4 @@ async fn open_field(
         members: seen.roles.members.clone(),
         ..seen
     }
-}
-
-fn open_clients(
-    plan: &Plan,
-    target: System,
-    field: &Field,
-    recorder: &Arc<Recorder>,
-    holds: Arc<Holds>,
-) -> anyhow::Result<Clients> {
-    let mut addresses = Vec::new();
-    for node in &field.nodes {
-        let address = field
-            .fabric
-            .address(CLIENTS, node)
-            .ok_or_else(|| anyhow::anyhow!("the fabric has no link from clients to {node}"))?;
-        addresses.push((node.clone(), address));
-    }
-    let timeout = plan.timeout.0;
-    let open = move |node: usize, process: u64| {
-        // There is at least one node: the plan was checked.
-        let (node, address) = addresses[node % addresses.len()].clone();
-        Session::new(
-            target.clone(),
-            ClientSpec {
-                process,
-                node,
-                address,
-                timeout,
-            },
-        )
-    };
-    let workload = tribunal_workloads::find(&plan.workload.workload);
-    let moves_after = workload.and_then(|load| load.moves_after(&plan.workload.options));
-    Ok(Clients::start(
-        plan.clients,
-        field.nodes.clone(),
-        moves_after,
-        Arc::clone(recorder),
-        Arc::new(open),
-        holds,
-    ))
-}
-
-/// What a plan tests.
-fn system(plan: &Plan) -> anyhow::Result<System> {
-    let target = tribunal_targets::find(&plan.target.target)
-        .ok_or_else(|| anyhow::anyhow!("there is no target {}", plan.target.target))?;
-    System::new(target, &plan.target.options)
-        .map_err(|e| anyhow::anyhow!("options of the target: {}: {e}", e.path))
-}
-
-/// The load of a plan.
-///
-/// # Errors
-/// If the plan names no workload that exists, or gives it wrong options.
-pub fn program(plan: &Plan) -> anyhow::Result<Program> {
-    let name = &plan.workload.workload;
-    let workload = tribunal_workloads::find(name)
-        .ok_or_else(|| anyhow::anyhow!("there is no workload {name}"))?;
-    let target = tribunal_targets::find(&plan.target.target);
-    let nodes: Vec<NodeId> = node_names(plan.nodes).into_iter().map(Into::into).collect();
-    let setting = Setting {
-        clients: plan.clients,
-        nodes: plan.nodes,
-        available: target
-            .and_then(|t| t.understands(&plan.target.options, &nodes).ok())
-            .unwrap_or_default(),
-        time_limit: nanos(plan.time.0),
-        rate: plan.rate,
-        seed: seed::stream(plan.seed, "clients"),
-    };
-    workload
-        .program(&plan.workload.options, &setting)
-        .map_err(|e| anyhow::anyhow!("options of workload {name}: {}: {e}", e.path))
 }

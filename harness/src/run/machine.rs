@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use nix::sys::resource::{Resource, getrlimit};
 
+use crate::plan::Plan;
+
 /// The version, with the git revision that it was built from where that is known.
 pub fn version() -> String {
     let version = env!("CARGO_PKG_VERSION");
@@ -13,10 +15,18 @@ pub fn version() -> String {
     }
 }
 
-/// Kernel, processors, memory and limits.
-pub(super) fn facts() -> BTreeMap<String, String> {
+/// Under this name the record has the system that is tested, with its version.
+pub(super) const TESTED: &str = "tested system";
+
+/// Kernel, processors, memory and limits; and what is tested, if it is none of ours.
+pub(super) fn facts(plan: &Plan) -> BTreeMap<String, String> {
     let mut facts = BTreeMap::new();
     let mut put = |name: &str, value: String| facts.insert(name.to_owned(), value);
+    let target = plan.parts.target(&plan.target.target);
+    let installed = target.map(|target| target.installed(&plan.target.options));
+    if let Some(Ok(Some(version))) = installed {
+        put(TESTED, version);
+    }
     if let Ok(uname) = nix::sys::utsname::uname() {
         let part = |part: &std::ffi::OsStr| part.to_string_lossy().into_owned();
         put(

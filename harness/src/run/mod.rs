@@ -3,10 +3,12 @@
 mod directory;
 mod field;
 mod freeze;
+mod load;
 mod lookout;
 mod machine;
 mod phases;
 mod reserve;
+mod threads;
 mod wiring;
 
 use std::path::PathBuf;
@@ -17,11 +19,13 @@ use tribunal_nemesis::fabric::switch::Private;
 use tribunal_results::run::{RunDir, RunInfo};
 use tribunal_results::{ResultClass, RunVerdict};
 
-pub use self::field::{Ending, program};
+pub use self::field::Ending;
 pub use self::freeze::Frozen;
+pub use self::load::program;
 pub use self::machine::version;
 use self::phases::Phases;
 use self::reserve::Reserve;
+pub use self::threads::Threads;
 use crate::clock::Clock;
 use crate::leftovers::Leftovers;
 use crate::plan::Plan;
@@ -36,6 +40,8 @@ pub struct Circumstances {
     pub command: Vec<String>,
     /// The command that repeats a plan.
     pub reproduce: String,
+    /// The profile whose options were taken, if any.
+    pub profile: Option<String>,
     /// Turns true when the user wants to stop.
     pub stop: watch::Receiver<bool>,
     /// Whether everything is to stand still at the first contradiction.
@@ -87,6 +93,7 @@ pub async fn execute(
     info.class = verdict.class;
     // What failed in judging is not kept here: the record can be judged again.
     info.error.clone_from(&ending.error);
+    info.finding = finding(plan, &info, &verdict);
     status.phase("writing the report");
     phases.finish(&mut info, plan.time.0);
     if let Err(e) = show::write_all(&dir, &info, &verdict, plan) {
@@ -104,6 +111,14 @@ pub async fn execute(
         verdict,
         frozen: ending.frozen.is_some(),
     })
+}
+
+/// What was found of what was looked for, as the suite puts it.
+fn finding(plan: &Plan, info: &RunInfo, verdict: &RunVerdict) -> Option<String> {
+    let looked_for = !plan.expect.is_empty() && verdict.class == ResultClass::Pass;
+    let finding = plan.finding.as_ref().filter(|_| looked_for)?;
+    let version = info.machine.get(machine::TESTED).unwrap_or(&info.target);
+    Some(finding.says_of(version))
 }
 
 /// A result that could not be written is a failure of ours, unless a violation was found.
@@ -127,27 +142,35 @@ fn describe(plan: &Plan, circumstances: &Circumstances, started: String, dir: &R
     RunInfo {
         class: ResultClass::Interrupted,
         suite: plan.suite.clone(),
+        profile: circumstances.profile.clone(),
         plan: plan.name.clone(),
         target: plan.target.target.clone(),
         bug: plan.target.bug.clone(),
         workload: plan.workload.workload.clone(),
         faults: plan.nemesis.kinds().map(str::to_owned).collect(),
         seed: plan.seed,
-        nodes: node_names(plan.nodes),
+        nodes: node_names(plan),
         clients: plan.clients,
+        time_ms: u64::try_from(plan.time.0.as_millis()).ok(),
+        rate: Some(plan.rate),
         started,
         command: circumstances.command.clone(),
         reproduce: circumstances.reproduce.clone(),
         version: version(),
-        machine: machine::facts(),
+        machine: machine::facts(plan),
         phases: Vec::new(),
         overhead_ms: 0.0,
         directory: dir.path().display().to_string(),
+        finding: None,
         error: None,
     }
 }
 
-/// `n1`, `n2`, …
-pub fn node_names(count: usize) -> Vec<String> {
-    (1..=count).map(|i| format!("n{i}")).collect()
+/// `n1`, `n2`, …; from `n0` on if the target says so.
+pub fn node_names(plan: &Plan) -> Vec<String> {
+    let target = plan.parts.target(&plan.target.target);
+    let first = target.map_or(1, |target| target.first_node(&plan.target.options));
+    (first..first + plan.nodes)
+        .map(|i| format!("n{i}"))
+        .collect()
 }

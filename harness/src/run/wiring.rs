@@ -7,7 +7,7 @@ use tribunal_nemesis::fabric::switch::Home;
 use tribunal_nemesis::fabric::{Fabric, LinkSpec};
 use tribunal_results::NodeId;
 use tribunal_results::run::RunDir;
-use tribunal_targets::{NodeSpec, Router};
+use tribunal_targets::{NodeSpec, Router, System};
 
 use super::field::CLIENTS;
 use crate::cluster::Block;
@@ -84,6 +84,41 @@ pub(super) fn node_specs(
         })
     };
     nodes.iter().enumerate().map(spec).collect()
+}
+
+/// Who takes part besides nodes and clients, if the target carries their lines itself.
+pub(super) fn carried(plan: &Plan) -> Option<&'static [&'static str]> {
+    plan.parts.target(&plan.target.target)?.carries_lines()
+}
+
+/// Everybody between whom there are links.
+pub(super) fn ends(nodes: &[NodeId], services: Option<&[&str]>) -> Vec<NodeId> {
+    let services = services.into_iter().flatten().copied().map(NodeId::from);
+    let others = services.chain([CLIENTS.into()]);
+    nodes.iter().cloned().chain(others).collect()
+}
+
+/// Where each node itself listens.
+pub(super) fn addresses(nodes: &[NodeId], block: &Block) -> Vec<(NodeId, SocketAddr)> {
+    let listens = |(i, id): (usize, &NodeId)| (id.clone(), block.node(i + 1));
+    nodes.iter().enumerate().map(listens).collect()
+}
+
+/// Whether all dial each node at one address.
+pub(super) fn has_one_address(plan: &Plan) -> bool {
+    plan.parts
+        .target(&plan.target.target)
+        .is_some_and(|target| target.advertises_one_address(&plan.target.options))
+}
+
+/// What a plan tests.
+pub(super) fn system(plan: &Plan) -> anyhow::Result<System> {
+    let target = plan
+        .parts
+        .target(&plan.target.target)
+        .ok_or_else(|| anyhow::anyhow!("there is no target {}", plan.target.target))?;
+    System::new(target, &plan.target.options)
+        .map_err(|e| anyhow::anyhow!("options of the target: {}: {e}", e.path))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use futures_core::Stream;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tribunal_results::event::{Body, LineType};
-use tribunal_results::run::RunDir;
+use tribunal_results::run::{RunDir, RunInfo};
 use tribunal_results::verdict::Counts;
 use tribunal_results::{FaultEvent, Nanos, NodeState, Phase};
 
@@ -26,7 +26,6 @@ use super::refusal::Refusal;
 use super::shelf::{Concluded, Run};
 use super::{Shared, html, reading, run, text};
 use crate::follow::Growth;
-use crate::suite::{self, Catalogue, Overrides, Source};
 use crate::{leftovers, show};
 
 /// At most so often something is told.
@@ -50,7 +49,7 @@ pub(super) async fn page(
     State(site): State<Shared>,
     Path((suite, name)): Path<(String, String)>,
 ) -> Result<Response, Refusal> {
-    let (_, run) = reading(move || run::find(&site, suite, name)).await?;
+    let (_, run) = run::named(site, suite, name).await?;
     html(&Page {
         path: run.id.path(),
         run,
@@ -68,7 +67,7 @@ pub(super) async fn script() -> Response {
 struct News {
     /// Time of the last event.
     time: Nanos,
-    /// For how long operations are invoked, if the plan can be read.
+    /// For how long operations are invoked, if the run says so.
     of: Option<Nanos>,
     total: Counts,
     /// Operations invoked and not completed.
@@ -163,13 +162,8 @@ struct Tail {
 
 impl Tail {
     fn of(dir: RunDir) -> Self {
-        let plans = suite::load(
-            &Source::File(dir.plan()),
-            &Catalogue::built_in(),
-            &Overrides::default(),
-        );
-        let plan = plans.ok().and_then(|plans| plans.into_iter().next());
-        let of = plan.and_then(|plan| u64::try_from(plan.time.0.as_nanos()).ok());
+        let info = show::read_json::<RunInfo>(&dir.info()).ok();
+        let of = info.and_then(|info| Some(info.time_ms? * 1_000_000));
         let news = News {
             of,
             ..News::default()

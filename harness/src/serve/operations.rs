@@ -30,8 +30,7 @@ pub(super) async fn page(
     State(site): State<Shared>,
     Path((suite, name)): Path<(String, String)>,
 ) -> Result<Response, Refusal> {
-    let found = reading(move || run::find(&site, suite, name));
-    let (_, run) = found.await?;
+    let (_, run) = run::named(site, suite, name).await?;
     html(&Page {
         path: run.id.path(),
         run,
@@ -52,8 +51,7 @@ async fn loaded(
     suite: String,
     name: String,
 ) -> Result<Result<(RunDir, Arc<Loaded>), Response>, Refusal> {
-    let shared = Arc::clone(site);
-    let (dir, run) = reading(move || run::find(&shared, suite, name)).await?;
+    let (dir, run) = run::named(Arc::clone(site), suite, name).await?;
     Ok(match site.indexes.of(&dir, &run).await? {
         indexes::State::Ready(loaded) => Ok((dir, loaded)),
         indexes::State::Reading(read, of) => {

@@ -55,6 +55,15 @@ pub(super) fn find(
     found.ok_or_else(|| Refusal::Missing(format!("there is no run {}/{}", id.suite, id.name)))
 }
 
+/// The same, apart from the threads that answer.
+pub(super) async fn named(
+    site: Shared,
+    suite: String,
+    name: String,
+) -> Result<(RunDir, Arc<Run>), Refusal> {
+    reading(move || find(&site, suite, name)).await
+}
+
 /// `/run/SUITE/NAME`
 pub(super) async fn page(
     State(site): State<Shared>,

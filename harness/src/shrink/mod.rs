@@ -201,7 +201,7 @@ impl<T: FnMut(String)> Search<'_, T> {
     /// Tries each kind of fault alone, on each node in turn: first as long as it lasted when it was
     /// found, then twice as long.
     async fn one_kind(&mut self, case: &Case, whole: &Plan) -> anyhow::Result<Option<Vec<Step>>> {
-        let nodes = crate::run::node_names(whole.nodes);
+        let nodes = crate::run::node_names(whole);
         let nodes: Vec<NodeId> = nodes.iter().map(|name| name.as_str().into()).collect();
         let found = case.found_at.unwrap_or(Duration::MAX);
         let suspects = reduce::suspects(&case.executed, found);

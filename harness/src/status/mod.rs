@@ -5,7 +5,7 @@ mod words;
 
 use std::collections::VecDeque;
 use std::io::IsTerminal as _;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ struct Now {
     phase: String,
     /// The recorder's time when the workload began.
     begun: Option<Nanos>,
+    /// Of how many operations the checkers have been told, where they follow the run.
+    followed: Option<Arc<AtomicU64>>,
 }
 
 enum Mode {
@@ -113,6 +115,11 @@ impl Status {
         self.shared.now().begun = Some(recorder.clock().now());
     }
 
+    /// From now on it is shown how far the checkers that follow the run are.
+    pub fn follow(&self, followed: Arc<AtomicU64>) {
+        self.shared.now().followed = Some(followed);
+    }
+
     /// Shows what the recorder sees until it is closed. Must be called in a runtime.
     pub fn watch(&self, recorder: &Arc<Recorder>, plan: &Plan) {
         let interval = match self.shared.mode {
@@ -145,10 +152,12 @@ impl Shared {
         let head = {
             let now = self.now();
             let (phase, left) = (&now.phase, words::time(time, now.begun, asked));
+            let followed = now.followed.as_ref();
+            let followed = followed.map(|count| count.load(Ordering::Relaxed));
             format!(
                 "{}  {phase}  {left}  {}",
                 self.name,
-                words::operations(pace)
+                words::operations(pace, followed)
             )
         };
         let scene = recorder.scene();

@@ -56,14 +56,17 @@ pub(super) fn time(now: Nanos, begun: Option<Nanos>, asked: &Asked) -> String {
     format!("{} s left", left.div_ceil(1_000_000_000))
 }
 
-/// `1,204 ok · 3 fail · 1 info · 412/s`
-pub(super) fn operations(pace: Pace) -> String {
+/// `1,204 ok · 3 fail · 1 info · 412/s · 1,190 checked`, the last only where checkers follow the
+/// run: what they have been told of.
+pub(super) fn operations(pace: Pace, followed: Option<u64>) -> String {
+    let checked = followed.map(|n| format!(" · {} checked", count(n)));
     format!(
-        "{} ok · {} fail · {} info · {}/s",
+        "{} ok · {} fail · {} info · {}/s{}",
         count(pace.ok),
         count(pace.fail),
         count(pace.info),
-        count(pace.rate)
+        count(pace.rate),
+        checked.unwrap_or_default()
     )
 }
 
@@ -142,6 +145,22 @@ mod tests {
     #[test]
     fn states_have_a_sign_and_a_word() {
         assert_eq!(nodes(&scene()), "n1 ● ready ★ leader  n2 ‖ paused");
+    }
+
+    #[test]
+    fn what_is_checked_is_said_only_where_it_is_while_the_run_goes_on() {
+        let pace = Pace {
+            ok: 1_204,
+            fail: 3,
+            info: 1,
+            rate: 412,
+        };
+        let words = "1,204 ok · 3 fail · 1 info · 412/s";
+        assert_eq!(operations(pace, None), words);
+        assert_eq!(
+            operations(pace, Some(1_190)),
+            format!("{words} · 1,190 checked")
+        );
     }
 
     #[test]

@@ -2,11 +2,13 @@
 //! catalogue is made from the registries; tests bring their own.
 
 use serde_json::Value as Json;
-use tribunal_nemesis::fabric;
+use tribunal_nemesis::{Fault, fabric};
 use tribunal_results::options::OptionError;
 use tribunal_results::{Kind, NodeId};
-use tribunal_targets::{PlantedBug, Shape};
-use tribunal_workloads::Setting;
+use tribunal_targets::{PlantedBug, Shape, Target};
+use tribunal_workloads::{Setting, Workload};
+
+use crate::parts::Parts;
 
 /// Checks the options of a fault.
 pub type CheckOptions = Box<dyn Fn(&Json) -> Result<(), OptionError> + Send + Sync>;
@@ -27,6 +29,8 @@ pub struct TargetEntry {
     pub operations: Vec<Kind>,
     /// The links between nodes without which it does not work.
     pub shape: Shape,
+    /// Whether each of its nodes needs an address of its own, with those options.
+    pub needs_own_address: Box<dyn Fn(&Json) -> bool + Send + Sync>,
     /// Its planted bugs.
     pub bugs: Vec<PlantedBug>,
     /// Checks its options.
@@ -64,35 +68,28 @@ pub struct Catalogue {
     pub workloads: Vec<WorkloadEntry>,
     /// Ways to break something.
     pub faults: Vec<FaultEntry>,
+    /// What plans get of it, to find what they name.
+    pub parts: Parts,
 }
 
 impl Catalogue {
     /// Everything that this program knows.
     pub fn built_in() -> Self {
-        let targets = tribunal_targets::ALL.iter().map(|target| TargetEntry {
-            name: target.name(),
-            operations: target.operations().to_vec(),
-            shape: target.shape(),
-            bugs: target.bugs().to_vec(),
-            check: Box::new(|options, nodes| target.understands(options, nodes)),
-        });
-        let workloads = tribunal_workloads::ALL
-            .iter()
-            .map(|workload| WorkloadEntry {
-                name: workload.name(),
-                needs: workload.needs().to_vec(),
-                anomalies: anomalies(workload.checkers()),
-                check: Box::new(|options, setting| workload.program(options, setting).map(drop)),
-            });
-        let faults = tribunal_nemesis::ALL.iter().map(|fault| FaultEntry {
-            name: fault.name(),
-            only_on: only_on(*fault),
-            check: Box::new(|options| fault.check_options(options)),
-        });
+        Self::with(Parts::default())
+    }
+
+    /// The same with parts of somebody's own, which hide their namesakes.
+    pub fn with(parts: Parts) -> Self {
+        let targets = parts.targets.iter().chain(tribunal_targets::ALL);
+        let workloads = parts.workloads.iter().chain(tribunal_workloads::ALL);
+        let faults = parts.faults.iter().chain(tribunal_nemesis::ALL);
         Self {
-            targets: targets.collect(),
-            workloads: workloads.collect(),
-            faults: faults.collect(),
+            targets: targets.map(|target| target_entry(*target)).collect(),
+            workloads: workloads
+                .map(|workload| workload_entry(*workload, &parts))
+                .collect(),
+            faults: faults.map(|fault| fault_entry(*fault)).collect(),
+            parts,
         }
     }
 
@@ -112,7 +109,35 @@ impl Catalogue {
     }
 }
 
-fn only_on(fault: &dyn tribunal_nemesis::Fault) -> Option<fabric::Kind> {
+fn target_entry(target: &'static dyn Target) -> TargetEntry {
+    TargetEntry {
+        name: target.name(),
+        operations: target.operations().to_vec(),
+        shape: target.shape(),
+        needs_own_address: Box::new(move |options| target.needs_own_address(options)),
+        bugs: target.bugs().to_vec(),
+        check: Box::new(|options, nodes| target.understands(options, nodes)),
+    }
+}
+
+fn workload_entry(workload: &'static dyn Workload, parts: &Parts) -> WorkloadEntry {
+    WorkloadEntry {
+        name: workload.name(),
+        needs: workload.needs().to_vec(),
+        anomalies: anomalies(workload.checkers(), parts),
+        check: Box::new(|options, setting| workload.program(options, setting).map(drop)),
+    }
+}
+
+fn fault_entry(fault: &'static dyn Fault) -> FaultEntry {
+    FaultEntry {
+        name: fault.name(),
+        only_on: only_on(fault),
+        check: Box::new(|options| fault.check_options(options)),
+    }
+}
+
+fn only_on(fault: &dyn Fault) -> Option<fabric::Kind> {
     let able = |kind: &fabric::Kind| fault.works_on(*kind);
     match [fabric::Kind::Proxy, fabric::Kind::Switch] {
         both if both.iter().all(able) => None,
@@ -128,10 +153,12 @@ impl TargetEntry {
 }
 
 /// The anomalies that the checkers of a workload and those that judge every run can find.
-fn anomalies(own: &[&str]) -> Vec<&'static str> {
-    let judges = tribunal_checkers::ALL.iter().filter(|checker| {
-        own.contains(&checker.name()) || crate::judge::ALWAYS.contains(&checker.name())
-    });
+fn anomalies(own: &[&str], parts: &Parts) -> Vec<&'static str> {
+    let always = crate::judge::ALWAYS.iter();
+    let judges = own
+        .iter()
+        .chain(always)
+        .filter_map(|name| parts.checker(name));
     let mut names: Vec<&str> = Vec::new();
     for name in judges.flat_map(|checker| checker.anomalies().iter().copied()) {
         if !names.contains(&name) {

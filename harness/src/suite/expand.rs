@@ -11,9 +11,10 @@ use super::raw::{check_keys, mapping};
 
 /// What a run may say, besides its name and matrix. The last of two fields in a matrix varies
 /// faster.
-pub(super) const FIELDS: [&str; 18] = [
+pub(super) const FIELDS: [&str; 19] = [
     "target", "workload", "nemesis", "nodes", "clients", "rate", "time", "timeout", "ready",
     "recovery", "expect", "evidence", "judge", "seed", "topology", "fabric", "messages", "gates",
+    "finding",
 ];
 
 /// The most runs that a suite may come to.

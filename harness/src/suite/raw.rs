@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use tribunal_nemesis::fabric::Kind;
-use tribunal_nemesis::schedule::{FaultPlan, NemesisPlan};
+use tribunal_nemesis::schedule::{FaultPlan, NemesisPlan, Own};
 use tribunal_results::options::{self, Time, TimeRange};
 use tribunal_results::verdict::EvidenceFloor;
 
@@ -14,7 +14,7 @@ use super::catalogue::Catalogue;
 use super::error::Problem;
 use super::locate::{Part, Path};
 use super::steps;
-use crate::plan::{JudgePlan, TargetPlan, WorkloadPlan};
+use crate::plan::{Finding, JudgePlan, TargetPlan, WorkloadPlan};
 use crate::topology::Topology;
 
 /// How many nodes a run may have.
@@ -265,7 +265,10 @@ const NEMESIS: [&str; 8] = [
 
 /// `none`, a fault, a list of faults, or `{faults: […], quiet: …, hold: …, schedule: […]}`.
 pub(super) fn nemesis(value: &Json, catalogue: &Catalogue) -> Read<NemesisPlan> {
-    let mut plan = NemesisPlan::default();
+    let mut plan = NemesisPlan {
+        own: Own(catalogue.parts.faults.clone()),
+        ..NemesisPlan::default()
+    };
     let Some(given) = value.as_object().filter(|map| !map.contains_key("type")) else {
         plan.faults = faults(value, catalogue)?;
         return Ok(plan);
@@ -281,6 +284,7 @@ pub(super) fn nemesis(value: &Json, catalogue: &Catalogue) -> Read<NemesisPlan> 
         faults: within(given, "faults", |v| faults(v, catalogue))?.unwrap_or_default(),
         quiet: within(given, "quiet", |v| time_range("quiet", v))?.unwrap_or(plan.quiet),
         hold: within(given, "hold", |v| time_range("hold", v))?.unwrap_or(plan.hold),
+        own: plan.own,
     })
 }
 
@@ -418,6 +422,20 @@ pub(super) fn fabric(value: &Json) -> Read<Kind> {
     found.ok_or_else(|| {
         let title = format!("there is no fabric `{name}`");
         Problem::unknown(title, &name, &known.each_ref().map(String::as_str))
+    })
+}
+
+/// A sentence, or `{says: SENTENCE, source: WHERE}`.
+pub(super) fn finding(value: &Json) -> Read<Finding> {
+    let whole = match value {
+        Json::String(says) => serde_json::json!({ "says": says.trim() }),
+        _ => value.clone(),
+    };
+    options::decode(&whole).map_err(|e| {
+        let problem = Problem::new(format!("`finding`: {}", e.message));
+        problem
+            .help("a sentence, or {says: SENTENCE, source: WHERE}")
+            .under(&Path::parse(&e.path))
     })
 }
 

@@ -93,8 +93,10 @@ impl Resolver<'_> {
             evidence: self.read("evidence", EvidenceFloor::default(), raw::evidence),
             judge: self.read("judge", raw::JUDGE, raw::judge),
             gates: self.read("gates", Gates::new(), gates::read),
+            finding: self.read("finding", None, |value| raw::finding(value).map(Some)),
             target: target?,
             workload: workload?,
+            parts: catalogue.parts.clone(),
         };
         Some(plan)
     }
@@ -144,7 +146,7 @@ impl Resolver<'_> {
         let (Some(target), Some(workload)) = (target, workload) else {
             return;
         };
-        let nodes: Vec<NodeId> = crate::run::node_names(plan.nodes)
+        let nodes: Vec<NodeId> = crate::run::node_names(plan)
             .iter()
             .map(|name| name.as_str().into())
             .collect();
@@ -167,7 +169,7 @@ impl Resolver<'_> {
         if let Err(title) = plan.topology.check(&nodes, target.shape) {
             self.refuse("topology", Problem::new(title));
         }
-        self.check_fabric(plan);
+        self.check_fabric(plan, target);
         if self.draft.fields.contains_key("expect") {
             self.check_expected(plan, workload);
         } else {
@@ -187,7 +189,7 @@ impl Resolver<'_> {
                 self.refuse("nemesis", Problem::from(error).under(&at));
             }
         }
-        let nodes = crate::run::node_names(plan.nodes);
+        let nodes = crate::run::node_names(plan);
         for (i, step) in plan.nemesis.schedule.iter().enumerate() {
             if let Err(problem) = steps::check(step, self.catalogue, &nodes) {
                 let at = Path::default().key("schedule").item(i);
@@ -197,7 +199,15 @@ impl Resolver<'_> {
     }
 
     /// What the fabric cannot do must not be asked of it.
-    fn check_fabric(&mut self, plan: &Plan) {
+    fn check_fabric(&mut self, plan: &mut Plan, target: &TargetEntry) {
+        if (target.needs_own_address)(&plan.target.options) && plan.fabric != fabric::Kind::Switch {
+            if self.draft.fields.contains_key("fabric") {
+                let title = format!("each node of `{}` needs an address of its own", target.name);
+                let problem = Problem::new(title).help("write `fabric: switch`, or leave it out");
+                self.refuse("fabric", problem);
+            }
+            plan.fabric = fabric::Kind::Switch;
+        }
         if plan.messages && plan.fabric == fabric::Kind::Switch {
             let title = "a switch carries packets, and cannot follow messages";
             let help = "write `fabric: proxy`, or leave `messages` out";

@@ -106,8 +106,21 @@ fn field(name: &str) -> Json {
             "type": "boolean",
             "description": "whether what nodes send each other is journalled, with logical clocks",
         }),
+        "finding" => finding(),
         other => json!({ "description": other }),
     }
+}
+
+/// What it means if what is expected is found.
+fn finding() -> Json {
+    json!({
+        "description": "what a published report would say if what is expected is found; \
+            `{version}` stands for the system and its version",
+        "anyOf": [{ "type": "string" }, {
+            "type": "object", "required": ["says"], "additionalProperties": false,
+            "properties": { "says": { "type": "string" }, "source": { "type": "string" } },
+        }],
+    })
 }
 
 fn definitions(catalogue: &Catalogue) -> Json {

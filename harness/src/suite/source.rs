@@ -48,6 +48,18 @@ static BUILT_IN: &[BuiltIn] = suites! {
     "convergence"
     "demo"
     "disk"
+    "findings/etcd-lock-expired"
+    "findings/etcd-lock-guarded-set"
+    "findings/etcd-serializable-reads"
+    "findings/mariadb-lost-update"
+    "findings/nats-power-failure"
+    "findings/postgres-long-fork"
+    "findings/postgres-write-skew"
+    "findings/redis-persistence"
+    "findings/redis-redlock"
+    "findings/redis-sentinel-split-brain"
+    "findings/zookeeper-deposed-leader"
+    "findings/zookeeper-stale-reads"
     "flp"
     "lock"
     "lock-safety"
@@ -73,6 +85,13 @@ pub enum Source {
     File(PathBuf),
     /// The built-in suite of that name.
     BuiltIn(&'static str),
+    /// A text that lies in no file.
+    Text {
+        /// What it is called in messages; also the suite's name, unless it says otherwise.
+        name: String,
+        /// The suite itself.
+        yaml: String,
+    },
 }
 
 /// A suite as it was found.
@@ -107,6 +126,12 @@ impl Source {
                     dir,
                 })
             }
+            Self::Text { name, yaml } => Ok(Text {
+                file: name.clone(),
+                stem: stem(Path::new(name)),
+                yaml: yaml.clone(),
+                dir: std::env::current_dir().ok(),
+            }),
             Self::BuiltIn(name) => match BUILT_IN.iter().find(|suite| suite.name == *name) {
                 Some(suite) => Ok(Text {
                     file: format!("{name}.yaml (built in)"),

@@ -11,7 +11,7 @@ use tribunal_results::options::Time;
 use tribunal_results::verdict::EvidenceFloor;
 
 use super::flow;
-use crate::plan::{JudgePlan, Plan, TargetPlan};
+use crate::plan::{Finding, JudgePlan, Plan, TargetPlan};
 use crate::topology::Topology;
 
 #[derive(Serialize)]
@@ -43,6 +43,8 @@ struct Run<'a> {
     judge: &'a JudgePlan,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     gates: &'a Gates,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finding: &'a Option<Finding>,
 }
 
 #[derive(Serialize)]
@@ -90,6 +92,7 @@ pub fn plan_to_yaml(plan: &Plan) -> Result<String, serde_yaml::Error> {
         evidence: &plan.evidence,
         judge: &plan.judge,
         gates: &plan.gates,
+        finding: &plan.finding,
     };
     let suite = Suite {
         suite: &plan.suite,

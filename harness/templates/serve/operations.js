@@ -154,6 +154,24 @@ function listenToPicks(timeline, tip) {
   timeline.missing = (index) => showMissing(byId("details"), index);
 }
 
+// What the marks of this run mean, besides those of operations.
+function tellMarks(frame) {
+  byId("leads").hidden = frame.leaders.length === 0;
+  const kinds = new Map(frame.faults.map(({ name, colour }) => [name, colour]));
+  const [keys, most] = [byId("legend").querySelector(".keys"), 32];
+  for (const [name, colour] of [...kinds].slice(0, most)) {
+    const mark = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    const square = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    const set = (element, attributes) => Object.entries(attributes).forEach(([key, value]) => element.setAttribute(key, value));
+    set(mark, { class: "swatch", viewBox: "0 0 10 10", "aria-hidden": "true" });
+    set(square, { width: 10, height: 10, rx: 2, fill: colour });
+    mark.append(square);
+    const item = document.createElement("li");
+    item.append(mark, name);
+    keys.before(item);
+  }
+}
+
 async function startOperations() {
   const base = byId("operations").dataset.run;
   const frame = await fetchFrame(base, ({ read, of }) => {
@@ -161,6 +179,7 @@ async function startOperations() {
   });
   const record = layOut({ ...frame, calls: EMPTY, texts: [""] });
   byId("reading").hidden = true;
+  tellMarks(frame);
   for (const id of ["tools", "timeline-view", "legend"]) byId(id).hidden = false;
   const view = new View(record.end);
   const timeline = new FetchedTimeline(record, view, byId("lanes"), byId("overview"), base);

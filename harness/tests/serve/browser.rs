@@ -133,6 +133,45 @@ fn all_operations_are_drawn_filtered_and_opened() {
 }
 
 #[test]
+fn the_legend_of_all_operations_says_what_is_broken_and_who_leads() {
+    let Some(program) = devtools::program() else {
+        return;
+    };
+    let later = [
+        r#"{"index":202,"time":2000000,"process":"nemesis","node":"n1","type":"info","f":"leader","value":{"leads":true}}"#,
+        r#"{"index":203,"time":2000001,"process":"nemesis","type":"invoke","f":"kill","value":{"id":0,"phase":"inject","nodes":["n1"],"what":"kill n1"}}"#,
+        r#"{"index":204,"time":2000002,"process":"nemesis","type":"info","f":"kill","value":{"id":0,"phase":"injected","nodes":["n1"],"what":"kill n1"}}"#,
+    ];
+    let site = Site::of(|out| {
+        for (name, later) in [("01-x", &later[..]), ("02-x", &[])] {
+            let dir = put(out, "a", name, "pass", "");
+            record(&dir, 100);
+            let history = dir.join("history.jsonl");
+            let mut text = std::fs::read_to_string(&history).unwrap();
+            later.iter().for_each(|line| text += &format!("{line}\n"));
+            std::fs::write(&history, text).unwrap();
+        }
+    });
+    let mut browser = Browser::start(&program);
+    let mut legend = |page: &str| {
+        browser.visit(&site.origin(), page, READY);
+        let shown = browser.run("document.getElementById('legend').innerText");
+        shown.as_str().unwrap().to_owned()
+    };
+    let broken = legend(PLACE);
+    assert!(
+        broken.contains("kill") && broken.contains("leads"),
+        "{broken}"
+    );
+    let nothing = legend("/run/a/02-x/operations");
+    assert!(
+        !nothing.contains("kill") && !nothing.contains("leads"),
+        "{nothing}"
+    );
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
 #[ignore = "by hand: a million operations; build with --release for the figures"]
 fn a_million_operations_are_usable() {
     let (opened, median, frames) = usable(1_000_000);

@@ -96,6 +96,7 @@ fn check<T: for<'de> Deserialize<'de>>(options: &Json) -> Result<(), OptionError
 
 pub(crate) fn catalogue() -> Catalogue {
     let target = |name, operations: &[Kind], bugs: &[PlantedBug]| TargetEntry {
+        needs_own_address: Box::new(|_| false),
         name,
         operations: operations.to_vec(),
         shape: tribunal_targets::Shape::Star,
@@ -116,6 +117,7 @@ pub(crate) fn catalogue() -> Catalogue {
         "packet-loss",
     ];
     Catalogue {
+        parts: Default::default(),
         targets: vec![
             target("lock-manager", &LOCK, &LOCK_BUGS),
             target("quorum-register", &REGISTER, &REGISTER_BUGS),

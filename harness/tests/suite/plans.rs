@@ -260,7 +260,9 @@ fn each_built_in_suite_loads_under_its_own_name() {
             "{} says nothing of itself",
             suite.name
         );
-        assert!(plans.iter().all(|plan| plan.suite == suite.name));
+        // Those of a folder are called by it, which a file's name cannot hold.
+        let own = suite.name.rsplit('/').next().unwrap();
+        assert!(plans.iter().all(|plan| plan.suite == own));
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json, json};
 use tribunal::plan::{JudgePlan, Plan, TargetPlan, WorkloadPlan};
 use tribunal::suite::{Overrides, plan_to_yaml};
 use tribunal::topology::{LinkLatency, Topology};
-use tribunal_nemesis::fabric::Kind as Fabric;
+use tribunal_nemesis::fabric::{Distribution, Kind as Fabric};
 use tribunal_nemesis::schedule::{FaultPlan, NemesisPlan};
 use tribunal_results::gates::Gate;
 use tribunal_results::options::{Rate, Time, TimeRange};
@@ -96,6 +96,7 @@ prop_compose! {
         Plan {
             suite, name, target, nodes, workload, clients, rate, time, timeout, ready, recovery,
             topology: Topology {
+                distribution: Distribution::default(),
                 // The test's target needs a star; a mesh and a star have that.
                 shape: if messages { Shape::Mesh } else { Shape::Star },
                 latency,
@@ -116,8 +117,10 @@ prop_compose! {
                 ok_operations, cross_observations, concurrency, faults_of_each, final_reads,
             },
             judge: JudgePlan { time: judge, memory_mib },
+            finding: None,
             gates: [("ok_operations".to_owned(), Gate { min: Some(memory_mib.into()), max: None }),
                 ("recovery_p99".to_owned(), Gate { min: None, max: Some(serde_json::json!(judge)) })].into(),
+            parts: Default::default(),
         }
     }
 }

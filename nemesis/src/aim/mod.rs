@@ -7,8 +7,10 @@ use std::fmt;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64Mcg;
-use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value as Json};
+use tribunal_results::options::{OptionError, decode};
 use tribunal_results::{NodeId, NodeState};
 
 use crate::Field;
@@ -38,6 +40,24 @@ pub enum Aim {
     Random,
     /// These nodes.
     Given(Vec<String>),
+}
+
+/// The options of a fault in two: those of these names, which say whom it hits, and its own.
+pub(crate) fn split<W: DeserializeOwned, T: DeserializeOwned>(
+    options: &Json,
+    names: &[&str],
+) -> Result<(W, T), OptionError> {
+    let given = options.as_object().cloned().unwrap_or_default();
+    let (whom, own): (Map<_, _>, Map<_, _>) = given
+        .into_iter()
+        .partition(|(name, _)| names.contains(&name.as_str()));
+    let own = decode(&Json::Object(own)).map_err(|mut e| {
+        if e.message.starts_with("unknown field") {
+            e.message = format!("{}; besides {}", e.message, names.join(", "));
+        }
+        e
+    })?;
+    Ok((decode(&Json::Object(whom))?, own))
 }
 
 /// The largest number of nodes out of `n` that is less than half.

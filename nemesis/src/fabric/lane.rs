@@ -124,6 +124,11 @@ impl Lane {
         rules.fold(self.origin.base, |all, one| one.over(&all))
     }
 
+    /// The rule in force.
+    pub(super) fn now(&self) -> Rule {
+        *self.rule.borrow()
+    }
+
     /// The rule as it changes.
     pub(super) fn rule(&self) -> watch::Receiver<Rule> {
         self.rule.subscribe()

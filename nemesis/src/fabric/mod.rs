@@ -30,6 +30,7 @@
 //! | `timer` | waits of less than a millisecond |
 //! | `frames` | whole lines out of its bytes |
 //! | `fate` | what becomes of one message |
+//! | `lines` | the same for single lines that somebody else carries |
 //! | `tap` | whole lines as they pass, for whoever listens |
 //! | [`switch`] | the other way to do it: packets between network namespaces |
 
@@ -39,6 +40,7 @@ mod fate;
 mod frames;
 mod kind;
 mod lane;
+mod lines;
 mod link;
 mod part;
 mod pump;
@@ -196,6 +198,14 @@ async fn listen(shared: &[LinkSpec], nature: &Nature) -> std::io::Result<TcpList
     TcpListener::bind(listen).await.map_err(why)
 }
 
+/// What its links carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carries {
+    Connections,
+    /// Single lines: nothing can be done to a connection.
+    Lines,
+}
+
 /// Every link of a cluster. It closes when it is dropped, but only [`Fabric::close`] waits
 /// for that.
 #[derive(Debug)]
@@ -203,6 +213,8 @@ pub struct Fabric {
     addresses: BTreeMap<Pair, SocketAddr>,
     lanes: BTreeMap<Pair, Arc<Lane>>,
     is_framed: bool,
+    carries: Carries,
+    services: Vec<NodeId>,
     stop: watch::Sender<bool>,
     servers: Mutex<Vec<JoinHandle<()>>>,
     /// What carries the packets, if it is not proxies that carry bytes.
@@ -264,6 +276,8 @@ impl Fabric {
             addresses,
             lanes,
             is_framed: maker.nature.is_framed,
+            carries: Carries::Connections,
+            services: Vec::new(),
             stop,
             servers: Mutex::new(servers),
             switch: None,
@@ -305,6 +319,8 @@ impl Fabric {
             lanes,
             // Packets are not read as lines.
             is_framed: false,
+            carries: Carries::Connections,
+            services: Vec::new(),
             stop: watch::Sender::new(false),
             servers: Mutex::default(),
             switch: Some(switch),
@@ -337,8 +353,12 @@ impl Fabric {
         self.impose(NOBODY, from, to, rule)
     }
 
-    /// The same in the name of somebody: rules of several hold together.
+    /// The same in the name of somebody: rules of several hold together. There is no such link for
+    /// a rule of connections either, where single lines are carried.
     pub fn impose(&self, by: &str, from: &str, to: &str, rule: Rule) -> bool {
+        if self.carries == Carries::Lines && rule.is_about_connections() {
+            return false;
+        }
         let is_link = self.lane(from, to).map(|lane| lane.set(by, rule)).is_some();
         self.changed();
         is_link
@@ -382,6 +402,11 @@ impl Fabric {
         self.lane(from, to)
             .map(|lane| lane.since_set(by))
             .unwrap_or_default()
+    }
+
+    /// Who takes part besides nodes and clients.
+    pub fn services(&self) -> &[NodeId] {
+        &self.services
     }
 
     /// Whether rules can be about single messages.

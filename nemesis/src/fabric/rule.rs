@@ -240,6 +240,16 @@ impl Rule {
         !self.cut && !self.makes_late()
     }
 
+    /// Whether it does something to connections that single lines don't have.
+    pub(super) fn is_about_connections(&self) -> bool {
+        self.refuse
+            || self.reset.is_some()
+            || self.stall.is_some()
+            || self.half_open
+            || self.slow_close.is_some()
+            || !self.packets.is_none()
+    }
+
     /// Whether anything may have to wait for its time.
     pub(super) fn makes_late(&self) -> bool {
         !self.delay.is_zero()

@@ -3,12 +3,12 @@
 use rand_pcg::Pcg64Mcg;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 use tribunal_results::NodeId;
 use tribunal_results::options::{OptionError, decode};
 
 use super::{Direction, Link, install, lift, links_of};
-use crate::aim::Aim;
+use crate::aim::{Aim, split};
 use crate::fabric::{Counters, Kind, Rule};
 use crate::{Fault, Field, Healed, Injected, Injection, Pending};
 
@@ -84,21 +84,6 @@ impl Whom {
     }
 }
 
-/// Whom, and the fault's own options.
-fn split<T: DeserializeOwned>(options: &Json) -> Result<(Whom, T), OptionError> {
-    let given = options.as_object().cloned().unwrap_or_default();
-    let (whom, own): (Map<_, _>, Map<_, _>) = given
-        .into_iter()
-        .partition(|(name, _)| WHOM.contains(&name.as_str()));
-    let own = decode(&Json::Object(own)).map_err(|mut e| {
-        if e.message.starts_with("unknown field") {
-            e.message = format!("{}; besides {}", e.message, WHOM.join(", "));
-        }
-        e
-    })?;
-    Ok((decode(&Json::Object(whom))?, own))
-}
-
 /// A [`LinkFault`] as a [`Fault`].
 #[derive(Debug)]
 pub struct OnLinks<F>(pub F);
@@ -121,12 +106,12 @@ impl<F: LinkFault> Fault for OnLinks<F> {
     }
 
     fn check_options(&self, options: &Json) -> Result<(), OptionError> {
-        let (_, own) = split(options)?;
+        let (_, own): (Whom, _) = split(options, &WHOM)?;
         F::check(&own)
     }
 
     fn resolve(&self, options: &Json, field: &Field, rng: &mut Pcg64Mcg) -> Option<Injection> {
-        let (whom, own) = split(options).ok()?;
+        let (whom, own): (Whom, _) = split(options, &WHOM).ok()?;
         let (nodes, links) = whom.choose(F::DIRECTION, field, rng);
         if links.is_empty() {
             return None;

@@ -20,7 +20,7 @@ use super::step::{Act, Start};
 use super::{NemesisPlan, heal_all};
 use crate::chance::stream;
 use crate::process::refreshed;
-use crate::{Fault, Field, Healed, Injected, Injection, find};
+use crate::{Fault, Field, Healed, Injected, Injection};
 
 /// Breaks and mends until `stop` says so (or its sender is gone), or until every step of the
 /// schedule is over if there is nothing to draw from. At whatever moment it is stopped, the faults
@@ -117,7 +117,7 @@ impl Conductor {
         let Some(step) = self.plan.schedule.get(number) else {
             return;
         };
-        let Some(fault) = find(step.act.fault()) else {
+        let Some(fault) = self.plan.fault(step.act.fault()) else {
             tracing::error!("unknown fault {:?} in the schedule", step.act.fault());
             return;
         };

@@ -9,8 +9,8 @@ use rand_pcg::Pcg64Mcg;
 use serde_json::Value as Json;
 
 use super::NemesisPlan;
+use crate::Fault;
 use crate::chance::stream;
-use crate::{Fault, find};
 
 /// One fault of the plan, under a label that is unique in it.
 pub(super) struct Entry {
@@ -37,7 +37,7 @@ pub(super) fn entries(plan: &NemesisPlan) -> Vec<Arc<Entry>> {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     let mut entries = Vec::new();
     for wanted in &plan.faults {
-        let Some(fault) = find(&wanted.fault) else {
+        let Some(fault) = plan.fault(&wanted.fault) else {
             tracing::error!("unknown fault {:?} in the plan is left out", wanted.fault);
             continue;
         };

@@ -78,6 +78,27 @@ pub struct NemesisPlan {
     /// Steps, besides the mix.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schedule: Vec<Step>,
+    /// Faults that it may name besides those of the catalogue.
+    #[serde(skip)]
+    pub own: Own,
+}
+
+/// Faults that are not of the catalogue: a user's own. One of them hides a namesake there.
+#[derive(Clone, Default)]
+pub struct Own(pub Vec<&'static dyn Fault>);
+
+impl std::fmt::Debug for Own {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = self.0.iter().map(|fault| fault.name());
+        f.debug_list().entries(names).finish()
+    }
+}
+
+impl PartialEq for Own {
+    fn eq(&self, other: &Self) -> bool {
+        let names = |own: &Self| own.0.iter().map(|f| f.name()).collect::<Vec<_>>();
+        names(self) == names(other)
+    }
 }
 
 const fn one() -> usize {
@@ -107,7 +128,7 @@ fn is_always(probability: &f64) -> bool {
 impl NemesisPlan {
     /// What nodes must be started with for its faults.
     pub fn needs(&self) -> Vec<Need> {
-        let faults = self.kinds().filter_map(find);
+        let faults = self.kinds().filter_map(|name| self.fault(name));
         let mut needs = Vec::new();
         for need in faults.filter_map(Fault::needs) {
             if !needs.contains(&need) {
@@ -115,6 +136,12 @@ impl NemesisPlan {
             }
         }
         needs
+    }
+
+    /// The fault of that name.
+    pub fn fault(&self, name: &str) -> Option<&'static dyn Fault> {
+        let own = self.own.0.iter().copied().find(|own| own.name() == name);
+        own.or_else(|| find(name))
     }
 
     /// The names of its faults, each once, in order.
@@ -137,6 +164,7 @@ impl Default for NemesisPlan {
             probability: always(),
             budget: Budget::default(),
             schedule: Vec::new(),
+            own: Own::default(),
         }
     }
 }

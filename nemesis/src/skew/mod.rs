@@ -12,7 +12,7 @@ use tribunal_results::options::{Time, TimeRange};
 
 mod fault;
 
-pub use fault::{choose, cure, move_clocks};
+pub use fault::{ClockFault, OnClocks};
 
 /// How far a clock may be moved: so that no time before 1970 and none after 2262 comes out.
 pub const MOVED_MAX: Duration = Duration::from_secs(20 * 365 * 24 * 60 * 60);

@@ -1,4 +1,4 @@
-//! JUnit XML: one suite for each workload and set of faults, one case for each run.
+//! JUnit XML: one suite for each workload and profile, one case for each run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -48,12 +48,17 @@ pub fn render(runs: &[(&RunInfo, &RunVerdict)]) -> Result<String, ReportError> {
     Ok(xml.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}"))
 }
 
+/// Runs without a profile go by their suite, which says as well what they are part of.
 fn suite_name(info: &RunInfo) -> String {
-    let faults = match info.faults.as_slice() {
-        [] => "no faults".to_owned(),
+    let part = info.profile.as_ref().unwrap_or(&info.suite);
+    format!("{} × {part}", info.workload)
+}
+
+fn faults(info: &RunInfo) -> String {
+    match info.faults.as_slice() {
+        [] => "none".to_owned(),
         faults => faults.join("+"),
-    };
-    format!("{} × {faults}", info.workload)
+    }
 }
 
 /// The run within its suite: scenario and seed.
@@ -72,13 +77,16 @@ fn case(suite: &str, info: &RunInfo, verdict: &RunVerdict) -> TestCase {
 }
 
 /// What is told of each run: how to find it, how to repeat it, what it can show.
-fn properties(info: &RunInfo, verdict: &RunVerdict) -> [(&'static str, String); 12] {
+fn properties(info: &RunInfo, verdict: &RunVerdict) -> [(&'static str, String); 15] {
     let evidence = &verdict.evidence;
     let bitten: u64 = evidence.faults_bitten.values().sum();
     [
         ("seed", info.seed.to_string()),
         ("bundle", info.directory.clone()),
         ("evidence", evidence_line(evidence)),
+        ("suite", info.suite.clone()),
+        ("target", info.target.clone()),
+        ("faults", faults(info)),
         ("class", verdict.class.name().to_owned()),
         ("reason", verdict.reason.clone()),
         ("signature", verdict.signatures.join(" ")),

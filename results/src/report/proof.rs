@@ -4,6 +4,7 @@ use askama::Template;
 
 use super::ReportError;
 use super::html::STYLE;
+use super::markdown::cell;
 use super::text::{clip, count, counted, percent};
 use crate::proof::{Control, Detection, Miss, Proof, Rate};
 
@@ -114,9 +115,10 @@ pub fn headline(proof: &Proof) -> String {
     let alarms: u64 = proof.controls.iter().map(|c| c.alarms.hits).sum();
     let trials: u64 = proof.controls.iter().map(|c| c.alarms.trials).sum();
     let mut text = format!(
-        "{} of {} planted bugs were found in at least {} of their trials within {} s each; {} in {} without a bug",
+        "{} of {} {} were found in at least {} of their trials within {} s each; {} in {} where nothing is wrong",
         found.count(),
         proof.detections.len(),
+        things(proof),
         percent(proof.at_least),
         proof.within_s,
         counted(alarms, "false alarm"),
@@ -127,6 +129,60 @@ pub fn headline(proof: &Proof) -> String {
             "; {} came to no verdict",
             counted(proof.broken() as u64, "trial")
         );
+    }
+    text
+}
+
+/// What was to be found.
+fn things(proof: &Proof) -> &'static str {
+    match proof.detections.iter().any(|d| d.finding.is_some()) {
+        true => "published findings",
+        false => "planted bugs",
+    }
+}
+
+/// The proof as Markdown: a table of what was to be found, one of where nothing is wrong, and what
+/// the findings mean.
+pub fn markdown(proof: &Proof) -> String {
+    let mut text = format!(
+        "{}.\n\n`tribunal prove {}`, {}, version {}, {}.\n\n",
+        cell(&headline(proof)),
+        cell(&proof.suite),
+        proof.started.get(..10).unwrap_or(&proof.started),
+        cell(&proof.version),
+        counted(proof.seeds, "trial") + " each",
+    );
+    text += "| target | shown by | published | found | 95 % | median | slowest | found as |\n";
+    text += "|---|---|---|--:|--:|--:|--:|---|\n";
+    for detection in &proof.detections {
+        let row = detection_row(proof, detection);
+        let source = detection.source.as_deref().unwrap_or("planted");
+        let cells = [&*row.target, &*row.bug, source].map(cell);
+        let figures = [
+            row.rate,
+            row.interval,
+            row.median,
+            row.slowest,
+            row.anomalies,
+        ];
+        let cells = cells.iter().chain(&figures).map(String::as_str);
+        text += &format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "));
+    }
+    if !proof.controls.is_empty() {
+        text += "\n| target | where nothing is wrong | false alarms | 95 % |\n|---|---|--:|--:|\n";
+    }
+    for control in &proof.controls {
+        let row = control_row(control);
+        let cells = [cell(&row.target), cell(&row.run), row.rate, row.interval];
+        text += &format!("| {} |\n", cells.join(" | "));
+    }
+    let said = proof.detections.iter().filter(|d| proof.is_found(d));
+    let said: Vec<&str> = said.filter_map(|d| d.finding.as_deref()).collect();
+    if !said.is_empty() {
+        text += "\nWhat was found:\n\n";
+    }
+    for finding in said {
+        text += &format!("- {}\n", cell(finding));
     }
     text
 }

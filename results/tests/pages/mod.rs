@@ -21,6 +21,7 @@ pub(crate) fn info(class: ResultClass, text: &str) -> RunInfo {
     RunInfo {
         class,
         suite: format!("suite{text}"),
+        profile: None,
         plan: format!("plan{text}"),
         target: format!("target{text}"),
         bug: Some(text.into()),
@@ -29,6 +30,8 @@ pub(crate) fn info(class: ResultClass, text: &str) -> RunInfo {
         seed: 42,
         nodes: vec![text.into()],
         clients: 3,
+        time_ms: Some(20_000),
+        rate: Some(1_000.0),
         started: text.into(),
         command: vec!["tribunal".into(), text.into()],
         reproduce: format!("tribunal run --seed 42 {text}"),
@@ -37,6 +40,7 @@ pub(crate) fn info(class: ResultClass, text: &str) -> RunInfo {
         phases: vec![(text.into(), 1_500.0), ("odd".into(), f64::NAN)],
         overhead_ms: -1.0,
         directory: format!("/runs/{text}"),
+        finding: None,
         error: Some(text.into()),
     }
 }

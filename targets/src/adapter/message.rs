@@ -204,6 +204,7 @@ mod tests {
             process: 3,
             node: "n1".into(),
             address: ([127, 0, 0, 1], 80).into(),
+            nodes: [].into(),
             timeout: std::time::Duration::from_secs(1),
         };
         assert_eq!(

@@ -5,7 +5,6 @@
 //! |---|---|
 //! | [`options`] | what suites may say |
 //! | [`template`] | texts with variables |
-//! | [`program`] | whether a program can be started |
 //! | `errand` | commands that are run to ask or tell a node something |
 //! | `probe` | when a node is ready |
 //! | `system` | the target that the options make |
@@ -13,7 +12,6 @@
 mod errand;
 pub mod options;
 mod probe;
-pub mod program;
 mod system;
 pub mod template;
 
@@ -25,7 +23,7 @@ use serde_json::Value as Json;
 use tribunal_results::options::OptionError;
 use tribunal_results::{Assumptions, Kind, NodeId, Reason};
 
-use crate::{Client, ClientSpec, Launch, NodeSpec, Pending, PlantedBug, Status, Target};
+use crate::{Client, ClientSpec, Launch, NodeSpec, Pending, Status, Target};
 use options::Options;
 use system::Commanded;
 
@@ -61,14 +59,6 @@ impl Target for Command {
         &Kind::ALL
     }
 
-    fn survives(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn bugs(&self) -> &'static [PlantedBug] {
-        &[]
-    }
-
     fn check_options(&self, options: &Json) -> Result<(), OptionError> {
         Options::read(options).map(drop)
     }
@@ -82,6 +72,10 @@ impl Target for Command {
     fn configured(&self, options: &Json) -> Option<Result<Arc<dyn Target>, OptionError>> {
         let made = Options::read(options).map(|o| Arc::new(Commanded::new(o)) as Arc<dyn Target>);
         Some(made)
+    }
+
+    fn advertises_one_address(&self, options: &Json) -> bool {
+        Options::read(options).is_ok_and(|options| options.advertises)
     }
 
     fn assume(&self, options: &Json, assume: &mut Assumptions) {

@@ -8,9 +8,9 @@ use serde_json::Value as Json;
 use tribunal_results::options::{OptionError, decode};
 use tribunal_results::{Kind, NodeId};
 
-use super::program;
 use super::template::{Variables, specimen};
 use crate::http::Api;
+use crate::program;
 
 /// How a node is told that the run is over.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -131,6 +131,9 @@ pub struct Options {
     /// How members are added and removed.
     #[serde(default)]
     pub members: Option<Members>,
+    /// Whether each node tells the others one address of itself, at which all dial it.
+    #[serde(default)]
+    pub advertises: bool,
     /// How clients talk to it.
     pub client: ClientBy,
 }

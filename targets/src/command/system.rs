@@ -17,9 +17,7 @@ use super::probe::{self, Printed};
 use super::template::Variables;
 use super::{ABOUT, CLAIMS, NAME, TARGET, errand};
 use crate::adapter::{Pool, START_WITHIN};
-use crate::{
-    Client, ClientSpec, Launch, MemberChange, NodeSpec, Pending, PlantedBug, Status, Stop, Target,
-};
+use crate::{Client, ClientSpec, Launch, MemberChange, NodeSpec, Pending, Status, Stop, Target};
 
 /// A node that was started at least once.
 #[derive(Debug)]
@@ -186,14 +184,6 @@ impl Target for Commanded {
         &Kind::ALL
     }
 
-    fn survives(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn bugs(&self) -> &'static [PlantedBug] {
-        &[]
-    }
-
     fn check_options(&self, options: &Json) -> Result<(), OptionError> {
         TARGET.check_options(options)
     }
@@ -239,6 +229,7 @@ impl Target for Commanded {
                 StopBy::Signal(signal) => Stop::Signal(*signal as i32),
                 StopBy::Command(words) => Stop::Command(words.iter().map(text).collect()),
             },
+            ..Launch::default()
         }
     }
 

@@ -7,10 +7,11 @@ use tribunal_results::NodeId;
 use crate::NodeSpec;
 
 /// The variables, as messages list them.
-pub const KNOWN: &str = "node.id, node.index, node.addr, node.host, node.port, data_dir, nodes, \
-    peer.NODE.addr, peer.NODE.host, peer.NODE.port, peers, cluster, and with a form of their \
-    items peers:FORM and cluster:FORM, in which $id, $addr, $host and $port stand for the \
-    node's; in a suite's file also suite.dir";
+pub const KNOWN: &str = "node.id, node.index, node.addr, node.host, node.port, node.advertised, \
+    data_dir, nodes, peer.NODE.addr, peer.NODE.host, peer.NODE.port, peers, cluster, and with a \
+    form of their items peers:FORM and cluster:FORM, in which $id, $addr, $host and $port stand \
+    for the node's, and with something else than a comma between them peers[;] or peers[;]:FORM; \
+    in a suite's file also suite.dir";
 
 /// What a node may have filled in.
 #[derive(Clone, Copy, Debug)]
@@ -63,11 +64,10 @@ impl<'a> Variables<'a> {
                 let at = spec.nodes.iter().position(|node| *node == spec.id)?;
                 (at + 1).to_string()
             }
-            "peers" => self.list(false, "$id=$addr"),
-            "cluster" => self.list(true, "$id=$addr"),
-            _ => match name.split_once([':', '.'])? {
-                ("peers", form) => self.list(false, form.trim()),
-                ("cluster", form) => self.list(true, form.trim()),
+            "node.advertised" => spec.advertised.unwrap_or(self.address).to_string(),
+            _ if name.starts_with("peers") => self.list(false, name.strip_prefix("peers")?)?,
+            _ if name.starts_with("cluster") => self.list(true, name.strip_prefix("cluster")?)?,
+            _ => match name.split_once('.')? {
                 ("node", part) => part_of(&spec.id, self.address, part)?,
                 ("member", part) => {
                     let (node, address) = self.member?;
@@ -95,7 +95,16 @@ impl<'a> Variables<'a> {
         })
     }
 
-    fn list(&self, with_itself: bool, form: &str) -> String {
+    /// Those nodes, as `[SEPARATOR]:FORM` says, of which each part may be absent.
+    fn list(&self, with_itself: bool, how: &str) -> Option<String> {
+        let (separator, form) = match how.strip_prefix('[') {
+            Some(rest) => rest.split_once(']')?,
+            None => (",", how),
+        };
+        let form = match form {
+            "" => "$id=$addr",
+            form => form.strip_prefix(':')?.trim(),
+        };
         let listed = self
             .everyone()
             .filter(|(id, _)| with_itself || **id != self.spec.id);
@@ -105,7 +114,7 @@ impl<'a> Variables<'a> {
                 .replace("$host", &address.ip().to_string())
                 .replace("$port", &address.port().to_string())
         };
-        listed.map(item).collect::<Vec<_>>().join(",")
+        Some(listed.map(item).collect::<Vec<_>>().join(separator))
     }
 }
 
@@ -180,6 +189,17 @@ mod tests {
             filled("{{cluster:$id=http://$host:$port}}"),
             "n1=http://127.64.0.1:21000,n2=http://127.64.0.2:21002,n3=http://127.64.0.3:21002"
         );
+        assert_eq!(
+            filled("{{peers[ ]:$host}} {{cluster[;]:$id}} {{peers[\n]}}"),
+            "127.64.0.2 127.64.0.3 n1;n2;n3 n2=127.64.0.2:21002\nn3=127.64.0.3:21002"
+        );
+        assert_eq!(filled("{{node.advertised}}"), "127.64.0.1:21000");
+        let advertised = NodeSpec {
+            advertised: Some(([127, 64, 0, 1], 21_009).into()),
+            ..spec.clone()
+        };
+        let filled = Variables::of(&advertised).fill("{{node.advertised}} {{node.addr}}");
+        assert_eq!(filled.unwrap(), "127.64.0.1:21009 127.64.0.1:21000");
     }
 
     #[test]
@@ -191,6 +211,9 @@ mod tests {
             "{{member.id}}",
             "{{}}",
             "{{nod}}",
+            "{{peers[;}}",
+            "{{peers;}}",
+            "{{clusters}}",
         ] {
             let error = Variables::of(&spec).fill(wrong).unwrap_err();
             assert!(error.contains("node.addr, node.host"), "{error}");

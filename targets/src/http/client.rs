@@ -1,31 +1,23 @@
-//! One HTTP/1.1 connection, for one operation at a time.
+//! A client with one connection, which asks what the suite says.
 
 use std::sync::Arc;
 
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
+use hyper::Request;
 use hyper::body::Bytes;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Request, header};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
+use serde_json::Value as Json;
 use tribunal_results::{Operation, Outcome, Reason};
 
+use super::connection::{Connection, Lost};
 use super::fill::Asked;
 use super::{Api, Call};
 use crate::client::unknown;
 use crate::{Client, ClientSpec, Pending};
 
-/// The longest body that is read, in bytes.
-const BODY_MAX: usize = 1 << 20;
-
 /// A client with a connection.
 struct HttpClient {
     api: Arc<Api>,
-    sender: SendRequest<Full<Bytes>>,
-    /// Carries the bytes until the connection is closed.
-    carrier: JoinHandle<()>,
-    host: String,
+    connection: Connection,
     process: u64,
 }
 
@@ -35,22 +27,10 @@ struct HttpClient {
 /// Why there is no connection.
 pub async fn open(api: Arc<Api>, spec: &ClientSpec) -> Result<Box<dyn Client>, Reason> {
     let address = spec.address;
-    let lost = |e: String| Reason::new("no-connection", format!("{} at {address}: {e}", spec.node));
-    let stream = TcpStream::connect(address)
-        .await
-        .map_err(|e| lost(e.to_string()))?;
-    stream.set_nodelay(true).map_err(|e| lost(e.to_string()))?;
-    let shaken = http1::handshake(TokioIo::new(stream)).await;
-    let (sender, connection) = shaken.map_err(|e| lost(e.to_string()))?;
-    let carrier = tokio::spawn(async move {
-        // Whoever waits for an answer is told of the error.
-        let _ = connection.await;
-    });
+    let lost = |e| Reason::new("no-connection", format!("{} at {address}: {e}", spec.node));
     Ok(Box::new(HttpClient {
         api,
-        sender,
-        carrier,
-        host: address.to_string(),
+        connection: Connection::open(address).await.map_err(lost)?,
         process: spec.process,
     }))
 }
@@ -67,19 +47,10 @@ impl HttpClient {
             Ok(request) => request,
             Err(why) => return not_sent(why),
         };
-        if let Err(e) = self.sender.ready().await {
-            return not_sent(e.to_string());
-        }
-        let answer = match self.sender.send_request(request).await {
-            Ok(answer) => answer,
-            // The connection was closed before any of it was written.
-            Err(e) if e.is_canceled() => return not_sent(e.to_string()),
-            Err(e) => return unknown(operation, Reason::new("connection-lost", e.to_string())),
-        };
-        let status = answer.status().as_u16();
-        match Limited::new(answer.into_body(), BODY_MAX).collect().await {
-            Ok(body) => call.outcome(operation, status, &body.to_bytes()),
-            Err(e) => unknown(operation, Reason::new("connection-lost", e.to_string())),
+        match self.connection.send(request).await {
+            Ok(reply) => call.outcome(operation, reply.status, &reply.body),
+            Err(Lost::NotSent(why)) => not_sent(why),
+            Err(Lost::Unanswered(why)) => unknown(operation, Reason::new("connection-lost", why)),
         }
     }
 
@@ -93,10 +64,11 @@ impl HttpClient {
             .as_deref()
             .map(|body| asked.body(body))
             .transpose()?;
-        let mut request = Request::builder()
+        let mut request = self
+            .connection
+            .request()
             .method(call.method.name())
-            .uri(asked.path(&call.path)?)
-            .header(header::HOST, &self.host);
+            .uri(asked.path(&call.path)?);
         for (name, value) in &self.api.headers {
             request = request.header(name, value);
         }
@@ -111,13 +83,42 @@ impl Client for HttpClient {
     }
 
     fn is_usable(&mut self) -> bool {
-        !self.sender.is_closed()
+        !self.connection.is_closed()
     }
 }
 
-impl Drop for HttpClient {
-    /// What is under way is cut off with the connection.
-    fn drop(&mut self) {
-        self.carrier.abort();
+impl Call {
+    /// How an operation ended that was answered so.
+    pub(super) fn outcome(&self, operation: &Operation, status: u16, body: &[u8]) -> Outcome {
+        let said = || {
+            String::from_utf8_lossy(body)
+                .trim()
+                .chars()
+                .take(200)
+                .collect::<String>()
+        };
+        let reason = || Reason::new(format!("status-{status}"), said());
+        if self.fail.contains(&status) {
+            return Outcome::Fail(reason());
+        }
+        let value = match &self.value {
+            _ if self.absent.contains(&status) => Some(Json::Null),
+            _ if !self.ok.contains(&status) => return unknown(operation, reason()),
+            None => None,
+            Some(pointer) => {
+                let whole = serde_json::from_slice(body).unwrap_or_else(|_| Json::String(said()));
+                match whole.pointer(pointer) {
+                    Some(found) => Some(found.clone()),
+                    None => {
+                        let text = format!("the answer has nothing at {pointer}: {}", said());
+                        return unknown(operation, Reason::new("bad-answer", text));
+                    }
+                }
+            }
+        };
+        match operation.parse_answer(value) {
+            Ok(answer) => Outcome::Ok(answer),
+            Err(why) => unknown(operation, Reason::new("bad-answer", why)),
+        }
     }
 }

@@ -3,20 +3,21 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`fill`] | requests with variables |
-//! | `client` | one connection (feature `http`) |
+//! | `client` | asks what the suite says (feature `http`) |
+//! | `connection` | one connection (feature `http`) |
 
 #[cfg(feature = "http")]
 mod client;
+#[cfg(feature = "http")]
+pub(crate) mod connection;
 pub mod fill;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::Value as Json;
+use tribunal_results::Kind;
 use tribunal_results::options::OptionError;
-use tribunal_results::{Kind, Operation, Outcome, Reason};
 
-use crate::client::unknown;
 #[cfg(feature = "http")]
 pub use client::open;
 
@@ -137,48 +138,13 @@ impl Api {
     }
 }
 
-impl Call {
-    /// How an operation ended that was answered so.
-    fn outcome(&self, operation: &Operation, status: u16, body: &[u8]) -> Outcome {
-        let said = || {
-            String::from_utf8_lossy(body)
-                .trim()
-                .chars()
-                .take(200)
-                .collect::<String>()
-        };
-        let reason = || Reason::new(format!("status-{status}"), said());
-        if self.fail.contains(&status) {
-            return Outcome::Fail(reason());
-        }
-        let value = match &self.value {
-            _ if self.absent.contains(&status) => Some(Json::Null),
-            _ if !self.ok.contains(&status) => return unknown(operation, reason()),
-            None => None,
-            Some(pointer) => {
-                let whole = serde_json::from_slice(body).unwrap_or_else(|_| Json::String(said()));
-                match whole.pointer(pointer) {
-                    Some(found) => Some(found.clone()),
-                    None => {
-                        let text = format!("the answer has nothing at {pointer}: {}", said());
-                        return unknown(operation, Reason::new("bad-answer", text));
-                    }
-                }
-            }
-        };
-        match operation.parse_answer(value) {
-            Ok(answer) => Outcome::Ok(answer),
-            Err(why) => unknown(operation, Reason::new("bad-answer", why)),
-        }
-    }
-}
-
 #[cfg(test)]
+#[cfg(feature = "http")]
 mod tests {
     use super::*;
-    use serde_json::json;
-    use tribunal_results::Answer;
+    use serde_json::{Value as Json, json};
     use tribunal_results::options::decode;
+    use tribunal_results::{Answer, Operation, Outcome};
 
     fn call(more: Json) -> Call {
         let mut call = json!({ "method": "GET", "path": "/{{key}}" });

@@ -49,6 +49,12 @@ pub(crate) struct Options {
     operations_per_key: u64,
     /// How long, in milliseconds, nothing is asked before the final reads.
     settle_ms: u64,
+    /// How many objects there are; as many as the other options and the rate come to if absent.
+    objects: Option<u64>,
+    /// Whether counters fall as well as rise; every other one does if absent.
+    falls: Option<bool>,
+    /// Whether updates of counters may be seen late.
+    eventual: bool,
 }
 
 impl Default for Options {
@@ -56,6 +62,9 @@ impl Default for Options {
         Self {
             operations_per_key: 100,
             settle_ms: 1_000,
+            objects: None,
+            falls: None,
+            eventual: false,
         }
     }
 }
@@ -70,7 +79,19 @@ impl Options {
         if options.settle_ms > 60_000 {
             return Err(OptionError::new("settle_ms", "must be at most 60000"));
         }
+        if options
+            .objects
+            .is_some_and(|count| !(1..=OBJECTS_MAX).contains(&count))
+        {
+            let text = format!("must be between 1 and {OBJECTS_MAX}");
+            return Err(OptionError::new("objects", text));
+        }
         Ok(options)
+    }
+
+    /// Whether updates of counters may be seen late.
+    pub(crate) const fn eventual(&self) -> bool {
+        self.eventual
     }
 
     /// How long replicas may take to agree, in milliseconds.
@@ -85,6 +106,7 @@ impl Options {
 pub(crate) struct Objects {
     families: Vec<Family>,
     count: u64,
+    falls: Option<bool>,
     seed: Seed,
 }
 
@@ -103,9 +125,11 @@ impl Objects {
         let turns = (rate * setting.time_limit as f64 / 1e9) as u64;
         let least = AT_ONCE * families.len() as u64;
         let count = (turns / options.operations_per_key).clamp(least, OBJECTS_MAX.max(least));
+        let count = options.objects.unwrap_or(count);
         let objects = Self {
             families,
             count,
+            falls: options.falls,
             seed: seed.named("objects"),
         };
         let readers = (setting.clients as f64 * READERS_SHARE).ceil() as usize;
@@ -145,7 +169,7 @@ impl Objects {
 
     /// One of the few objects that are worked on in that share of all turns.
     fn object(&self, turn: u64, turns: u64, draws: &mut Pcg64Mcg) -> u64 {
-        let window = AT_ONCE * self.families.len() as u64;
+        let window = (AT_ONCE * self.families.len() as u64).min(self.count);
         let last = self.count.saturating_sub(window);
         let first = (turn.min(turns) * (last + 1) / turns.max(1)).min(last);
         first + draws.random_range(0..window)
@@ -173,8 +197,11 @@ impl Objects {
     }
 
     /// Whether some updates of an object take back: those of every other one of its family do.
-    const fn takes_back(&self, object: u64) -> bool {
-        (object / self.families.len() as u64) % 2 == 1
+    fn takes_back(&self, object: u64) -> bool {
+        match (self.falls, self.family(object)) {
+            (Some(falls), Family::Counter { .. }) => falls,
+            _ => (object / self.families.len() as u64) % 2 == 1,
+        }
     }
 
     /// The object of a turn's update, and whether it adds.
@@ -231,7 +258,7 @@ impl Objects {
             });
             Box::new(Sequence::new(reads.collect()))
         });
-        TimeLimit::new(FINALE_MAX, Rest::new(settle, reads))
+        TimeLimit::new(settle.saturating_add(FINALE_MAX), Rest::new(settle, reads))
     }
 }
 

@@ -14,23 +14,32 @@ pub(super) struct Shares {
     pub(super) cas: f64,
 }
 
-/// Reads, writes and compare-and-sets of one key. Each value is new; a compare-and-set starts
+/// Which values are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Values {
+    /// Each only once, from this one on.
+    Unique(u64),
+    /// One of so many, from 0 on, drawn each time.
+    Few(u64),
+}
+
+/// Reads, writes and compare-and-sets of one key. A compare-and-set starts
 /// from the value that was last seen or written here, so that it often succeeds.
 pub(super) struct Writes {
     key: Scalar,
     shares: Shares,
-    next_value: i64,
+    values: Values,
     last: Option<Scalar>,
     chance: Chance,
 }
 
 impl Writes {
-    /// Of `key`, with values from `first_value` on.
-    pub(super) fn new(seed: Seed, key: Scalar, first_value: u64, shares: Shares) -> Self {
+    /// Of `key`.
+    pub(super) fn new(seed: Seed, key: Scalar, values: Values, shares: Shares) -> Self {
         Self {
             key,
             shares,
-            next_value: first_value as i64,
+            values,
             last: None,
             chance: Chance::new(seed),
         }
@@ -38,10 +47,14 @@ impl Writes {
 
     fn operation(&self) -> Operation {
         let mut draws = self.chance.draws();
-        let (key, value) = (self.key.clone(), Scalar::Int(self.next_value));
+        let key = self.key.clone();
         if draws.random::<f64>() < self.shares.read {
             return Operation::Read { key };
         }
+        let value = Scalar::Int(match self.values {
+            Values::Unique(next) => next as i64,
+            Values::Few(count) => draws.random_range(0..count) as i64,
+        });
         match &self.last {
             Some(last) if draws.random::<f64>() < self.shares.cas => Operation::Cas {
                 key,
@@ -63,8 +76,10 @@ impl Generator for Writes {
 
     fn taken(&mut self, _: &View<'_>, proposal: &Proposal, _: &[u32]) {
         self.chance.advance();
-        if proposal.operation.kind().mutates() {
-            self.next_value += 1;
+        if let Values::Unique(next) = &mut self.values
+            && proposal.operation.kind().mutates()
+        {
+            *next += 1;
         }
     }
 

@@ -66,6 +66,7 @@ impl Trial {
                 process: 1,
                 node: "n1".into(),
                 address,
+                nodes: [].into(),
                 timeout: patience,
             },
         })
