@@ -39,6 +39,9 @@ struct Options {
     locks: usize,
     /// How long a critical section lasts, between acquire and release.
     hold: TimeRange,
+    /// How long a thread leaves the locks alone after a critical section. Where locks are granted
+    /// in any order, one that comes back at once may keep all others out.
+    rest: TimeRange,
     /// How many guarded writes there are in each critical section.
     guarded_writes: usize,
     /// The share of critical sections in which the lease is renewed.
@@ -60,6 +63,7 @@ impl Default for Options {
         Self {
             locks: 3,
             hold: TimeRange::millis(5, 60),
+            rest: TimeRange::millis(0, 0),
             guarded_writes: 2,
             renew_share: 0.15,
             reenter_share: 0.2,
@@ -104,6 +108,7 @@ impl Options {
                 .map(|letter| Scalar::from(char::from(letter).to_string()))
                 .collect(),
             hold: self.hold,
+            rest: self.rest,
             guarded_writes: match has(Kind::GuardedWrite) {
                 true => self.guarded_writes,
                 false => 0,

@@ -504,6 +504,31 @@ fn the_same_seed_gives_the_same_operations_and_another_seed_others() {
 }
 
 #[test]
+fn who_left_a_lock_leaves_all_alone_for_as_long_as_asked() {
+    let options = json!({
+        "locks": 1, "rest": "150ms..250ms", "abandon_share": 0, "stranger_share": 0
+    });
+    let (main, ..) = run_with(&options, &setting(), Manager::new(1, 0.0, 0.0));
+    let mut left = BTreeMap::new();
+    let mut rests = Vec::new();
+    for step in &main.steps {
+        match &step.asked.operation {
+            Operation::Release { .. } => left.insert(step.asked.thread, step.ended.as_ref()),
+            Operation::Request { .. } | Operation::TryAcquire { .. } => {
+                let left = left.remove(&step.asked.thread);
+                rests.extend(left.flatten().map(|(end, _)| step.asked.time - end));
+                None
+            }
+            _ => None,
+        };
+    }
+    assert!(rests.len() > 10, "{rests:?}");
+    let (shortest, longest) = (rests.iter().min().unwrap(), rests.iter().max().unwrap());
+    assert!(*shortest >= 150 * MS, "{shortest}");
+    assert!(*longest - *shortest > 50 * MS, "{shortest} to {longest}");
+}
+
+#[test]
 fn any_number_of_clients_and_locks_will_do() {
     for clients in [1, 2, 5, 40] {
         for locks in [1, 4, 26] {

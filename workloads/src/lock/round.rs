@@ -15,6 +15,8 @@ pub(super) struct Shape {
     pub(super) locks: Vec<Scalar>,
     /// How long a critical section lasts.
     pub(super) hold: TimeRange,
+    /// How long a thread does nothing after one.
+    pub(super) rest: TimeRange,
     /// Guarded writes in each.
     pub(super) guarded_writes: usize,
     /// Whether there can be guarded writes at all.
@@ -46,6 +48,8 @@ pub(super) struct Plan {
     renew: bool,
     reenter: bool,
     abandon: bool,
+    /// How long to rest after it, from the shortest (0) to the longest (1).
+    rest: f64,
 }
 
 impl Plan {
@@ -67,7 +71,13 @@ impl Plan {
             renew,
             reenter,
             abandon,
+            rest: draws.random(),
         }
+    }
+
+    /// How many nanoseconds to leave the locks alone once the critical section is over.
+    pub(super) fn rest(&self, shape: &Shape) -> Nanos {
+        Nanos::try_from(shape.rest.at(self.rest).as_nanos()).unwrap_or(Nanos::MAX)
     }
 
     /// What to do, and how many nanoseconds after the grant: a hold that stays well within its

@@ -258,7 +258,8 @@ impl Generator for Rounds {
             (Stage::Inside(hold), outcome) => {
                 hold.ended(completion.operation, outcome, view.time);
                 if hold.is_over() {
-                    worker.rest(&self.shape, view.time);
+                    let rest = worker.plan.rest(&self.shape);
+                    worker.rest(&self.shape, view.time.saturating_add(rest));
                 }
             }
             (Stage::Outside, Outcome::Ok(Answer::Ticket(ticket))) => {
