@@ -51,6 +51,8 @@ static BUILT_IN: &[BuiltIn] = suites! {
     "findings/etcd-lock-expired"
     "findings/etcd-lock-guarded-set"
     "findings/etcd-serializable-reads"
+    "findings/galera-lost-update"
+    "findings/galera-stale-reads"
     "findings/mariadb-lost-update"
     "findings/nats-power-failure"
     "findings/postgres-long-fork"

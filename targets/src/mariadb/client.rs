@@ -7,6 +7,7 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Error, OptsBuilder, Value};
 use tribunal_results::{Operation, Outcome, Reason};
 
+use super::galera;
 use crate::sql::{self, Connection, Dialect, Refused, Row};
 use crate::{Client, ClientSpec, Pending, Status};
 
@@ -148,6 +149,19 @@ pub(super) async fn status(address: SocketAddr) -> io::Result<Status> {
         role: "server".into(),
         ..Status::default()
     })
+}
+
+/// Asks a server of a cluster whether it belongs to it and has all that the others have.
+pub(super) async fn status_in_cluster(address: SocketAddr) -> io::Result<Status> {
+    // Where it is asked to wait for the others it would wait here too.
+    let first = "set session wsrep_sync_wait = 0".to_owned();
+    let link = Link::open(address, first).await;
+    let mut connection = link.map_err(io::Error::other)?.connection;
+    let rows: Vec<mysql_async::Row> =
+        (connection.query(galera::ASK).await).map_err(io::Error::other)?;
+    connection.disconnect().await.map_err(io::Error::other)?;
+    let rows: Vec<Row> = rows.iter().map(texts).collect();
+    Ok(galera::status(&rows, address))
 }
 
 #[cfg(test)]

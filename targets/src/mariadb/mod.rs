@@ -1,21 +1,25 @@
-//! MariaDB, unmodified: one server with InnoDB, or several that know nothing of each other.
+//! MariaDB, unmodified: one server with InnoDB, or several as a Galera cluster.
 //!
 //! | module | what it does |
 //! |---|---|
 //! | `client` | the connection of one client |
+//! | `galera` | several servers as one cluster |
 
 mod client;
+mod galera;
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Deserialize;
 use serde_json::Value as Json;
 use tribunal_results::options::{OptionError, decode};
 use tribunal_results::{Assumptions, Kind, NodeId, Reason};
 
+use self::galera::Galera;
 use crate::program::Program;
 use crate::sql::Dialect;
 use crate::transaction::Bank;
@@ -24,12 +28,16 @@ use crate::{Client, ClientSpec, Launch, NodeSpec, Pending, Status, Target};
 /// The target.
 pub static TARGET: MariaDb = MariaDb {
     options: Options::DEFAULT,
+    is_founded: AtomicBool::new(false),
 };
 
 /// MariaDB, with its options.
 #[derive(Debug)]
 pub struct MariaDb {
     options: Options,
+    /// Whether there was a cluster: the first server then joins it when it starts again. A second
+    /// one founded beside it would have other contents.
+    is_founded: AtomicBool,
 }
 
 static SERVER: Program = Program {
@@ -74,6 +82,8 @@ struct Options {
     /// Whether a transaction that writes what was changed since its snapshot is refused
     /// (`innodb_snapshot_isolation`); as the server has it if absent.
     snapshot_isolation: Option<bool>,
+    /// What is special of a Galera cluster, which the nodes then are.
+    galera: Option<Galera>,
     /// The server; the one on `PATH` if absent.
     server: Option<String>,
     /// What makes its data; the one on `PATH` if absent.
@@ -90,12 +100,15 @@ impl Options {
     const DEFAULT: Self = Self {
         isolation: Isolation::RepeatableRead,
         snapshot_isolation: None,
+        galera: None,
         server: None,
         installer: None,
     };
 
     fn read(options: &Json) -> Result<Self, OptionError> {
-        decode(options)
+        let read: Self = decode(options)?;
+        read.galera.iter().try_for_each(Galera::check)?;
+        Ok(read)
     }
 
     fn dialect(&self) -> Dialect {
@@ -122,7 +135,7 @@ impl Target for MariaDb {
     }
 
     fn about(&self) -> &'static str {
-        "MariaDB, unmodified: one server, with transactions"
+        "MariaDB, unmodified: one server or a Galera cluster, with transactions"
     }
 
     fn claims(&self) -> &'static str {
@@ -140,6 +153,7 @@ impl Target for MariaDb {
     fn installed(&self, options: &Json) -> Result<Option<String>, String> {
         let options = Options::read(options).map_err(|e| e.to_string())?;
         INSTALLER.find(options.installer.as_deref())?;
+        options.galera.iter().try_for_each(Galera::installed)?;
         let server = SERVER.find(options.server.as_deref())?;
         let version = SERVER.version(&server)?;
         let number = version
@@ -155,17 +169,24 @@ impl Target for MariaDb {
     }
 
     fn understands(&self, options: &Json, nodes: &[NodeId]) -> Result<Vec<Kind>, OptionError> {
-        Options::read(options)?;
-        if nodes.len() > 1 {
-            let text = "servers of this target do not replicate; take `nodes: 1`";
+        let options = Options::read(options)?;
+        if nodes.len() > 1 && options.galera.is_none() {
+            let text = "several servers replicate only as a Galera cluster; take the option \
+                        `galera: {}`, or `nodes: 1`";
             return Err(OptionError::new("", text));
         }
         Ok(self.operations().to_vec())
     }
 
     fn configured(&self, options: &Json) -> Option<Result<Arc<dyn Target>, OptionError>> {
-        let made = Options::read(options).map(|options| Arc::new(Self { options }) as Arc<_>);
-        Some(made)
+        let made = |options| {
+            let is_founded = AtomicBool::new(false);
+            Arc::new(Self {
+                options,
+                is_founded,
+            }) as Arc<_>
+        };
+        Some(Options::read(options).map(made))
     }
 
     fn assume(&self, options: &Json, assume: &mut Assumptions) {
@@ -182,6 +203,13 @@ impl Target for MariaDb {
             let found = program.find(given.as_deref()).unwrap_or_default();
             found.display().to_string()
         };
+        let is_first = spec.nodes.first() == Some(&spec.id);
+        let founds = is_first && !self.is_founded.load(Ordering::Relaxed);
+        let how = match (&self.options.galera, founds) {
+            (None, _) => "alone",
+            (Some(_), true) => "founds",
+            (Some(_), false) => "joins",
+        };
         let mut args = vec![
             "-c".to_owned(),
             include_str!("start.sh").to_owned(),
@@ -190,20 +218,34 @@ impl Target for MariaDb {
             path(&SERVER, &self.options.server),
             spec.data.display().to_string(),
             spec.listen.port().to_string(),
+            how.to_owned(),
         ];
         if let Some(on) = self.options.snapshot_isolation {
             let on = if on { "ON" } else { "OFF" };
             args.push(format!("--innodb-snapshot-isolation={on}"));
         }
+        let mut program = "sh".to_owned();
+        if let Some(galera) = &self.options.galera {
+            args.extend(galera.arguments(spec, founds));
+            (program, args) = galera::not_as_root(&program, args);
+        }
         Launch {
-            program: Some(PathBuf::from("sh")),
+            program: Some(PathBuf::from(program)),
             args,
             ..Launch::default()
         }
     }
 
     fn status(&self, address: SocketAddr) -> Pending<'_, io::Result<Status>> {
-        Box::pin(client::status(address))
+        if self.options.galera.is_none() {
+            return Box::pin(client::status(address));
+        }
+        Box::pin(async move {
+            let status = client::status_in_cluster(address).await?;
+            // A server that is ready belongs to the cluster, whichever it is.
+            self.is_founded.fetch_or(status.ready, Ordering::Relaxed);
+            Ok(status)
+        })
     }
 
     fn open<'a>(&'a self, spec: &'a ClientSpec) -> Pending<'a, Result<Box<dyn Client>, Reason>> {
@@ -226,6 +268,11 @@ mod tests {
         let two: [NodeId; 2] = ["n1".into(), "n2".into()];
         let why = TARGET.understands(&json!({}), &two).unwrap_err();
         assert!(why.message.contains("nodes: 1"), "{why:?}");
+        assert!(why.message.contains("galera: {}"), "{why:?}");
+        let understands = |options: Json| TARGET.understands(&options, &two).map(drop);
+        assert_eq!(understands(json!({ "galera": {} })), Ok(()));
+        let why = understands(json!({ "galera": { "sync_wait": 16 } })).unwrap_err();
+        assert_eq!(why.path, "galera.sync_wait");
     }
 
     #[test]
