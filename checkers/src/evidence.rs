@@ -19,7 +19,8 @@ use crate::{Budget, Checker, explain, locks, stats};
 pub struct EvidenceCheck;
 
 const NAME: &str = "evidence";
-/// Without faults, what was invoked after this share of the record counts as final.
+/// Without faults, what was invoked after this share of the time until the last answer counts as
+/// final: how long nodes take to stop doesn't matter.
 const FINAL_SHARE: (Nanos, Nanos) = (9, 10);
 
 impl Checker for EvidenceCheck {
@@ -173,7 +174,7 @@ pub fn gather(record: &Record) -> Evidence {
     evidence.overlap = overlapping as f64 / history.calls().len().max(1) as f64;
     evidence.calm = pace::calm(history, overlaps);
     evidence.latency = pace::latency(history);
-    evidence.final_reads = final_reads(history, &installed, end);
+    evidence.final_reads = final_reads(history, &installed);
     evidence.availability = availability::gather(history, &spans);
     evidence.recoveries = recovery::gather(history, &spans);
     evidence.stood_still = history.stood_still(0, history.end().map_or(0, |end| end.time));
@@ -356,12 +357,14 @@ fn merged(installed: &[&FaultSpan], end: Nanos) -> Vec<(Nanos, Nanos)> {
     merged
 }
 
-fn final_reads(history: &History, installed: &[&FaultSpan], end: Nanos) -> u64 {
+fn final_reads(history: &History, installed: &[&FaultSpan]) -> u64 {
     if installed.iter().any(|span| span.to.is_none()) {
         return 0;
     }
     let healed = installed.iter().filter_map(|span| span.to).max();
-    let since = healed.unwrap_or(end / FINAL_SHARE.1 * FINAL_SHARE.0);
+    let answers = history.calls().iter().filter_map(|call| call.completed);
+    let last = answers.map(|stamp| stamp.time).max().unwrap_or(0);
+    let since = healed.unwrap_or(last / FINAL_SHARE.1 * FINAL_SHARE.0);
     let answered = |wanted: fn(&Operation) -> bool| {
         let late = |call: &&Call| call.is_ok() && call.invoked.time >= since;
         history
