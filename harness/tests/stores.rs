@@ -23,6 +23,14 @@ runs:
     target: { type: redis, options: { mode: sentinel, wait: 2 } }
     workload: set
     nemesis: none
+  # Its first node has to join the others again instead of founding another cluster.
+  - name: mariadb-galera
+    target: { type: mariadb, options: { galera: { sync_wait: 7 }, snapshot_isolation: true } }
+    workload: { type: list-append, level: snapshot-isolation }
+    ready: 120s
+    recovery: 120s
+    time: 5s
+    nemesis: { schedule: [{ at: 1s, hold: 1s, type: kill, nodes: [n1] }] }
 ";
 
 /// Whether those runs can be made here; says what is missing if not.
@@ -72,6 +80,16 @@ fn a_set_guarded_by_locks_of_a_healthy_etcd_loses_nothing() {
 #[test]
 fn a_healthy_redis_with_sentinel_loses_nothing() {
     assert_passes("redis", "redis-sets");
+}
+
+#[cfg(feature = "mariadb")]
+#[test]
+fn a_node_of_a_galera_cluster_that_is_killed_joins_it_again() {
+    let target = tribunal_targets::find("mariadb").unwrap();
+    match target.installed(&serde_json::json!({ "galera": {} })) {
+        Ok(_) => assert_passes("mariadb", "mariadb-galera"),
+        Err(why) => println!("skipped: {why}"),
+    }
 }
 
 /// Runs the binary where no program is installed.

@@ -213,7 +213,10 @@ async fn keeps_what_transactions_do(server: &Server) {
     );
     done(other.perform(&txn(vec![append("l", 3)])).await);
     let text: Scalar = r#"it's "5" \ ü"#.into();
-    done(one.perform(&txn(vec![set("r", text.clone())])).await);
+    // The second takes the place of the first.
+    for value in [0.into(), text.clone()] {
+        done(one.perform(&txn(vec![set("r", value)])).await);
+    }
     let saw = done(
         other
             .perform(&txn(vec![get("l"), get("r"), get("x")]))

@@ -244,6 +244,8 @@ async fn codes_decide_what_a_refused_commit_means() {
         ("1213", "fail 1213"),
         ("1020", "fail 1020"),
         ("1205", "info 1205"),
+        ("1047", "info 1047"),
+        ("1180", "info 1180"),
         ("1317", "info 1317"),
     ] {
         let [_, mut mariadb] = sessions(("commit", Does::Refuse(code))).await;
@@ -263,4 +265,11 @@ async fn a_statement_that_is_refused_ends_its_transaction_and_not_the_connection
         assert_eq!(word(&postgres.perform(&write()).await), "fail 40001");
     }
     assert_eq!(word(&postgres.perform(&read()).await), "ok");
+}
+
+#[tokio::test]
+async fn a_client_names_its_isolation_level_before_it_asks_for_anything() {
+    let says = "set session transaction isolation level repeatable read";
+    let [_, mut mariadb] = sessions((says, Does::Refuse("1064"))).await;
+    assert_eq!(word(&mariadb.perform(&write()).await), "fail no-connection");
 }

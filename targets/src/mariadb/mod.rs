@@ -275,6 +275,64 @@ mod tests {
         assert_eq!(why.path, "galera.sync_wait");
     }
 
+    fn spec() -> NodeSpec {
+        NodeSpec {
+            id: "n1".into(),
+            listen: "10.0.0.1:21000".parse().unwrap(),
+            peers: vec![("n2".into(), "10.0.0.2:21000".parse().unwrap())],
+            advertised: None,
+            nodes: ["n1", "n2"].map(Into::into).into(),
+            data: "/run/n1".into(),
+            bug: None,
+            options: Json::Null,
+        }
+    }
+
+    fn launched(target: &dyn Target, id: &str) -> Vec<String> {
+        let id = id.into();
+        target.launch(&NodeSpec { id, ..spec() }).args
+    }
+
+    #[test]
+    fn a_level_is_asked_for_and_judged_by_the_same_name() {
+        for name in [
+            "read-uncommitted",
+            "read-committed",
+            "repeatable-read",
+            "serializable",
+        ] {
+            let said = json!({ "isolation": name });
+            let preamble = Options::read(&said).unwrap().preamble();
+            assert!(preamble.ends_with(&name.replace('-', " ")), "{preamble}");
+            let mut assume = Assumptions::default();
+            TARGET.assume(&said, &mut assume);
+            assert_eq!(assume.isolation.as_deref(), Some(name));
+        }
+    }
+
+    #[test]
+    fn a_server_is_told_whether_to_refuse_what_its_snapshot_does_not_hold() {
+        for (on, said) in [(true, "ON"), (false, "OFF")] {
+            let made = TARGET.configured(&json!({ "snapshot_isolation": on }));
+            let args = launched(&*made.unwrap().unwrap(), "n1");
+            let said = format!("--innodb-snapshot-isolation={said}");
+            assert_eq!(args.last(), Some(&said));
+        }
+    }
+
+    #[test]
+    fn only_the_first_server_founds_a_cluster_and_only_while_there_was_none() {
+        let options = Options::read(&json!({ "galera": {} })).unwrap();
+        let cluster = MariaDb {
+            options,
+            is_founded: AtomicBool::new(false),
+        };
+        let founds = |id| launched(&cluster, id).contains(&"--wsrep-new-cluster".to_owned());
+        assert_eq!([founds("n1"), founds("n2")], [true, false]);
+        cluster.is_founded.store(true, Ordering::Relaxed);
+        assert_eq!([founds("n1"), founds("n2")], [false, false]);
+    }
+
     #[test]
     fn what_is_missing_is_told() {
         let why = TARGET

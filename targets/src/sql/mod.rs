@@ -238,6 +238,63 @@ mod tests {
         assert!(matches!(outcome, Outcome::Fail(_)));
     }
 
+    /// A connection that has gone.
+    struct Gone {
+        spoiled: bool,
+    }
+
+    impl Connection for Gone {
+        fn run<'a>(&'a mut self, _: &'a str) -> Pending<'a, Result<Vec<Row>, Refused>> {
+            let refused = Refused {
+                code: "connection-lost".into(),
+                text: "gone".into(),
+                undone: false,
+            };
+            Box::pin(async { Err(refused) })
+        }
+
+        fn spoil(&mut self) {
+            self.spoiled = true;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_cannot_roll_back_is_never_used_again() {
+        let mut gone = Gone { spoiled: false };
+        let outcome = perform(&mut gone, &dialect(), &operation(true)).await;
+        assert!(matches!(outcome, Outcome::Fail(_)));
+        assert!(gone.spoiled, "it may be in the middle of a transaction");
+    }
+
+    #[tokio::test]
+    async fn a_transaction_reads_the_table_that_it_writes() {
+        let (key, value) = (|| "x".into(), || 8.into());
+        let append = Micro::Append {
+            key: key(),
+            value: value(),
+        };
+        let write = Micro::Write {
+            key: key(),
+            value: value(),
+        };
+        for (writes, table) in [(append, " lists "), (write, " registers ")] {
+            let read = Micro::Read {
+                key: key(),
+                seen: Seen::Nothing,
+            };
+            let mut script = Script {
+                refuses: "",
+                undone: false,
+                said: Vec::new(),
+                spoiled: false,
+            };
+            let micros = vec![writes, read];
+            perform(&mut script, &dialect(), &Operation::Txn { micros }).await;
+            let said = &script.said[1..script.said.len() - 1];
+            assert!(said.iter().all(|said| said.contains(table)), "{said:?}");
+        }
+    }
+
     #[test]
     fn literals_hold_what_they_are_given() {
         let mut dialect = dialect();
