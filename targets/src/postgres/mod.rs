@@ -79,7 +79,8 @@ impl Target for Postgres {
     }
 
     fn claims(&self) -> &'static str {
-        "the isolation level of its option `isolation`, of transactions at the primary"
+        "the isolation level of its option `isolation`, of transactions at the primary; nothing about \
+         acknowledged commits once an asynchronous standby is promoted"
     }
 
     fn operations(&self) -> &'static [Kind] {
