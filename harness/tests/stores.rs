@@ -23,6 +23,11 @@ runs:
     target: { type: redis, options: { mode: sentinel, wait: 2 } }
     workload: set
     nemesis: none
+  - name: postgres-sets
+    target: { type: postgres, options: { failover: 2s, synchronous_standby_names: 'ANY 1 (*)' } }
+    nodes: 2
+    workload: set
+    nemesis: { schedule: [{ at: 1s, hold: 500ms, type: pause, nodes: [n2] }] }
 ";
 
 /// Whether those runs can be made here; says what is missing if not.
@@ -72,6 +77,12 @@ fn a_set_guarded_by_locks_of_a_healthy_etcd_loses_nothing() {
 #[test]
 fn a_healthy_redis_with_sentinel_loses_nothing() {
     assert_passes("redis", "redis-sets");
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn a_postgres_whose_standby_pauses_loses_nothing() {
+    assert_passes("postgres", "postgres-sets");
 }
 
 /// Runs the binary where no program is installed.

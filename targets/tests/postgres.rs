@@ -30,6 +30,8 @@ enum Says {
     Error(&'static str),
     /// It ends the connection.
     Close,
+    /// It is done, and ends the connection.
+    Last,
     /// Nothing at all, not even hello if it is about the empty statement.
     Nothing,
 }
@@ -166,6 +168,10 @@ async fn serve(
             }
             Some(Says::Error(code)) => message(b'E', &fields("ERROR", code)),
             Some(Says::Close) => return Ok(()),
+            Some(Says::Last) => {
+                stream.write_all(&[done, ready.clone()].concat()).await?;
+                return Ok(());
+            }
             Some(Says::Nothing) => continue,
         };
         stream.write_all(&[said, ready.clone()].concat()).await?;
@@ -286,6 +292,27 @@ async fn a_primary_that_went_is_connected_to_again() {
     );
     first.becomes(vec![]);
     assert_eq!(word(&session.perform(&write()).await), "ok");
+}
+
+#[tokio::test]
+async fn a_connection_that_ended_between_operations_is_not_tried() {
+    for (nodes, options) in [(1, json!({})), (2, json!({})), (2, failover())] {
+        let script = || vec![primary("00000001"), ("commit", Says::Last)];
+        let servers = [
+            Server::start(script()).await,
+            Server::start(vec![standby()]).await,
+        ];
+        let mut session = session(&servers.each_ref()[..nodes], &options);
+        for _ in 0..3 {
+            assert_eq!(
+                word(&session.perform(&add()).await),
+                "ok",
+                "{nodes} {options}"
+            );
+            // Time to hear of the end: nobody tells when that is.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
 }
 
 #[tokio::test]
