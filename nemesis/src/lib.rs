@@ -76,7 +76,8 @@ pub trait Processes: Send + Sync {
     /// Its process id, if it runs.
     fn pid(&self, node: &str) -> Option<u32>;
 
-    /// SIGKILL to its whole process group and its descendants; returns its exit status in words when it is reaped.
+    /// SIGKILL to its whole process group and its descendants; returns its exit status in words when
+    /// it is reaped.
     fn kill<'a>(&'a self, node: &'a str) -> Pending<'a, Result<String, String>>;
 
     /// SIGTERM, then SIGKILL if it takes too long; returns its exit status in words.
