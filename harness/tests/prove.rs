@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::path::{Path, PathBuf};
+
 use common::{Run, text_of, tribunal};
 use serde_json::Value as Json;
 use tribunal_results::{RunVerdict, Validity, message};
@@ -48,6 +50,27 @@ fn a_bug_that_shows_is_proven_with_its_target_as_control() {
     );
     let page = std::fs::read_to_string(html).unwrap();
     assert!(page.contains("read-one") && page.contains("1 of 1 planted bugs"));
+    let trials: Vec<_> = walk(Path::new(&run.out()));
+    let named = |name: &str| trials.iter().filter(|path| path.ends_with(name)).count();
+    assert_eq!(named("history.jsonl"), 4, "{trials:?}");
+    assert_eq!(named("n1/stdout"), 4, "{trials:?}");
+    assert_eq!(
+        named("n1/data"),
+        0,
+        "what nodes wrote is dropped: {trials:?}"
+    );
+}
+
+/// Everything below a folder; links are not followed.
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let below = |entry: std::fs::DirEntry| {
+        let path = entry.path();
+        let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+        let inside = if is_link { Vec::new() } else { walk(&path) };
+        std::iter::once(path).chain(inside)
+    };
+    entries.flatten().flat_map(below).collect()
 }
 
 /// The bug shows, but not as what is expected of it.

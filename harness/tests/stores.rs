@@ -31,6 +31,11 @@ runs:
     recovery: 120s
     time: 5s
     nemesis: { schedule: [{ at: 1s, hold: 1s, type: kill, nodes: [n1] }] }
+  - name: postgres-sets
+    target: { type: postgres, options: { failover: 2s, synchronous_standby_names: 'ANY 1 (*)' } }
+    nodes: 2
+    workload: set
+    nemesis: { schedule: [{ at: 1s, hold: 500ms, type: pause, nodes: [n2] }] }
 ";
 
 /// Whether those runs can be made here; says what is missing if not.
@@ -90,6 +95,12 @@ fn a_node_of_a_galera_cluster_that_is_killed_joins_it_again() {
         Ok(_) => assert_passes("mariadb", "mariadb-galera"),
         Err(why) => println!("skipped: {why}"),
     }
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn a_postgres_whose_standby_pauses_loses_nothing() {
+    assert_passes("postgres", "postgres-sets");
 }
 
 /// Runs the binary where no program is installed.

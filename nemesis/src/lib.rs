@@ -76,17 +76,19 @@ pub trait Processes: Send + Sync {
     /// Its process id, if it runs.
     fn pid(&self, node: &str) -> Option<u32>;
 
-    /// SIGKILL to its whole process group; returns its exit status in words when it is reaped.
+    /// SIGKILL to its whole process group and its descendants; returns its exit status in words when
+    /// it is reaped.
     fn kill<'a>(&'a self, node: &'a str) -> Pending<'a, Result<String, String>>;
 
     /// SIGTERM, then SIGKILL if it takes too long; returns its exit status in words.
     fn terminate<'a>(&'a self, node: &'a str) -> Pending<'a, Result<String, String>>;
 
-    /// SIGSTOP to its whole process group; returns when the kernel shows it as stopped.
+    /// SIGSTOP to its whole process group and its descendants; returns when the kernel shows them
+    /// as stopped.
     fn pause<'a>(&'a self, node: &'a str) -> Pending<'a, Result<(), String>>;
 
-    /// SIGCONT to its whole process group; returns when the kernel shows it as running. Does
-    /// nothing to a node that is not paused.
+    /// SIGCONT to its whole process group and its descendants; returns when the kernel shows them
+    /// as running. Does nothing to a node that is not paused.
     fn resume<'a>(&'a self, node: &'a str) -> Pending<'a, Result<(), String>>;
 
     /// Starts the node if it does not run; returns its process id (the node need not be ready

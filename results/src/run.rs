@@ -130,9 +130,14 @@ impl RunDir {
         self.0.join("tribunal.log")
     }
 
+    /// The directory of all nodes' directories.
+    pub fn nodes(&self) -> PathBuf {
+        self.0.join("nodes")
+    }
+
     /// The directory of a node: `data`, `stdout`, `stderr`.
     pub fn node(&self, id: &str) -> PathBuf {
-        self.0.join("nodes").join(id)
+        self.nodes().join(id)
     }
 
     /// Writes a file whole or not at all.

@@ -231,7 +231,7 @@ impl<'a> Topic<'a> {
                         "message {message} is twice in log {key}: at offsets {other} and {offset}"
                     ),
                     calls: vec![teller, call],
-                    facts: vec![told_by(teller), told_by(call)],
+                    facts: told_by_both(teller, call),
                 });
             }
             let (other, teller) = at.entry(offset).or_insert_with(|| (message.clone(), call));
@@ -243,7 +243,7 @@ impl<'a> Topic<'a> {
                         "offset {offset} of log {key} holds two messages: {other} and {message}"
                     ),
                     calls: vec![teller, call],
-                    facts: vec![told_by(teller), told_by(call)],
+                    facts: told_by_both(teller, call),
                 });
             }
         }
@@ -302,6 +302,12 @@ impl<'a> Topic<'a> {
 
 fn told_by(call: &Call) -> String {
     format!("{}.", explain::returned(call))
+}
+
+fn told_by_both(one: &Call, other: &Call) -> Vec<String> {
+    let mut facts = vec![told_by(one), told_by(other)];
+    facts.dedup();
+    facts
 }
 
 /// Polls whose offsets do not rise, or begin too early.

@@ -26,18 +26,20 @@ pub(super) fn contradiction(
                     .iter()
                     .any(|told| is_missed(poll, key, told.0))
         }
-        ("skipped-message", [teller, poll]) => placed(teller, key)
-            .iter()
-            .any(|told| is_missed(poll, key, told.0)),
+        ("skipped-message", [one, other]) => in_any_order(one, other, |teller, poll| {
+            placed(teller, key)
+                .iter()
+                .any(|told| is_missed(poll, key, told.0))
+        }),
         ("phantom-message", [poll]) => placed(poll, key)
             .iter()
             .any(|told| !history.calls().iter().any(|call| sends(call, key, told.1))),
-        ("phantom-message", [send, poll]) => {
+        ("phantom-message", [one, other]) => in_any_order(one, other, |send, poll| {
             let too_late = poll.returned().is_some_and(|end| end < send.invoked.index);
             let polled = placed(poll, key);
             let is_there = polled.iter().any(|told| sends(send, key, told.1));
-            is_there && (send.is_fail() || too_late)
-        }
+            is_there && is_named(poll, "poll") && (send.is_fail() || too_late)
+        }),
         ("inconsistent-offset", [one, other]) => {
             differ(one, other, key, |a, b| a.0 == b.0 && a.1 != b.1)
         }
@@ -76,6 +78,11 @@ pub(super) fn contradiction(
             anomaly.name
         )),
     }
+}
+
+/// Calls are told in the order of their beginnings, whichever is the cause.
+fn in_any_order(one: &Call, other: &Call, holds: impl Fn(&Call, &Call) -> bool) -> bool {
+    holds(one, other) || holds(other, one)
 }
 
 fn request(call: &Call) -> Option<&Json> {

@@ -28,7 +28,8 @@ Examples:
                                      installed; beside it the runs in which nothing may be found
 
 A green run of a checker that finds nothing proves nothing. This shows, bug by bug, how often the
-defect is found, how fast, and that nothing is found where nothing is wrong. Exit codes: 0 proven ·
+defect is found, how fast, and that nothing is found where nothing is wrong. Of trials that come to
+what is expected, what the nodes wrote to disk is not kept. Exit codes: 0 proven ·
 1 a bug was missed, or something was found that is not there · 3 nothing selected · 70 a trial came
 to no verdict · 130 interrupted.")]
 pub(super) struct Prove {

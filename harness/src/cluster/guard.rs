@@ -240,8 +240,13 @@ pub(super) fn kill_group(group: u32) {
 
 /// SIGKILL to one process; nothing if it is gone.
 pub(super) fn kill_one(pid: u32) {
+    signal_one(pid, Signal::SIGKILL);
+}
+
+/// A signal to one process; nothing if it is gone.
+pub(super) fn signal_one(pid: u32, signal: Signal) {
     if let Ok(pid) = i32::try_from(pid) {
-        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        let _ = kill(Pid::from_raw(pid), signal);
     }
 }
 

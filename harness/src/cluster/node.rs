@@ -20,7 +20,7 @@ use tribunal_results::{NodeEvent, NodeId, NodeState};
 use tribunal_targets::{NodeSpec, Stop, System};
 
 use super::error::ClusterError;
-use super::guard::{Guard, kill_group, send};
+use super::guard::{Guard, kill_group, kill_one, send, signal_one};
 use super::logs::{Logs, Mark};
 use super::place::Place;
 use super::spawn::{self, Clocks, Started};
@@ -375,15 +375,16 @@ impl Node {
         let mut now = self.now.subscribe();
         self.change(pid, |now| now.asked = Some(ask));
         if ask == Ask::Kill {
-            kill_group(pid);
+            kill_family(pid);
         } else {
             // A stopped process takes notice only when it goes on.
             let how = self.now.borrow().stop.clone();
             self.request_end(pid, ask, how).await?;
             self.signal(pid, Signal::SIGCONT)?;
+            go_on(pid);
             let gone = now.wait_for(|now| now.pid != Some(pid));
             if timeout(TERMINATE_WITHIN, gone).await.is_err() {
-                kill_group(pid);
+                kill_family(pid);
             }
         }
         let gone = now.wait_for(|now| now.pid != Some(pid));
@@ -413,27 +414,38 @@ impl Node {
         self.signal(pid, signal)
     }
 
-    /// Stops its process group; returns when every thread of it is stopped.
+    /// Stops its process group and all that descends from it; returns when every thread of them is
+    /// stopped.
     pub(super) async fn pause(&self) -> Result<(), String> {
         let _turn = self.turn.lock().await;
         let pid = self.pid()?;
         self.signal(pid, Signal::SIGSTOP)?;
-        let stopped = || procfs::group(pid).into_iter().all(procfs::is_stopped);
+        let stopped = || {
+            let family = procfs::family(pid);
+            let run = |one: &&u32| !procfs::is_stopped(**one);
+            let running: Vec<&u32> = family.iter().filter(run).collect();
+            running
+                .iter()
+                .for_each(|one| signal_one(**one, Signal::SIGSTOP));
+            // One that was started while they were looked at is seen the second time.
+            running.is_empty() && procfs::family(pid) == family
+        };
         if let Err(why) = self.obeyed(pid, "stop", stopped).await {
             let _ = send(pid, Signal::SIGCONT);
+            go_on(pid);
             return Err(why);
         }
         self.change(pid, |now| now.state = NodeState::Paused);
         Ok(())
     }
 
-    /// Lets its process group go on; returns when no thread of it is stopped. The signal is sent
+    /// Lets all of them go on; returns when no thread of them is stopped. The signal is sent
     /// even if no pause is on record: a pause may have been given up half way.
     pub(super) async fn resume(&self) -> Result<(), String> {
         let _turn = self.turn.lock().await;
         let Ok(pid) = self.pid() else { return Ok(()) };
         self.signal(pid, Signal::SIGCONT)?;
-        let goes_on = || !procfs::group(pid).into_iter().any(procfs::is_any_stopped);
+        let goes_on = || !go_on(pid);
         self.obeyed(pid, "go on", goes_on).await?;
         self.change(pid, |now| {
             if now.state == NodeState::Paused {
@@ -477,6 +489,25 @@ impl Node {
             )),
         }
     }
+}
+
+/// SIGKILL to a process group and all that descends from it: who has left the group would be nobody's
+/// afterwards.
+fn kill_family(group: u32) {
+    let family = procfs::family(group);
+    kill_group(group);
+    family.into_iter().for_each(kill_one);
+}
+
+/// SIGCONT to all of a process group and its descendants that are stopped; whether any was.
+fn go_on(group: u32) -> bool {
+    let family = procfs::family(group).into_iter();
+    let stopped: Vec<u32> = family.filter(|&pid| procfs::is_any_stopped(pid)).collect();
+    let any = !stopped.is_empty();
+    stopped
+        .into_iter()
+        .for_each(|pid| signal_one(pid, Signal::SIGCONT));
+    any
 }
 
 /// What became of a process that ended with that status. One that was to be killed but ended in

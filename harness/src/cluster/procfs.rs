@@ -4,7 +4,7 @@
 //! callers then do without the proof. Processes come and go while they are listed, so whatever
 //! cannot be read is gone, and is left out.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -20,14 +20,24 @@ fn numbered(dir: &Path) -> impl Iterator<Item = u32> + use<> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// State and process group in a `stat` file: `pid (name) state parent group …`, where the name
-/// may hold anything, parentheses too.
-fn stat(path: &str) -> Option<(char, u32)> {
+/// What a `stat` file begins with.
+struct Stat {
+    state: char,
+    parent: u32,
+    group: u32,
+}
+
+/// Reads a `stat` file: `pid (name) state parent group …`, where the name may hold anything,
+/// parentheses too.
+fn stat(path: &str) -> Option<Stat> {
     let text = fs::read(path).ok()?;
     let text = String::from_utf8_lossy(&text);
     let mut fields = text.rsplit_once(") ")?.1.split(' ');
-    let state = fields.next()?.chars().next()?;
-    Some((state, fields.nth(1)?.parse().ok()?))
+    Some(Stat {
+        state: fields.next()?.chars().next()?,
+        parent: fields.next()?.parse().ok()?,
+        group: fields.next()?.parse().ok()?,
+    })
 }
 
 /// The states of the threads of a process that have not ended.
@@ -35,7 +45,7 @@ fn threads(pid: u32) -> Vec<char> {
     let tasks = format!("/proc/{pid}/task");
     numbered(Path::new(&tasks))
         .filter_map(|tid| stat(&format!("{tasks}/{tid}/stat")))
-        .map(|(state, _)| state)
+        .map(|stat| stat.state)
         .filter(|state| !matches!(state, 'Z' | 'X'))
         .collect()
 }
@@ -43,9 +53,30 @@ fn threads(pid: u32) -> Vec<char> {
 /// The live processes of a group.
 pub(super) fn group(group: u32) -> Vec<u32> {
     all()
-        .filter(|pid| stat(&format!("/proc/{pid}/stat")).is_some_and(|(_, of)| of == group))
-        .filter(|&pid| !threads(pid).is_empty())
+        .filter(|pid| stat(&format!("/proc/{pid}/stat")).is_some_and(|stat| stat.group == group))
+        .filter(|&pid| is_alive(pid))
         .collect()
+}
+
+/// The live processes of a group and all that descend from them: some programs, PostgreSQL for one,
+/// put their children into groups of their own.
+pub(super) fn family(group: u32) -> BTreeSet<u32> {
+    let known = |pid| Some((pid, stat(&format!("/proc/{pid}/stat"))?));
+    let table: Vec<(u32, Stat)> = all().filter_map(known).collect();
+    let mut found = BTreeSet::new();
+    loop {
+        let before = found.len();
+        let belongs = |stat: &Stat| stat.group == group || found.contains(&stat.parent);
+        let more: Vec<u32> = table
+            .iter()
+            .filter_map(|(pid, stat)| belongs(stat).then_some(*pid))
+            .collect();
+        found.extend(more);
+        if found.len() == before {
+            found.retain(|&pid| is_alive(pid));
+            return found;
+        }
+    }
 }
 
 /// Whether every thread of the process is stopped.
@@ -270,9 +301,38 @@ mod tests {
     #[test]
     fn this_process_is_in_its_own_group_and_runs() {
         let me = std::process::id();
-        let (_, of) = stat(&format!("/proc/{me}/stat")).unwrap();
+        let of = stat(&format!("/proc/{me}/stat")).unwrap().group;
         assert!(group(of).contains(&me));
+        assert!(family(of).contains(&me));
         assert!(!is_stopped(me));
         assert!(!is_any_stopped(me));
+    }
+
+    #[test]
+    fn a_family_holds_the_descendants_that_have_left_the_group() {
+        use std::io::Read as _;
+        use std::os::unix::process::CommandExt as _;
+        use std::process::{Command, Stdio};
+
+        let mut parent = Command::new("sh")
+            .args(["-c", "setsid sleep 60 & echo $!; exec sleep 60"])
+            .process_group(0)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = [0; 16];
+        let length = parent.stdout.take().unwrap().read(&mut said).unwrap();
+        let child = String::from_utf8_lossy(&said[..length]);
+        let child: u32 = child.trim().parse().unwrap();
+        while group(parent.id()).contains(&child) {
+            std::thread::yield_now();
+        }
+        let found = family(parent.id());
+        let kill = nix::sys::signal::Signal::SIGKILL;
+        for pid in [child, parent.id()] {
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), kill).unwrap();
+        }
+        parent.wait().unwrap();
+        assert_eq!(found, BTreeSet::from([child, parent.id()]));
     }
 }

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use serde::Deserialize;
 use tokio::process::Command;
 use tokio::sync::watch;
-use tribunal_results::run::RunInfo;
+use tribunal_results::run::{RunDir, RunInfo};
 use tribunal_results::{Nanos, ResultClass, RunVerdict, journal};
 
 /// A run to try.
@@ -121,9 +121,24 @@ impl Trial {
         let args = self.arguments().into_iter().map(OsString::from);
         let args = args.chain([OsString::from("--fail-fast")]);
         match tribunal(args, &self.out, Some(stop)).await {
-            Ok(told) => came(&told),
+            Ok(told) => {
+                if told.verdict.class == ResultClass::Pass {
+                    forget_data(&told.directory);
+                }
+                came(&told)
+            }
             Err(why) => Came::Broken(why),
         }
+    }
+}
+
+/// Removes what the nodes of a run wrote, which can be gigabytes for a system of databases tried a
+/// hundred times. Their output, the history and the report stay.
+fn forget_data(directory: &Path) {
+    let nodes = std::fs::read_dir(RunDir::at(directory).nodes());
+    for node in nodes.into_iter().flatten().flatten() {
+        // What cannot be removed is merely kept.
+        let _kept = std::fs::remove_dir_all(node.path().join("data"));
     }
 }
 
@@ -170,7 +185,7 @@ fn found(told: &Told) -> Came {
 
 /// How many operations of a recorded run had ended at a time.
 fn ended_by(directory: &Path, time: Nanos) -> u64 {
-    let file = tribunal_results::run::RunDir::at(directory).history();
+    let file = RunDir::at(directory).history();
     let Ok(file) = std::fs::File::open(file) else {
         return 0;
     };

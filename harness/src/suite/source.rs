@@ -55,6 +55,7 @@ static BUILT_IN: &[BuiltIn] = suites! {
     "findings/galera-stale-reads"
     "findings/mariadb-lost-update"
     "findings/nats-power-failure"
+    "findings/postgres-failover"
     "findings/postgres-long-fork"
     "findings/postgres-write-skew"
     "findings/redis-persistence"

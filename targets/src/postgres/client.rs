@@ -1,162 +1,144 @@
-//! One client's connections: to its own node, and to the primary for what it writes.
+//! What one client asks, and of whom: its own node, or the primary.
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
-use tribunal_results::{Operation, Outcome, Reason};
+use tribunal_results::{NodeId, Operation, Outcome, Reason};
 
-use crate::sql::{self, Connection, Dialect, Refused, Row};
+use super::link::Link;
+use super::options::{Options, Reads};
+use crate::sql::{self, Connection, Dialect};
 use crate::{Client, ClientSpec, Pending, Status};
 
-/// A connection; what it carries ends with it.
-struct Link {
-    client: tokio_postgres::Client,
-    carrier: JoinHandle<()>,
-    spoiled: bool,
+/// The way to the primary. Its connection is kept while it lasts: a server that is no longer the
+/// primary was started anew, which ends its connections.
+struct Primary {
+    seats: Seats,
+    link: Option<Link>,
+    /// How long it may take to connect.
+    within: Duration,
 }
 
-impl Drop for Link {
-    fn drop(&mut self) {
-        self.carrier.abort();
-    }
+/// Where the primary may be.
+enum Seats {
+    /// There.
+    Fixed(SocketAddr),
+    /// At one of these, which are asked.
+    Among(Vec<SocketAddr>),
 }
 
-impl Link {
-    async fn open(address: SocketAddr) -> Result<Self, Reason> {
-        let lost = |e: String| Reason::new("no-connection", format!("{address}: {e}"));
-        let stream = TcpStream::connect(address).await;
-        let stream = stream.map_err(|e| match e.kind() {
-            io::ErrorKind::ConnectionRefused => Reason::new("refused", address.to_string()),
-            _ => lost(e.to_string()),
-        })?;
-        stream.set_nodelay(true).map_err(|e| lost(e.to_string()))?;
-        let mut config = Config::new();
-        config.user("tribunal").dbname("postgres");
-        let connected = config.connect_raw(stream, NoTls).await;
-        let (client, connection) = connected.map_err(|e| lost(said(&e)))?;
-        let carrier = tokio::spawn(async move {
-            // Whoever waits for an answer is told of the error.
-            let _ = connection.await;
-        });
-        Ok(Self {
-            client,
-            carrier,
-            spoiled: false,
-        })
+impl Primary {
+    /// A connection to it. Nothing has been asked of it yet.
+    async fn link(&mut self) -> Result<&mut Link, Reason> {
+        let link = match self.link.take().filter(Link::is_usable) {
+            Some(link) => link,
+            None => match &self.seats {
+                Seats::Fixed(address) => within(self.within, Link::open(*address)).await?,
+                Seats::Among(addresses) => self.find(addresses).await?,
+            },
+        };
+        Ok(self.link.insert(link))
     }
 
-    fn is_usable(&self) -> bool {
-        !self.spoiled && !self.client.is_closed()
-    }
-}
-
-/// What went wrong, in the server's words if they are.
-fn said(error: &tokio_postgres::Error) -> String {
-    match error.as_db_error() {
-        Some(said) => format!("{}: {}", said.severity(), said.message()),
-        None => error.to_string(),
-    }
-}
-
-/// Whether an error of that code, in answer to `commit`, says that nothing was committed: class 40
-/// is *transaction rollback*, but 40003 *statement completion unknown*; class 23 are constraints
-/// that are checked at the end.
-fn is_undone(code: &str) -> bool {
-    (code.starts_with("40") || code.starts_with("23")) && code != "40003"
-}
-
-fn refused(error: &tokio_postgres::Error) -> Refused {
-    match error.as_db_error() {
-        Some(answer) => Refused {
-            code: answer.code().code().to_owned(),
-            text: answer.message().to_owned(),
-            undone: is_undone(answer.code().code()),
-        },
-        None => Refused {
-            code: "connection-lost".into(),
-            text: error.to_string(),
-            undone: false,
-        },
+    /// Asks all of them. If several say that they are the primary, it is the one that was promoted
+    /// last, whose timeline is the highest.
+    async fn find(&self, addresses: &[SocketAddr]) -> Result<Link, Reason> {
+        let mut asked = JoinSet::new();
+        for address in addresses {
+            asked.spawn(within(self.within, timeline(*address)));
+        }
+        let mut found: Option<(String, Link)> = None;
+        while let Some(answer) = asked.join_next().await {
+            let Ok(Ok(Some((timeline, link)))) = answer else {
+                continue;
+            };
+            if found.as_ref().is_none_or(|(least, _)| *least < timeline) {
+                found = Some((timeline, link));
+            }
+        }
+        let none = || Reason::new("no-primary", "no node says that it is the primary");
+        found.map(|(_, link)| link).ok_or_else(none)
     }
 }
 
-impl Connection for Link {
-    fn run<'a>(&'a mut self, statement: &'a str) -> Pending<'a, Result<Vec<Row>, Refused>> {
-        Box::pin(async move {
-            let answer = self.client.simple_query(statement).await;
-            let messages = answer.map_err(|e| refused(&e))?;
-            let rows = messages.into_iter().filter_map(|message| match message {
-                SimpleQueryMessage::Row(row) => Some(
-                    (0..row.len())
-                        .map(|at| row.get(at).map(str::to_owned))
-                        .collect(),
-                ),
-                _ => None,
-            });
-            Ok(rows.collect())
-        })
-    }
+/// Gives up after that time.
+async fn within<T>(
+    time: Duration,
+    connecting: impl Future<Output = Result<T, Reason>>,
+) -> Result<T, Reason> {
+    timeout(time, connecting).await.unwrap_or_else(|_| {
+        let text = format!("the primary did not answer within {time:?}");
+        Err(Reason::new("no-connection", text))
+    })
+}
 
-    fn spoil(&mut self) {
-        self.spoiled = true;
-    }
+/// Connects; the timeline to which the server there writes, unless it is a standby.
+async fn timeline(address: SocketAddr) -> Result<Option<(String, Link)>, Reason> {
+    let mut link = Link::open(address).await?;
+    // The name of a file of the log begins with its timeline, in eight digits.
+    let ask = "select case when pg_is_in_recovery() then null \
+               else left(pg_walfile_name(pg_current_wal_lsn()), 8) end";
+    let rows = link.run(ask).await;
+    let rows = rows.map_err(|refused| Reason::new(refused.code, refused.text))?;
+    let timeline = rows.into_iter().flatten().flatten().next();
+    Ok(timeline.map(|timeline| (timeline, link)))
 }
 
 /// A client with its connections.
 struct PostgresClient {
     dialect: Dialect,
-    own: Link,
-    /// Where the primary is, if the client's own node is not it.
-    primary: Option<SocketAddr>,
-    to_primary: Option<Link>,
-    /// How long it may take to connect to the primary.
-    within: Duration,
+    /// To its own node, unless it needs to know only who the primary is.
+    own: Option<Link>,
+    /// The way to the primary, if its own node is not it for good.
+    primary: Option<Primary>,
     reads_here: bool,
 }
 
-/// Connects to a node.
+/// Connects: to the client's own node, or with failover to whichever is the primary.
 ///
 /// # Errors
 /// Why there is no connection. Nothing was asked.
-pub(super) async fn open(
-    spec: &ClientSpec,
-    dialect: Dialect,
-    reads_here: bool,
-) -> Result<Box<dyn Client>, Reason> {
-    let primary = spec.nodes.first().filter(|(node, _)| *node != spec.node);
-    Ok(Box::new(PostgresClient {
-        dialect,
-        own: Link::open(spec.address).await?,
-        primary: primary.map(|(_, address)| *address),
-        to_primary: None,
+pub(super) async fn open(spec: &ClientSpec, options: &Options) -> Result<Box<dyn Client>, Reason> {
+    let to = |seats| Primary {
+        seats,
+        link: None,
         within: spec.timeout / 2,
-        reads_here,
+    };
+    let (own, primary) = if options.failover.is_some() {
+        let all = spec.nodes.iter().map(|(_, address)| *address).collect();
+        let mut primary = to(Seats::Among(all));
+        primary.link().await?;
+        (None, Some(primary))
+    } else {
+        let first = spec.nodes.first().filter(|(node, _)| *node != spec.node);
+        let primary = first.map(|(_, address)| to(Seats::Fixed(*address)));
+        (Some(Link::open(spec.address).await?), primary)
+    };
+    Ok(Box::new(PostgresClient {
+        dialect: options.dialect(),
+        own,
+        primary,
+        reads_here: options.reads == Reads::Local,
     }))
 }
 
 impl PostgresClient {
     async fn perform(&mut self, operation: &Operation) -> Outcome {
         let here = self.reads_here && sql::only_reads(operation);
-        let Some(primary) = self.primary.filter(|_| !here) else {
-            return sql::perform(&mut self.own, &self.dialect, operation).await;
-        };
-        let link = match self.to_primary.take().filter(Link::is_usable) {
-            Some(link) => link,
-            None => match timeout(self.within, Link::open(primary)).await {
-                Ok(Ok(link)) => link,
-                Ok(Err(reason)) => return Outcome::Fail(reason),
-                Err(_) => {
-                    let text = format!("the primary did not answer within {:?}", self.within);
-                    return Outcome::Fail(Reason::new("no-connection", text));
-                }
+        let link = match (&mut self.own, &mut self.primary) {
+            (Some(own), _) if here => own,
+            (_, Some(primary)) => match primary.link().await {
+                Ok(link) => link,
+                Err(reason) => return Outcome::Fail(reason),
             },
+            (Some(own), None) => own,
+            (None, None) => {
+                return Outcome::Fail(Reason::new("no-connection", "there is nobody to ask"));
+            }
         };
-        let link = self.to_primary.insert(link);
         sql::perform(link, &self.dialect, operation).await
     }
 }
@@ -167,12 +149,12 @@ impl Client for PostgresClient {
     }
 
     fn is_usable(&mut self) -> bool {
-        self.own.is_usable()
+        self.own.as_ref().is_none_or(Link::is_usable)
     }
 }
 
 /// Asks a server how it is: a primary serves when it answers, a standby when it is streaming.
-pub(super) async fn status(address: SocketAddr) -> io::Result<Status> {
+pub(super) async fn status(node: Option<&NodeId>, address: SocketAddr) -> io::Result<Status> {
     let other = |reason: Reason| io::Error::other(format!("{}: {}", reason.code, reason.text));
     let mut link = Link::open(address).await.map_err(other)?;
     let ask = "select pg_is_in_recovery(), \
@@ -185,6 +167,7 @@ pub(super) async fn status(address: SocketAddr) -> io::Result<Status> {
     Ok(Status {
         ready: !standby || receives,
         role: if standby { "standby" } else { "primary" }.into(),
+        leader: node.filter(|_| !standby).cloned(),
         detail: match (standby, receives) {
             (true, true) => "streaming from the primary".into(),
             (true, false) => "not streaming from the primary".into(),
@@ -192,19 +175,4 @@ pub(super) async fn status(address: SocketAddr) -> io::Result<Status> {
         },
         ..Status::default()
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_codes_that_say_so_mean_that_nothing_was_committed() {
-        for code in ["40001", "40P01", "40002", "23505"] {
-            assert!(is_undone(code), "{code}");
-        }
-        for code in ["40003", "57P01", "08006", "XX000", "53100", ""] {
-            assert!(!is_undone(code), "{code}");
-        }
-    }
 }

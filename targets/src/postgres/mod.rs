@@ -1,14 +1,21 @@
 //! PostgreSQL, unmodified: a primary, the first node, and hot standbys, all others.
 //!
 //! Transactions that write go to the primary, whichever node the client is at; those that only read
-//! go to the client's own node. The server refuses to run as root; where the controller is root, it
-//! is started in a user namespace in which it is not.
+//! go to the client's own node, if suites say so. With `failover` the standby takes the primary's
+//! place if it hears nothing of it. The server refuses to run as root; where the controller is root,
+//! it is started in a user namespace in which it is not.
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `client` | the connections of one client |
+//! | `options` | what suites may say |
+//! | `client` | what one client asks, and of whom |
+//! | `link` | one connection, and what its failures mean |
+//! | `start.sh` | starts a server |
+//! | `failover.sh` | and goes on with it beside the server, if there is failover |
 
 mod client;
+mod link;
+mod options;
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,15 +23,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::unistd::geteuid;
-use serde::Deserialize;
 use serde_json::Value as Json;
-use tribunal_results::options::{OptionError, decode};
+use tribunal_results::options::OptionError;
 use tribunal_results::{Assumptions, Kind, NodeId, Reason};
 
 use crate::program::Program;
-use crate::sql::Dialect;
 use crate::transaction::Bank;
 use crate::{Client, ClientSpec, Launch, NodeSpec, Pending, Status, Stop, Target};
+use options::Options;
 
 /// The target.
 pub static TARGET: Postgres = Postgres {
@@ -57,92 +63,11 @@ static UNSHARE: Program = Program {
     install: "apt-get install util-linux",
 };
 
+/// Starts a server, and takes care of failover beside it.
+const SCRIPT: &str = concat!(include_str!("start.sh"), include_str!("failover.sh"));
+
 /// The number of the user that a server sees itself run as where the controller is root.
 const NOT_ROOT: u32 = 1000;
-
-/// The isolation level of transactions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Isolation {
-    ReadCommitted,
-    RepeatableRead,
-    Serializable,
-}
-
-impl Isolation {
-    const fn in_sql(self) -> &'static str {
-        match self {
-            Self::ReadCommitted => "read committed",
-            Self::RepeatableRead => "repeatable read",
-            Self::Serializable => "serializable",
-        }
-    }
-
-    /// The level of that name in the literature (Adya 1999), by which it is judged.
-    const fn in_theory(self) -> &'static str {
-        match self {
-            Self::ReadCommitted => "read-committed",
-            Self::RepeatableRead => "repeatable-read",
-            Self::Serializable => "serializable",
-        }
-    }
-}
-
-/// Where transactions that only read are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Reads {
-    /// To the client's own node.
-    Local,
-    /// To the primary.
-    Primary,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Options {
-    /// The isolation level of all transactions.
-    isolation: Isolation,
-    /// Where transactions that only read are sent.
-    reads: Reads,
-    /// The folder of PostgreSQL's programs; Debian's newest if absent.
-    bin: Option<String>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
-impl Options {
-    const DEFAULT: Self = Self {
-        isolation: Isolation::Serializable,
-        reads: Reads::Primary,
-        bin: None,
-    };
-
-    fn read(options: &Json) -> Result<Self, OptionError> {
-        decode(options)
-    }
-
-    /// The server.
-    fn server(&self) -> Result<PathBuf, String> {
-        let given = self.bin.as_ref().map(|bin| Path::new(bin).join("postgres"));
-        SERVER.find(given.as_deref().and_then(Path::to_str))
-    }
-
-    fn dialect(&self) -> Dialect {
-        Dialect {
-            begin: format!("begin isolation level {}", self.isolation.in_sql()),
-            or_replace: "on conflict (k) do update set v = excluded.v",
-            or_append: "on conflict (k) do update set v = lists.v || ',' || excluded.v",
-            or_nothing: "on conflict do nothing",
-            doubles_backslashes: false,
-            bank: Bank::default(),
-        }
-    }
-}
 
 impl Target for Postgres {
     fn name(&self) -> &'static str {
@@ -154,11 +79,18 @@ impl Target for Postgres {
     }
 
     fn claims(&self) -> &'static str {
-        "the isolation level of its option `isolation`, of transactions at the primary"
+        "the isolation level of its option `isolation`, of transactions at the primary; nothing about \
+         acknowledged commits once an asynchronous standby is promoted"
     }
 
     fn operations(&self) -> &'static [Kind] {
-        &[Kind::Txn, Kind::Transfer, Kind::Balances]
+        &[
+            Kind::Txn,
+            Kind::Transfer,
+            Kind::Balances,
+            Kind::Add,
+            Kind::Members,
+        ]
     }
 
     fn needs_own_address(&self, _: &Json) -> bool {
@@ -183,13 +115,7 @@ impl Target for Postgres {
     }
 
     fn understands(&self, options: &Json, nodes: &[NodeId]) -> Result<Vec<Kind>, OptionError> {
-        let options = Options::read(options)?;
-        let serializable = options.isolation == Isolation::Serializable;
-        if serializable && options.reads == Reads::Local && nodes.len() > 1 {
-            let text = "PostgreSQL refuses serializable transactions on hot standbys; take \
-                        `reads: primary`, or `isolation: repeatable-read`";
-            return Err(OptionError::new("reads", text));
-        }
+        Options::read(options)?.check(nodes)?;
         Ok(self.operations().to_vec())
     }
 
@@ -213,17 +139,26 @@ impl Target for Postgres {
         // The program was found before anything was started.
         let server = self.options.server().unwrap_or_default();
         let bin = server.parent().unwrap_or(Path::new(""));
-        let primary = spec.nodes.first().filter(|node| **node != spec.id);
-        let primary = primary.and_then(|node| spec.peers.iter().find(|(peer, _)| peer == node));
         let script = [
             "-c".to_owned(),
-            include_str!("start.sh").to_owned(),
+            SCRIPT.to_owned(),
             "start-postgres".to_owned(),
             bin.display().to_string(),
             spec.data.display().to_string(),
             spec.listen.port().to_string(),
-            primary.map_or_else(String::new, |(_, address)| address.ip().to_string()),
         ];
+        let primary = spec.nodes.first().filter(|node| **node != spec.id);
+        let primary = primary.and_then(|node| spec.peers.iter().find(|(peer, _)| peer == node));
+        let ip = |peer: Option<&(NodeId, SocketAddr)>| {
+            peer.map_or_else(String::new, |(_, address)| address.ip().to_string())
+        };
+        let [other, patience] = match &self.options.failover {
+            Some(patience) => [ip(spec.peers.first()), patience.0.as_millis().to_string()],
+            None => Default::default(),
+        };
+        let waits_for = &self.options.synchronous_standby_names;
+        let setting = format!("synchronous_standby_names={waits_for}");
+        let rest = [ip(primary), other, patience, "-c".to_owned(), setting];
         let (program, mut args) = match geteuid().is_root() {
             true => {
                 let user = format!("--map-user={NOT_ROOT}");
@@ -233,7 +168,7 @@ impl Target for Postgres {
             }
             false => ("sh", Vec::new()),
         };
-        args.extend(script);
+        args.extend(script.into_iter().chain(rest));
         Launch {
             program: Some(PathBuf::from(program)),
             args,
@@ -244,12 +179,19 @@ impl Target for Postgres {
     }
 
     fn status(&self, address: SocketAddr) -> Pending<'_, io::Result<Status>> {
-        Box::pin(client::status(address))
+        Box::pin(client::status(None, address))
+    }
+
+    fn status_of<'a>(
+        &'a self,
+        node: &'a NodeId,
+        address: SocketAddr,
+    ) -> Pending<'a, io::Result<Status>> {
+        Box::pin(client::status(Some(node), address))
     }
 
     fn open<'a>(&'a self, spec: &'a ClientSpec) -> Pending<'a, Result<Box<dyn Client>, Reason>> {
-        let reads_here = self.options.reads == Reads::Local;
-        Box::pin(client::open(spec, self.options.dialect(), reads_here))
+        Box::pin(client::open(spec, &self.options))
     }
 }
 
@@ -257,20 +199,6 @@ impl Target for Postgres {
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn serializable_transactions_on_standbys_are_refused_before_anything_starts() {
-        let nodes: [NodeId; 2] = ["n1".into(), "n2".into()];
-        let understands = |options| TARGET.understands(&options, &nodes).map(drop);
-        let wrong = json!({ "isolation": "serializable", "reads": "local" });
-        assert_eq!(understands(wrong.clone()).unwrap_err().path, "reads");
-        assert!(TARGET.understands(&wrong, &nodes[..1]).is_ok());
-        assert_eq!(
-            understands(json!({ "isolation": "repeatable-read", "reads": "local" })),
-            Ok(())
-        );
-        assert!(understands(json!({ "isolation": "read-uncommitted" })).is_err());
-    }
 
     #[test]
     fn what_is_missing_is_told_with_how_to_install_it() {

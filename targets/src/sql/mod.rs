@@ -128,6 +128,8 @@ async fn transaction(
             moved.map(|()| Answer::Done)
         }
         Operation::Balances { key } => steps.balances(key).await.map(Answer::Balances),
+        Operation::Add { key, value } => steps.add(key, value).await.map(|()| Answer::Done),
+        Operation::Members { key } => steps.members(key).await.map(Answer::Values),
         other => Err(Reason::new("not-supported", other.to_string())),
     }
 }

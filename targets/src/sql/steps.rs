@@ -73,6 +73,27 @@ impl Steps<'_> {
         seen.map_err(|e| Reason::new("bad-answer", format!("{text:?}: {e}")))
     }
 
+    /// Adds an element to a set: a row of `elements (k, v)`.
+    pub(super) async fn add(&mut self, set: &Scalar, element: &Scalar) -> Result<(), Reason> {
+        let (key, value) = (self.literal(set), self.literal(element));
+        let end = self.dialect.or_nothing;
+        let insert = format!("insert into elements (k, v) values ({key}, {value}) {end}");
+        self.run(&insert).await.map(drop)
+    }
+
+    /// The elements of a set.
+    pub(super) async fn members(&mut self, set: &Scalar) -> Result<Vec<Scalar>, Reason> {
+        let key = self.literal(set);
+        let select = format!("select v from elements where k = {key}");
+        let cells = self.run(&select).await?.into_iter().flatten();
+        let element = |cell: Option<String>| {
+            let text = cell.unwrap_or_default();
+            let wrong = |e| Reason::new("bad-answer", format!("{text:?}: {e}"));
+            serde_json::from_str(&text).map_err(wrong)
+        };
+        cells.map(element).collect()
+    }
+
     /// Opens the bank, unless it is.
     async fn open(&mut self, bank: &Scalar) -> Result<(), Reason> {
         let (key, end) = (self.literal(bank), self.dialect.or_nothing);
